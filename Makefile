@@ -1,0 +1,52 @@
+# Needs Python 3.11 and make. Everything else comes through pip, as pip is set up on this machine, into .venvs/.
+
+PYTHON ?= $(shell for python in python3.11 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$python && break; done)
+ifeq ($(strip $(PYTHON)),)
+$(error Python 3.11 was not found; install it, or name it: make PYTHON=/path/to/python3.11 ...)
+endif
+
+# make demo ONCE=1 ends by itself; make test WORKERS=2 runs each suite in two processes.
+export ONCE
+export WORKERS
+export PYTEST_ARGS
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos format pins clean
+
+help: ## what can be made
+	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
+
+demo: ## a local mediarithmics and a real Airflow, until Ctrl-C; ONCE=1: until it has seen everything work
+	@$(PYTHON) tools/environments.py airflow-3.3
+	@PATH="$(CURDIR)/.venvs/airflow-3.3/bin:$$PATH" python -m demo.run
+
+test: ## all checks: lint, types, layers, tests without Airflow, on Airflow 3.3 and on 2.11
+	@$(PYTHON) tools/checks.py all
+
+lint: ## ruff, mypy --strict and the layers
+	@$(PYTHON) tools/checks.py lint
+
+test-pure: ## the tests of what needs no Airflow, where there is none
+	@$(PYTHON) tools/checks.py pure
+
+test-airflow-3.3: ## the tests of the rest on Airflow 3.3
+	@$(PYTHON) tools/checks.py airflow-3.3
+
+test-airflow-2.11: ## the same on Airflow 2.11
+	@$(PYTHON) tools/checks.py airflow-2.11
+
+chaos: ## the reliability tests in their long form, on both lines of Airflow
+	@$(PYTHON) tools/checks.py chaos
+
+format: ## put the code in form
+	@$(PYTHON) tools/environments.py no-airflow
+	@.venvs/no-airflow/bin/ruff check --fix --exit-zero --quiet
+	@.venvs/no-airflow/bin/ruff format
+
+pins: ## write constraints/ anew, from the newest versions there are
+	@$(PYTHON) tools/pins.py
+
+clean: ## remove the environments, the demo and every cache
+	rm -rf .venvs .demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
