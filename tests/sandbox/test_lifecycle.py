@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from airflow_provider_mics.sandbox.behaviours import behaviour
+from airflow_provider_mics.sandbox.clock import Clock
+from airflow_provider_mics.sandbox.lifecycle import Course, standing
+
+
+def course(**changes: object) -> Course:
+    values = {"starts_ms": 1_000, "duration_ms": 4_000, "succeeds": True, "num_tasks": 4} | changes
+    return Course(**values)  # type: ignore[arg-type]
+
+
+def test_an_execution_is_pending_then_running_then_over() -> None:
+    seen = [(moment, standing(course(), moment)) for moment in (0, 999, 1_000, 4_999, 5_000, 10**9)]
+    assert [stands.status for _, stands in seen] == [
+        "PENDING", "PENDING", "RUNNING", "RUNNING", "SUCCEEDED", "SUCCEEDED",
+    ]  # fmt: skip
+    assert (seen[0][1].start_ms, seen[2][1].start_ms) == (None, 1_000)
+    assert (seen[3][1].duration_ms, seen[4][1].duration_ms) == (None, 4_000)
+
+
+def test_tasks_are_completed_one_after_the_other() -> None:
+    done = [standing(course(), moment).completed_tasks for moment in (1_000, 2_000, 3_500, 4_999, 5_000)]
+    assert done == [0, 1, 2, 3, 4]
+    failed = standing(course(succeeds=False), 5_000)
+    assert (failed.status, failed.completed_tasks, failed.erroneous_tasks) == ("FAILED", 3, 1)
+
+
+def test_one_that_hangs_never_ends() -> None:
+    stands = standing(course(duration_ms=None), 10**15)
+    assert stands.status == "RUNNING"
+    assert stands.completed_tasks < 4
+
+
+def test_a_stop_counts_from_its_moment_and_not_after_the_end() -> None:
+    stopped = course(stopped_ms=3_000, stopped_as="CANCELED")
+    assert standing(stopped, 2_999).status == "RUNNING"
+    assert (standing(stopped, 3_000).status, standing(stopped, 3_000).duration_ms) == ("CANCELED", 2_000)
+    assert standing(course(stopped_ms=5_000, stopped_as="CANCELED"), 6_000).status == "SUCCEEDED"
+    before_its_start = standing(course(stopped_ms=10, stopped_as="CANCELED"), 6_000)
+    assert (before_its_start.status, before_its_start.start_ms) == ("CANCELED", None)
+
+
+def test_outcomes_are_taken_in_turn() -> None:
+    for value in ('["fail","succeed"]', "fail, succeed", ["fail", "succeed"]):
+        made = [behaviour({"sandbox.outcome": value}, turn).succeeds for turn in range(4)]
+        assert made == [False, True, False, True]
+    assert behaviour({"sandbox.outcome": "hang"}, 0).duration_ms is None
+
+
+def test_properties_that_make_no_sense_are_read_as_their_defaults() -> None:
+    odd = behaviour({"sandbox.outcome": "explode", "sandbox.duration_s": "soon", "sandbox.num_tasks": -1}, 0)
+    assert (odd.succeeds, odd.duration_ms, odd.num_tasks) == (True, 5_000, 10)
+
+
+def test_the_clock_runs_faster_jumps_and_goes_on_from_its_anchor() -> None:
+    real = [1_000_000.0]
+    clock = Clock(read_real_ms=lambda: real[0])
+    clock.speed = 60
+    real[0] += 1_000
+    assert clock.now_ms == 1_060_000
+    clock.jump(-10_000)
+    assert clock.now_ms == 1_050_000
+    clock.speed = 1
+    assert clock.now_ms == 1_050_000
+    assert clock.real_seconds_until(1_052_000) == 2
+    restarted = Clock(read_real_ms=lambda: real[0])
+    restarted.anchor = clock.anchor
+    real[0] += 5_000
+    assert restarted.now_ms == clock.now_ms == 1_055_000

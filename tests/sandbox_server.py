@@ -1,0 +1,366 @@
+"""A sandbox in a process of its own, for tests: started, steered, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Self
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+GREETING = re.compile(r"mediarithmics sandbox on (http://\S+) \(organisation (\S+), token (\S+)\)")
+START_TIMEOUT_S = 60.0
+
+
+def keep_loopback_off_proxies() -> None:
+    """Let no proxy stand between this process, or its children, and a server on loopback."""
+    hosts = {
+        host for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",") if host
+    }
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(hosts | {"127.0.0.1", "localhost"}))
+
+
+class SandboxServer:
+    """A local mediarithmics on a free port of loopback.
+
+    Options are those of the command line, with underscores: ``SandboxServer(speed=60, seed_demo=True)``. ``quirks``
+    and ``faults`` are in force from the start. ``token`` is the first of ``tokens``. It is a context manager; by hand
+    call `start` and `stop`.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Path | None = None,
+        tokens: Mapping[str, Sequence[str]] | None = None,
+        quirks: dict[str, Any] | None = None,
+        faults: Sequence[dict[str, Any]] = (),
+        **options: Any,
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="mics-test-")
+        self.db = db or Path(self._folder.name) / "sandbox.sqlite"
+        self.tokens = dict(tokens or {"sandbox-test-token": ["1185"]})
+        self.token = next(iter(self.tokens))
+        self.organisation_id = next(iter(self.tokens[self.token]))
+        self.port = int(options.pop("port", 0))
+        self._start_quirks = quirks or {}
+        self._faults: dict[str, Any] = {"rules": list(faults)}
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The address, without ``/v1``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def start(self) -> Self:
+        """Start it and wait until it answers; on the port it had before, where it had one."""
+        keep_loopback_off_proxies()
+        command = [sys.executable, "-m", "airflow_provider_mics.sandbox", "--port", str(self.port)]
+        command += ["--db", str(self.db), *self._arguments()]
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self._lines = _Lines(self._process.stdout)
+        greeting = self._lines.wait_for(GREETING, START_TIMEOUT_S)
+        if greeting is None:
+            self._end(signal.SIGKILL)
+            raise RuntimeError(f"the sandbox did not start: {self.output()}")
+        self.port = int(greeting[1].rpartition(":")[2])
+        if self._start_quirks:
+            self.quirks(**self._start_quirks)
+        if self._faults["rules"]:
+            self._admin("PUT", "faults", self._faults)
+        return self
+
+    def stop(self) -> None:
+        """End it as a person would, and forget its database where it was a temporary one."""
+        self.terminate()
+        self._session.close()
+        self._folder.cleanup()
+
+    def terminate(self) -> int | None:
+        """SIGTERM, and wait; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to save anything."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> Self:
+        """Start it again on the same port and database; the last quirks, and the last faults, are in force."""
+        self.kill()
+        self._start_quirks = {}
+        return self.start()
+
+    def output(self) -> str:
+        """All that it printed so far."""
+        return self._lines.text()
+
+    def quirks(self, **changes: Any) -> dict[str, Any]:
+        """Change some quirks (``reset=True`` takes all back first), and give them all."""
+        answer: dict[str, Any] = self._admin("PUT", "quirks", changes)
+        return answer
+
+    def faults(self, rules: Sequence[dict[str, Any]] = (), seed: int = 0) -> None:
+        """Inject these faults from now on; none without rules. The counts go on until `clear_faults`."""
+        self._faults = {"rules": list(rules), "seed": seed}
+        self._admin("PUT", "faults", self._faults)
+
+    def clear_faults(self) -> None:
+        """No more faults, and no counts."""
+        self._faults = {"rules": []}
+        self._admin("DELETE", "faults")
+
+    def injected(self) -> dict[str, int]:
+        """How many faults were injected, by kind."""
+        counts: dict[str, int] = self._admin("GET", "faults")["injected"]
+        return counts
+
+    def executions(
+        self, instance_id: str | None = None, created_by: str | None = None
+    ) -> list[dict[str, Any]]:
+        """All executions ever, deleted ones too, oldest first; ``created_by`` is ``api`` or ``scheduler``."""
+        query: dict[str, Any] = {"instance_id": instance_id, "created_by": created_by}
+        found: list[dict[str, Any]] = self._admin("GET", "executions", query=query)
+        return found
+
+    def end_execution(self, execution_id: str, status: str | None) -> dict[str, Any]:
+        """End an execution now, with any status; None lets it go its own way again."""
+        ended: dict[str, Any] = self._admin("PUT", f"executions/{execution_id}", {"status": status})
+        return ended
+
+    def counters(self) -> dict[str, int]:
+        """Requests so far by ``"GET /v1/integration_batch_instances/{id}"``."""
+        counts: dict[str, int] = self._admin("GET", "counters")
+        return counts
+
+    def reset_counters(self) -> None:
+        self._admin("DELETE", "counters")
+
+    def seen_requests(self) -> list[dict[str, Any]]:
+        """The last requests as they came: method, path, query, body, user_agent, status."""
+        seen: list[dict[str, Any]] = self._admin("GET", "requests")
+        return seen
+
+    def clock(self) -> dict[str, Any]:
+        """``now_ms``, ``speed``, ``timezone``."""
+        clock: dict[str, Any] = self._admin("GET", "clock")
+        return clock
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds on the platform."""
+        return int(self.clock()["now_ms"])
+
+    def jump_clock(self, seconds: float) -> None:
+        """Set the platform's clock forward, or backward where negative."""
+        self._admin("PUT", "clock", {"jump_s": seconds})
+
+    def set_clock(self, now_ms: int) -> None:
+        """Set the platform's clock to a moment."""
+        self._admin("PUT", "clock", {"now_ms": now_ms})
+
+    def set_speed(self, speed: float) -> None:
+        """Platform seconds in each real second."""
+        self._admin("PUT", "clock", {"speed": speed})
+
+    def set_tokens(self, tokens: Mapping[str, Sequence[str]]) -> None:
+        """Let exactly these tokens in, each to its organisations: one left out is revoked."""
+        self._admin("PUT", "tokens", {token: list(names) for token, names in tokens.items()})
+
+    def tick(self) -> int:
+        """Let the platform's scheduler look now; how many executions it created."""
+        return int(self._admin("POST", "tick")["created"])
+
+    def bulk(self, **what: Any) -> dict[str, Any]:
+        """Create many instances or executions at once: see ``POST /_sandbox/bulk``."""
+        created: dict[str, Any] = self._admin("POST", "bulk", what)
+        return created
+
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """A request to the platform as its first user: the ``data`` of the answer; an error raises HTTPError."""
+        answer = self.send(method, path, body, **query)
+        if not answer.ok:
+            raise requests.HTTPError(f"{answer.status_code}: {answer.text}", response=answer)
+        return (
+            answer.json().get("data") if answer.content and "json" in answer.headers["content-type"] else None
+        )
+
+    def send(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
+        """A request to the platform as its first user, whatever the answer; ``path`` without ``/v1/``."""
+        headers = {"Authorization": self.token}
+        return self._session.request(
+            method, f"{self.url}/v1/{path}", params=query, json=body, headers=headers, timeout=30
+        )
+
+    def create_instance(
+        self,
+        name: str = "nightly import",
+        *,
+        cron: str | None = None,
+        cron_status: str | None = None,
+        artifact_id: str = "test-batch",
+        organisation_id: str | None = None,
+        properties: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """Create an instance and, where it is missing, its plugin; the id.
+
+        ``properties`` are its ``sandbox.*`` ones, without the prefix: ``{"duration_s": 0, "outcome": "fail"}``.
+        """
+        group_id, organisation = "com.test.batches", organisation_id or self.organisation_id
+        self._ensure_plugin(group_id, artifact_id, organisation)
+        body: dict[str, Any]
+        if cron and not cron_status:
+            cron_status = "ACTIVE"
+        body = {
+            "organisation_id": organisation,
+            "group_id": group_id,
+            "artifact_id": artifact_id,
+            "name": name,
+        }
+        body |= {"cron": cron, "cron_status": cron_status, **fields}
+        instance_id = str(self.call("POST", "integration_batch_instances", body)["id"])
+        for short_name, value in (properties or {}).items():
+            self.set_property(instance_id, f"sandbox.{short_name}", value)
+        return instance_id
+
+    def set_property(self, instance_id: str, name: str, value: Any) -> None:
+        """Set a property of an instance, a STRING unless it exists."""
+        path = f"integration_batch_instances/{instance_id}/properties/technical_name={name}"
+        self.call("PUT", path, {"technical_name": name, "value": {"value": value}})
+
+    def create_execution(
+        self, instance_id: str, expected_start_date: int | None = None, execution_type: str = "MANUAL"
+    ) -> dict[str, Any]:
+        """Create an execution, to start now unless told otherwise (epoch milliseconds)."""
+        moment = self.now_ms() if expected_start_date is None else expected_start_date
+        parameters = {"execution_type": execution_type, "expected_start_date": moment}
+        path = f"integration_batch_instances/{instance_id}/executions"
+        created: dict[str, Any] = self.call("POST", path, {"status": "PENDING", "parameters": parameters})
+        return created
+
+    def wait_until(self, holds: Callable[[], Any], timeout_s: float = 20) -> Any:
+        """Wait until a condition holds, and give what it gave."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := holds()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout_s} s: {self.output()}")
+            time.sleep(0.02)
+        return value
+
+    def _ensure_plugin(self, group_id: str, artifact_id: str, organisation_id: str) -> None:
+        names = {"group_id": group_id, "artifact_id": artifact_id}
+        if self.call("GET", "plugins", **names):
+            return
+        body = {**names, "organisation_id": organisation_id, "plugin_type": "INTEGRATION_BATCH"}
+        plugin = self.call("POST", "plugins", body)
+        mandatory = [
+            {
+                "technical_name": name,
+                "value": {"value": "test"},
+                "property_type": "STRING",
+                "origin": "PLUGIN_STATIC",
+                "writable": False,
+                "deletable": False,
+            }
+            for name in ("provider", "name")
+        ]
+        version = {"version_id": "1.0.0", "plugin_properties": mandatory}
+        self.call("POST", f"plugins/{plugin['id']}/versions", version)
+
+    def _arguments(self) -> list[str]:
+        arguments = []
+        for token, organisations in self.tokens.items():
+            arguments += ["--token", f"{token}={','.join(organisations)}"]
+        for name, value in self._options.items():
+            option = f"--{name.replace('_', '-')}"
+            values = value if isinstance(value, list) else [value]
+            arguments += [
+                part for each in values for part in ([option] if each is True else [option, str(each)])
+            ]
+        return arguments
+
+    def _admin(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:
+        answer = self._session.request(
+            method, f"{self.url}/_sandbox/{path}", json=body, params=query, timeout=60
+        )
+        if not answer.ok:
+            raise ValueError(f"{method} /_sandbox/{path}: {answer.text}")
+        return answer.json()
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise RuntimeError("the sandbox is not running")
+        return self._process
+
+    def _end(self, how: signal.Signals) -> int | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.send_signal(how)
+        try:
+            return process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+class _Lines:
+    """The lines that a process prints, read in a thread so that it never blocks on a full pipe."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._all: list[str] = []
+        self._new: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=[stream], daemon=True).start()
+
+    def wait_for(self, pattern: re.Pattern[str], timeout_s: float) -> re.Match[str] | None:
+        """The first match in a line; None where the process ends or says nothing of the kind in time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._new.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return None
+            if line is None:
+                return None
+            if match := pattern.search(line):
+                return match
+
+    def text(self) -> str:
+        return "".join(self._all)
+
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                self._all.append(line)
+                self._new.put(line)
+        self._new.put(None)
