@@ -1,0 +1,203 @@
+"""What both clients share: their settings, checked once, and how a call becomes a request. No I/O."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_mics import __version__
+from airflow_provider_mics.api.answers import Response, answer, one_line, without
+from airflow_provider_mics.api.bodies import ACCEPTED_ENCODING
+from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.causes import reason
+from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
+from airflow_provider_mics.api.models import SizeFields, spell_sizes
+
+T = TypeVar("T")
+
+DEFAULT_BASE_URL = "https://api.mediarithmics.com"
+POOL_SIZE = 10
+"""Connections that a client keeps."""
+_SERIALISED = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
+
+logger = logging.getLogger(__name__)
+
+
+class LogLines(Protocol):
+    """Where the clients log: a logger of the standard library, or Airflow's."""
+
+    def log(self, level: int, message: str, /, *args: object) -> Any: ...
+
+
+class ClientSettings:
+    """What both clients need to know to make a request, checked once."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        organisation_id: str | None = None,
+        *,
+        timeout: float | tuple[float, float] = (10.0, 60.0),
+        max_retries: int = 4,
+        size_fields: SizeFields = "documented",
+        verify: bool | str = True,
+        proxies: Mapping[str, str] | None = None,
+        log: LogLines = logger,
+    ) -> None:
+        """The settings, checked.
+
+        :param base_url: scheme and host, such as ``https://api.mediarithmics.com``; a trailing ``/v1`` is fine
+        :param token: the API token, sent as it is
+        :param organisation_id: stands in where a call names no organisation
+        :param timeout: seconds to connect, and seconds for the whole answer; one number for both
+        :param max_retries: how often a request is sent again where that is safe (see ``retries.py``)
+        :param size_fields: the spelling of container sizes when writing: the vendor's page, or its console
+        :param verify: whether to verify the server's certificate, or the path of a CA bundle
+        :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; else the environment's
+        :raises MicsError: an argument that no request could be made with
+        """
+        self.base_url = _checked_base_url(base_url)
+        self.organisation_id = None if organisation_id is None else str(organisation_id)
+        self.connect_timeout, self.read_timeout = _checked_timeouts(timeout)
+        self.max_retries = _checked_retries(max_retries)
+        if size_fields not in ("documented", "console"):
+            raise MicsError(f"size_fields {size_fields!r} is not one of documented, console")
+        self.size_fields = size_fields
+        self._token = _checked_token(token)
+        self.verify = _checked_verify(verify)
+        self.proxies = _checked_proxies(proxies or {})
+        self.log = log
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
+
+    def url(self, call: Call[Any]) -> str:
+        return f"{self.base_url}/v1/{call.path}"
+
+    def headers(self, call: Call[Any]) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPTED_ENCODING,
+            "User-Agent": f"airflow-provider-mics/{__version__}",
+        }
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def query(self, call: Call[Any]) -> dict[str, str]:
+        query = self._with_organisation(call, call.query)
+        return {name: str(value) for name, value in query.items() if value is not None}
+
+    def content(self, call: Call[Any]) -> bytes | None:
+        if call.body is None:
+            return None
+        body = spell_sizes(self._with_organisation(call, call.body), self.size_fields)
+        try:
+            return json.dumps(body, **_SERIALISED).encode()  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise MicsError(f"{call}: the body cannot be written as JSON: {error}") from None
+
+    def _with_organisation(self, call: Call[Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "organisation_id" not in fields or fields["organisation_id"] is not None:
+            return fields
+        if self.organisation_id is None:
+            raise MicsError(
+                f"{call} needs an organisation: give organisation_id, or set it in the connection's extra"
+            )
+        return {**fields, "organisation_id": self.organisation_id}
+
+    def read(self, call: Call[T], response: Response) -> T:
+        return answer(call, response, self._token)
+
+    def no_answer(
+        self,
+        call: Call[Any],
+        error: BaseException,
+        *,
+        timed_out: bool,
+        certainly_not_sent: bool,
+        retriable: bool,
+    ) -> MicsConnectionError:
+        """The error to raise where ``error`` of an HTTP library came in place of a whole answer."""
+        why = reason(error)
+        if timed_out:
+            connecting = f"no connection within {self.connect_timeout:g} s"
+            why = connecting if certainly_not_sent else f"nothing whole within {self.read_timeout:g} s"
+        message = (
+            f"{without(self._token, str(call))}: no answer from {self.base_url}: {one_line(why, self._token)}"
+        )
+        return MicsConnectionError(message, certainly_not_sent=certainly_not_sent, retriable=retriable)
+
+
+def _checked_base_url(base_url: str) -> str:
+    url = str(base_url).strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise MicsError(f"host {base_url!r} is not an address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise MicsError(f"host {base_url!r} has no scheme: write it like {DEFAULT_BASE_URL}")
+    if parts.username or parts.password:
+        raise MicsError("host holds a user name or password: the token goes into the connection's password")
+    if parts.query or parts.fragment or any(char.isspace() or not char.isprintable() for char in url):
+        raise MicsError(f"host {base_url!r} holds more than an address: write it like {DEFAULT_BASE_URL}")
+    return url.removesuffix("/v1").rstrip("/")
+
+
+def _checked_token(token: str) -> str:
+    stripped = token.strip() if isinstance(token, str) else ""
+    if not stripped:
+        raise MicsError("no API token: put it into the connection's password")
+    if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise MicsError(
+            "the API token holds a space or another character that no token has: copy it again from the platform"
+        )
+    return stripped
+
+
+def _checked_timeouts(timeout: Any) -> tuple[float, float]:
+    both = tuple(timeout) if isinstance(timeout, tuple | list) else (timeout, timeout)
+    numbers = [each for each in both if isinstance(each, int | float) and not isinstance(each, bool)]
+    if len(both) != 2 or len(numbers) != 2 or not all(each > 0 and math.isfinite(each) for each in numbers):
+        raise MicsError(f"timeout {timeout!r} is not one or two numbers of seconds above 0")
+    return float(numbers[0]), float(numbers[1])
+
+
+def _checked_retries(max_retries: Any) -> int:
+    if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
+        raise MicsError(f"max_retries {max_retries!r} is not a whole number from 0")
+    return max_retries
+
+
+def _checked_verify(verify: bool | str) -> bool | str:
+    if isinstance(verify, bool):
+        return verify
+    bundle = Path(verify)
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
+    except (OSError, ValueError, TypeError) as error:
+        raise MicsError(
+            f"verify {str(verify)!r} is not a CA bundle that can be read: {reason(error)}"
+        ) from None
+    return str(bundle)
+
+
+def _checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
+    for scheme, url in proxies.items():
+        if scheme not in {"http", "https", "all"}:
+            raise MicsError(f"proxies: {scheme!r} is not one of http, https, all")
+        # A proxy's address may hold a password, so it is not shown.
+        if urlsplit(str(url)).scheme not in {"http", "https", "socks5", "socks5h"}:
+            raise MicsError(
+                f"proxies: the address for {scheme} has no scheme: write it like http://proxy:3128"
+            )
+    return dict(proxies)
