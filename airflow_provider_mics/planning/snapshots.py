@@ -1,0 +1,99 @@
+"""Keeping an inventory in a file: whole or not at all, for its owner's eyes, written by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class SnapshotPlace(Protocol):
+    """Where a snapshot is kept: a `LocalFile`, or a path of an object store."""
+
+    def read_bytes(self) -> bytes:
+        """All of it; FileNotFoundError where there is none."""
+        ...
+
+    def write_bytes(self, data: bytes) -> Any:
+        """Replace it by ``data``: a reader sees the old one or the new one, and nothing between."""
+        ...
+
+
+class LocalFile:
+    """A file that is replaced whole, which only its owner can read (0600)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read_bytes(self) -> bytes:
+        return self.path.read_bytes()
+
+    def write_bytes(self, data: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # mkstemp makes it 0600, and in the same folder, so that the replacement is one step of the file system.
+        number, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(number)
+            Path(temporary).replace(self.path)
+        except BaseException:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[bool]:
+    """Whether this process alone holds the lock; another's hold ends with that process, however it ends.
+
+    Where a file cannot be locked, everybody holds it: the worst of it is work done twice.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("ab")
+    except OSError:
+        yield True
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        yield True
+
+
+@dataclass(frozen=True)
+class LastFailure:
+    """The last failure of something that many processes try, so that not each of them tries it at once again."""
+
+    path: Path
+
+    def within(self, period: timedelta, now: datetime) -> str | None:
+        """What went wrong, where that was less than ``period`` ago."""
+        try:
+            moment, reason = self.path.read_text(encoding="utf-8").split(" ", 1)
+            return reason if abs(now - datetime.fromisoformat(moment)) < period else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def remember(self, reason: str, now: datetime) -> None:
+        with suppress(OSError):
+            LocalFile(self.path).write_bytes(f"{now.isoformat()} {reason}".encode("utf-8", "replace"))
+
+    def forget(self) -> None:
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
