@@ -1,0 +1,110 @@
+"""Canceling and deleting one execution, and saying what the platform made of it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
+from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError, MicsTimeoutError
+from airflow_provider_mics.api.executions import (
+    Cancellation,
+    cancel_execution,
+    delete_execution,
+    get_execution,
+    may_lack_route,
+)
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.waiting import ending, utc
+from airflow_provider_mics.submitting.patience import through_outages
+
+
+@flow
+def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
+    """Cancel an execution, bear an outage until ``give_up`` (UTC), and say which way worked.
+
+    The execution in the result is as it was seen right after, or before where canceling meant deleting.
+
+    :raises MicsError: there is no such execution, or the platform offers no way to cancel it
+    """
+    name = f"execution {execution_id} of instance {instance_id}"
+    canceled = yield from through_outages(cancel_execution(instance_id, execution_id), give_up)
+    if canceled.how == "already over":
+        yield Log(f"Nothing to cancel: {name} {ending(canceled.execution)}.")
+        return canceled
+    if canceled.how == "DELETE":
+        yield Log(f"Canceled {name} by deleting it: this platform offers no other way for a pending one.")
+        return canceled
+    execution = yield from through_outages(get_execution(instance_id, execution_id), give_up)
+    yield Log(f"Canceled {name} ({canceled.how}): it is {execution.status}.")
+    if not execution.is_over:
+        yield Log(f"The platform has not stopped {name} yet.", logging.WARNING)
+    return Cancellation(canceled.how, execution)
+
+
+@flow
+def until_over(
+    instance_id: str, canceled: Cancellation, *, poll_interval: float, deadline: datetime
+) -> Steps[Execution]:
+    """Wait until a canceled execution is over or gone; ``poll_interval`` in seconds, ``deadline`` in UTC.
+
+    :raises MicsTimeoutError: it still goes on at the deadline
+    """
+    execution = canceled.execution
+    name = f"execution {execution.id} of instance {instance_id}"
+    if canceled.how == "DELETE":
+        return execution
+    while not execution.is_over:
+        now = yield Now()
+        if now >= deadline:
+            raise MicsTimeoutError(
+                f"{name} is still {execution.status} at {utc(deadline)}, although the platform took the {canceled.how}"
+            )
+        yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
+        try:
+            execution = yield from through_outages(get_execution(instance_id, execution.id), deadline)
+        except MicsNotFoundError:
+            yield Log(f"The platform no longer has {name}.")
+            return execution
+    if not execution.canceled and canceled.how != "already over":
+        yield Log(f"{name} ended before it was canceled: it {ending(execution)}.", logging.WARNING)
+    return execution
+
+
+@flow
+def discard_execution(
+    instance_id: str, execution_id: str, *, missing_ok: bool = True
+) -> Steps[Execution | None]:
+    """Delete an execution and return it as it was; None where it was gone already.
+
+    :raises MicsNotFoundError: it does not exist, and ``missing_ok`` is False
+    :raises MicsError: it is running, or the platform does not delete it
+    """
+    name = f"execution {execution_id} of instance {instance_id}"
+    execution = yield from _existing(instance_id, execution_id)
+    if execution is None:
+        if not missing_ok:
+            raise MicsError(f"{name} does not exist, and missing_ok is False")
+        yield Log(f"{name} does not exist: nothing to delete.".capitalize())
+        return None
+    if not execution.is_over and not execution.is_pending:
+        raise MicsError(
+            f"{name} is {execution.status}: what becomes of a running one that is deleted is not known; "
+            "cancel it first (MicsCancelExecutionOperator with wait_for_completion=True)"
+        )
+    try:
+        yield from delete_execution(instance_id, execution_id)
+    except MicsApiError as refusal:
+        if not may_lack_route(refusal):
+            raise
+        if (yield from _existing(instance_id, execution_id)) is not None:
+            raise MicsError(f"{name} is still there, the platform does not delete it: {refusal}") from None
+    yield Log(f"Deleted {name}, which was {execution.status}.")
+    return execution
+
+
+def _existing(instance_id: str, execution_id: str) -> Steps[Execution | None]:
+    try:
+        return (yield from get_execution(instance_id, execution_id))
+    except MicsNotFoundError:
+        return None
