@@ -1,0 +1,19 @@
+"""Many waits, one poll: whoever waits on the same connection in the same event loop shares one watcher. Pure asyncio.
+
+execution = await watch_execution(
+    key=("mics_default", "1185"),
+    make_client=hook.make_async_client,
+    instance_id="42",
+    execution_id="7",
+    poll_interval=30.0,
+    tell=lambda line: log.log(line.level, "%s", line.message),
+)
+"""
+
+from __future__ import annotations
+
+from airflow_provider_mics.watching.sharing import until_appears, watch_execution
+from airflow_provider_mics.watching.waits import MakeClient, Tell
+from airflow_provider_mics.watching.watcher import WatcherStoppedError
+
+__all__ = ["MakeClient", "Tell", "WatcherStoppedError", "until_appears", "watch_execution"]
