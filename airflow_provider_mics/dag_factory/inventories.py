@@ -1,0 +1,184 @@
+"""The inventory that a parse goes by: from its snapshot, refreshed now and then, and never lost to an outage."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
+from airflow_provider_mics.api.errors import MicsApiError, MicsError
+from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.dag_factory.platform import Platform, one_line_of
+from airflow_provider_mics.dag_factory.snapshot_places import local_path, snapshot_place
+from airflow_provider_mics.planning.inventory import Inventory, UnreadableInventory, merged
+from airflow_provider_mics.planning.snapshots import LastFailure, SnapshotPlace, one_at_a_time
+
+PAUSE_AFTER_FAILURE = timedelta(seconds=60)
+NOT_OURS = (403, 404)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InventorySource:
+    """Where the inventory of a connection comes from.
+
+    ``organisation_id`` and ``timezone`` stand in for those of the connection. ``snapshot`` is a path or a URL, None
+    for a file under AIRFLOW_HOME. A snapshot older than ``ttl`` is refreshed.
+    """
+
+    mics_conn_id: str
+    organisation_id: str | None = None
+    timezone: str | None = None
+    snapshot: str | Path | None = None
+    ttl: timedelta = timedelta(minutes=5)
+
+    def current(self) -> Inventory:
+        """The snapshot while it is fresh, else a new one; where none can be had, the last good one of any age.
+
+        :raises MicsError: the platform cannot be asked, and there is no snapshot from before
+        """
+        known = self.read()
+        if known is not None and self._is_fresh(known):
+            return known
+        with one_at_a_time(self._local.with_suffix(".lock")) as is_alone:
+            if known is None:
+                return self._first()
+            if not is_alone:
+                return known
+            known = self.read() or known
+            return known if self._is_fresh(known) else self._refreshed(known)
+
+    def read(self, only: str | None = None) -> Inventory | None:
+        """What the snapshot holds, or ``only`` this instance of it; None where there is none that can be used."""
+        try:
+            content = self._place.read_bytes()
+            inventory = Inventory.from_bytes(content) if only is None else Inventory.of_one(content, only)
+        except FileNotFoundError:
+            return None
+        except UnreadableInventory as error:
+            logger.warning("The snapshot %s counts as none: %s.", self._place, error)
+            return None
+        except Exception as error:  # noqa: BLE001
+            logger.warning("The snapshot %s cannot be read: %s.", self._place, one_line_of(error))
+            return None
+        if self.organisation_id not in (None, inventory.organisation_id):
+            logger.warning(
+                "The snapshot %s counts as none: it is of organisation %s, not of %s.",
+                self._place,
+                inventory.organisation_id,
+                self.organisation_id,
+            )
+            return None
+        return inventory
+
+    def for_worker(self, instance_id: str) -> Inventory | None:
+        """An inventory with this one instance, or None where the platform says that we have no such instance.
+
+        From the snapshot, else from the platform; where both fail, of what is known without them: a task that is
+        to run needs its DAG. Nothing is written.
+        """
+        known = self.read(only=instance_id)
+        if known is not None and known.get(instance_id) is not None:
+            return known
+        platform = Platform(self.mics_conn_id, self.organisation_id)
+        organisation_id, timezone, console_url = (
+            self.organisation_id,
+            self.timezone or "",
+            DEFAULT_CONSOLE_URL,
+        )
+        instance = Instance(id=instance_id)
+        try:
+            organisation_id, console_url = platform.organisation_id, platform.console_url
+            timezone = self.timezone or platform.timezone
+            instance = platform.instance(instance_id)
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, MicsApiError) and error.status_code in NOT_OURS:
+                logger.debug("No DAG for instance %s: %s", instance_id, error)
+                return None
+            logger.warning("Only the id of instance %s is known: %s.", instance_id, one_line_of(error))
+        if instance.organisation_id not in (None, organisation_id) and organisation_id is not None:
+            return None
+        since = {} if instance.last_modified_ts is None else {instance_id: instance.last_modified_ts}
+        return Inventory(organisation_id, timezone, console_url, datetime.now(UTC), (instance,), since)
+
+    def listed_for_worker(self) -> Inventory | None:
+        """An inventory from the platform, which is not kept; None, with a warning, where it cannot be asked."""
+        try:
+            return self._listed(None)
+        except Exception as error:  # noqa: BLE001
+            logger.warning(
+                "The integration batches of connection %r cannot be listed: %s.",
+                self.mics_conn_id,
+                one_line_of(error),
+            )
+            return None
+
+    def _is_fresh(self, inventory: Inventory) -> bool:
+        is_of_our_zone = self.timezone in (None, inventory.timezone)
+        return is_of_our_zone and abs(datetime.now(UTC) - inventory.fetched_at) < self.ttl
+
+    def _first(self) -> Inventory:
+        try:
+            return self._keep(self._listed(None))
+        except Exception as error:  # noqa: BLE001
+            raise MicsError(
+                f"The integration batches of connection {self.mics_conn_id!r} cannot be listed, "
+                f"and there is no snapshot of them from before ({self._place}): {one_line_of(error)}"
+            ) from None
+
+    def _refreshed(self, known: Inventory) -> Inventory:
+        failure = self._last_failure.within(PAUSE_AFTER_FAILURE, datetime.now(UTC))
+        if failure is None:
+            try:
+                return self._keep(self._listed(known))
+            except Exception as error:  # noqa: BLE001
+                failure = one_line_of(error)
+                self._last_failure.remember(failure, datetime.now(UTC))
+        logger.warning(
+            "The integration batches of connection %r cannot be listed: %s. Going on with the snapshot of %s.",
+            self.mics_conn_id,
+            failure,
+            known.fetched_at.isoformat(timespec="seconds"),
+        )
+        return known
+
+    def _listed(self, known: Inventory | None) -> Inventory:
+        platform = Platform(self.mics_conn_id, self.organisation_id)
+        return merged(
+            platform.listing(is_urgent=known is None),
+            known,
+            organisation_id=platform.organisation_id,
+            timezone=self.timezone or platform.timezone,
+            console_url=platform.console_url,
+            fetched_at=datetime.now(UTC),
+        )
+
+    def _keep(self, inventory: Inventory) -> Inventory:
+        self._last_failure.forget()
+        try:
+            self._place.write_bytes(inventory.to_bytes())
+        except Exception as error:  # noqa: BLE001
+            logger.warning("The snapshot %s cannot be written: %s.", self._place, one_line_of(error))
+        return inventory
+
+    @property
+    def _last_failure(self) -> LastFailure:
+        return LastFailure(self._local.with_suffix(".failed"))
+
+    @cached_property
+    def _place(self) -> SnapshotPlace:
+        return snapshot_place(self.snapshot, self._local)
+
+    @cached_property
+    def _local(self) -> Path:
+        snapshot = None if self.snapshot is None else str(self.snapshot)
+        return local_path(self.mics_conn_id, self.organisation_id, self.timezone, snapshot)
+
+
+def is_id_only(instance: Instance) -> bool:
+    """Whether nothing is known of an instance but its id."""
+    return instance.model_fields_set == {"id"}

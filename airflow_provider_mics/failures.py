@@ -1,0 +1,33 @@
+"""How an error of the API becomes the failure of an Airflow task: the only place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_mics.api.errors import MicsApiError, MicsError
+
+NO_RETRY_HELPS = (400, 401, 403, 404, 405, 422)
+
+
+def is_final(error: MicsError) -> bool:
+    """Whether another try would end the same way: an argument or a setting is wrong, or the platform refuses."""
+    return type(error) is MicsError or (
+        isinstance(error, MicsApiError) and error.status_code in NO_RETRY_HELPS
+    )
+
+
+def task_failure(message: str, *, final: bool) -> AirflowException:
+    """What the task raises; a final one is not retried."""
+    return AirflowFailException(message) if final else AirflowException(message)
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """Let an error of the API fail the task with its one line."""
+    try:
+        yield
+    except MicsError as error:
+        raise task_failure(str(error), final=is_final(error)) from None

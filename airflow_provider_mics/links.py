@@ -1,0 +1,36 @@
+"""The link from a task to its instance on the platform's console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+from airflow_provider_mics.api.console import instance_page
+from airflow_provider_mics.xcoms import LINK_KEY
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    from airflow_provider_mics.hooks import MicsHook
+
+
+class MicsInstanceLink(BaseOperatorLink):
+    """Opens the instance, with its executions, on the platform's console; there is no page for one execution.
+
+    The URL is an XCom that the task writes before it waits, so the link is there while the task runs or is deferred.
+    """
+
+    name = "mediarithmics instance"
+    xcom_key = LINK_KEY
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        """The URL the task wrote, or nothing where it has written none yet."""
+        return str(XCom.get_value(key=LINK_KEY, ti_key=ti_key) or "")
+
+
+def push_link(context: Context, hook: MicsHook, instance_id: str) -> None:
+    """Write the link to the instance's page into the task's XCom, where the organisation is known."""
+    if hook.organisation_id is not None:
+        page = instance_page(hook.console_url, hook.organisation_id, instance_id)
+        context["ti"].xcom_push(key=LINK_KEY, value=page)

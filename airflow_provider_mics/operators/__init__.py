@@ -1,0 +1,29 @@
+"""Operators for the four levels of integration batches: plugins, versions, instances and executions."""
+
+from __future__ import annotations
+
+from airflow_provider_mics.operators.cancellations import (
+    MicsCancelExecutionOperator,
+    MicsDeleteExecutionOperator,
+)
+from airflow_provider_mics.operators.executions import MicsCreateExecutionOperator
+from airflow_provider_mics.operators.instances import (
+    MicsCreateInstanceOperator,
+    MicsDeleteInstanceOperator,
+    MicsUpdateInstanceOperator,
+)
+from airflow_provider_mics.operators.pausing import MicsPauseInstanceOperator, MicsResumeInstanceOperator
+from airflow_provider_mics.operators.plugins import MicsCreatePluginOperator, MicsCreatePluginVersionOperator
+
+__all__ = [
+    "MicsCancelExecutionOperator",
+    "MicsCreateExecutionOperator",
+    "MicsCreateInstanceOperator",
+    "MicsCreatePluginOperator",
+    "MicsCreatePluginVersionOperator",
+    "MicsDeleteExecutionOperator",
+    "MicsDeleteInstanceOperator",
+    "MicsPauseInstanceOperator",
+    "MicsResumeInstanceOperator",
+    "MicsUpdateInstanceOperator",
+]

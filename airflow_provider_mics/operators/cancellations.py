@@ -1,0 +1,95 @@
+"""Cancel and delete executions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.operators.arguments import rendered
+from airflow_provider_mics.operators.resources import MicsInstanceOperator
+from airflow_provider_mics.provisioning.cancellations import cancel, discard_execution, until_over
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+DEFAULT_TIMEOUT = timedelta(minutes=10)
+
+
+class MicsCancelExecutionOperator(MicsInstanceOperator):
+    """Cancel an execution by whatever the platform offers, and say in the log what that was.
+
+    One that is over already is fine. Its value in XCom is the execution as it was seen last, as JSON.
+
+    :param instance_id: the instance (templated)
+    :param execution_id: its execution (templated)
+    :param wait_for_completion: whether to wait until the platform has really stopped it
+    :param poll_interval: seconds between two questions to the platform while waiting
+    :param timeout: how long to wait at most, in seconds or as a timedelta; by default ten minutes
+    """
+
+    template_fields: Sequence[str] = (*MicsInstanceOperator.template_fields, "execution_id")
+
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        wait_for_completion: bool = False,
+        poll_interval: float = 5.0,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+        seconds = DEFAULT_TIMEOUT if timeout is None else timeout
+        self.timeout = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+        if timeout is not None and not wait_for_completion:
+            raise ValueError(
+                f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
+            )
+        if poll_interval <= 0 or self.timeout <= timedelta(0):
+            raise ValueError(f"{self.task_id}: poll_interval and timeout must be above 0 seconds")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with readable_failures():
+            instance_id = self._shown_instance_id(context)
+            execution_id = checked_id("execution_id", rendered(self.execution_id))
+            canceled = self.hook.run(cancel(instance_id, execution_id, self._give_up))
+            execution = canceled.execution
+            if self.wait_for_completion:
+                deadline = datetime.now(UTC) + self.timeout
+                execution = self.hook.run(
+                    until_over(instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline)
+                )
+            return execution.to_json()
+
+
+class MicsDeleteExecutionOperator(MicsInstanceOperator):
+    """Delete an execution that is over or has not started; one that is gone already is fine.
+
+    Its value in XCom is the execution as it was, as JSON, or None where it was gone.
+
+    :param instance_id: the instance (templated)
+    :param execution_id: its execution (templated)
+    :param missing_ok: whether it may be gone already
+    """
+
+    template_fields: Sequence[str] = (*MicsInstanceOperator.template_fields, "execution_id")
+
+    def __init__(self, *, execution_id: str, missing_ok: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.missing_ok = missing_ok
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        with readable_failures():
+            instance_id = self._shown_instance_id(context)
+            execution_id = checked_id("execution_id", rendered(self.execution_id))
+            deleted = self._run_patiently(
+                discard_execution(instance_id, execution_id, missing_ok=self.missing_ok)
+            )
+            return None if deleted is None else deleted.to_json()

@@ -1,0 +1,292 @@
+"""Run an integration batch, exactly once for each piece of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.configuration import conf
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+
+from airflow_provider_mics.api.checks import checked_execution_type, checked_id
+from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
+from airflow_provider_mics.api.executions import cancel_execution
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.moments import moment_of
+from airflow_provider_mics.api.vocabulary import ExecutionType
+from airflow_provider_mics.api.waiting import ending, utc, wait_for_execution
+from airflow_provider_mics.failures import readable_failures, task_failure
+from airflow_provider_mics.links import push_link
+from airflow_provider_mics.operators.arguments import is_literal, rendered
+from airflow_provider_mics.operators.platform import MicsOperator
+from airflow_provider_mics.stopping import WaitingTask, was_stopped_by_a_person
+from airflow_provider_mics.submitting.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.submitting.submission import Submission, recall_execution, submit_execution
+from airflow_provider_mics.submitting.ticks import until_tick_appears
+from airflow_provider_mics.submitting.turns import DEFAULT_GRACE, Due, NothingToRun, TickPlan, whose_turn
+from airflow_provider_mics.task_notes import note_execution, noted_execution
+from airflow_provider_mics.task_tries import deadline_of, task_try_of
+from airflow_provider_mics.trigger_events import outcome_of
+from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
+from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+STOP_SECONDS = 2.0
+"""A worker that is stopped has five seconds in all, for the question and for the answer."""
+
+
+class MicsCreateExecutionOperator(MicsOperator):
+    """Run an instance: look for the execution of this piece of work, create it only if it is not there, and wait.
+
+    Every try of the task looks for the same execution, so a retry after a lost worker or a lost answer goes on with
+    what is running rather than starting the batch twice. A batch that failed is run again by a retry; one that a
+    person canceled on the platform fails the task without retries.
+
+    :param instance_id: the instance to run (templated)
+    :param execution_type: ``MANUAL`` or ``CRON``; by default MANUAL, but CRON for a scheduled run where ``cron`` is
+        given. ``CRON`` means the instance's own cron
+    :param expected_start_date: when the platform is to start it: an aware datetime, ISO 8601 text or epoch
+        milliseconds (templated); by default at once
+    :param wait_for_completion: whether to wait until it is over; else the task ends when it is planned
+    :param deferrable: whether to wait without a worker slot; by default as Airflow's ``default_deferrable``
+    :param poll_interval: seconds between two questions to the platform
+    :param timeout: how long to wait at most, in seconds or as a timedelta; when it passes, the execution is canceled
+    :param cancel_on_kill: whether the execution is canceled when a person stops the task, or its time is up
+    :param submission_timeout: seconds for which an outage is borne while the execution is being submitted
+    :param cron: the instance's own cron, where this DAG's schedule is just that: its scheduled runs are then ticks
+    :param timezone: the time zone (IANA name) of ``cron``; by default the connection's
+    :param schedule_since: since when ``cron`` is in force (ISO 8601), where that is known
+    :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create a tick's execution
+        before Airflow does; zero creates at once, None never creates
+    """
+
+    template_fields: Sequence[str] = (
+        *MicsOperator.template_fields,
+        "instance_id",
+        "execution_type",
+        "expected_start_date",
+    )
+
+    def __init__(
+        self,
+        *,
+        instance_id: str,
+        execution_type: str | None = None,
+        expected_start_date: datetime | str | int | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 30.0,
+        timeout: float | timedelta | None = None,
+        cancel_on_kill: bool = True,
+        submission_timeout: float = 600.0,
+        cron: str | None = None,
+        timezone: str | None = None,
+        schedule_since: str | None = None,
+        platform_grace: timedelta | None = DEFAULT_GRACE,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.instance_id = instance_id
+        self.execution_type = execution_type
+        self.expected_start_date = expected_start_date
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timedelta(seconds=timeout) if isinstance(timeout, (int, float)) else timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.submission_timeout = submission_timeout
+        self.cron = cron
+        self.timezone = timezone
+        self.schedule_since = schedule_since
+        self.platform_grace = platform_grace
+        self._waiting: WaitingTask | None = None
+        self._deadline: datetime | None = None
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        self._refuse_what_cannot_be_sent()
+        if self.poll_interval <= 0:
+            raise ValueError(f"{self.task_id}: poll_interval {self.poll_interval} must be above 0 seconds")
+        if self.timeout is not None and self.timeout <= timedelta(0):
+            raise ValueError(f"{self.task_id}: timeout {self.timeout} must be above 0 seconds")
+        if self.timeout is not None and not self.wait_for_completion:
+            raise ValueError(
+                f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
+            )
+        if self.platform_grace is not None and self.platform_grace < timedelta(0):
+            raise ValueError(f"{self.task_id}: platform_grace {self.platform_grace} must not be negative")
+
+    def _refuse_what_cannot_be_sent(self) -> None:
+        """As far as it is known when the DAG is read: a template is checked when the task runs."""
+        try:
+            if is_literal(self.instance_id):
+                checked_id("instance_id", self.instance_id)
+            if self.execution_type is not None and is_literal(self.execution_type):
+                checked_execution_type(self.execution_type)
+            if isinstance(self.expected_start_date, datetime) or is_literal(self.expected_start_date):
+                moment_of(self.expected_start_date)
+        except MicsError as error:
+            raise ValueError(f"{self.task_id}: {error}") from None
+
+    def execute(self, context: Context) -> Any:
+        with readable_failures():
+            identity = self._identity(context)
+            push_link(context, self.hook, identity.instance_id)
+            noted = noted_execution(context)
+            recalled = self.hook.run(recall_execution(identity.instance_id, noted)) if noted else None
+            if recalled is not None:
+                return self._follow(context, identity, Submission(recalled, "found"))
+            if identity.is_tick:
+                return self._run_tick(context, identity)
+            return self._submit_and_follow(context, identity)
+
+    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on once the platform fired the tick, or its time to do so is over."""
+        with readable_failures():
+            return self._run_tick(context, self._identity(context), grace_is_over=True)
+
+    def _identity(self, context: Context) -> ExecutionIdentity:
+        kind = rendered(self.execution_type)
+        return identity_of(
+            task_try_of(context),
+            checked_id("instance_id", self.instance_id),
+            execution_type=ExecutionType(checked_execution_type(kind)) if kind else None,
+            expected_start_date=moment_of(self.expected_start_date),
+            runs_on_cron=self.cron is not None,
+        )
+
+    def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
+        """Give the platform its turn at a tick, then see to it that the tick's execution is there."""
+        plan = TickPlan(
+            cron=self.cron,
+            timezone=self.timezone or self.hook.timezone,
+            schedule_since=moment_of(self.schedule_since),
+            grace=self.platform_grace,
+        )
+        give_up = datetime.now(UTC) + timedelta(seconds=self.submission_timeout)
+        turn = self.hook.run(whose_turn(identity, plan, give_up=give_up, grace_is_over=grace_is_over))
+        if isinstance(turn, NothingToRun):
+            raise AirflowSkipException(turn.reason)
+        if isinstance(turn, Due):
+            return self._submit_and_follow(context, turn.identity, turn.known)
+        self.log.info(
+            "The platform fires this cron itself; it has until %s to create the execution of %s.",
+            utc(turn.until),
+            utc(turn.identity.expected_start_date),
+        )
+        if self.deferrable:
+            trigger = MicsTickTrigger.of(turn.identity, turn.until, **self._trigger_arguments())
+            self.defer(trigger=trigger, method_name="after_grace")
+        self.hook.run(until_tick_appears(turn.identity, turn.until, self.poll_interval))
+        return self._run_tick(context, identity, grace_is_over=True)
+
+    def _submit_and_follow(
+        self, context: Context, identity: ExecutionIdentity, known: Sequence[Execution] | None = None
+    ) -> Any:
+        submission = self.hook.run(
+            submit_execution(
+                identity,
+                organisation_id=self.organisation_id or None,
+                is_retry=task_try_of(context).is_retry,
+                known=known,
+                patience=timedelta(seconds=self.submission_timeout),
+            )
+        )
+        return self._follow(context, identity, submission)
+
+    def _follow(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> Any:
+        execution = submission.execution
+        context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
+        note_execution(context, execution.id)
+        self._tell(identity, submission)
+        if not self.wait_for_completion:
+            return execution.to_json()
+        if execution.is_over:
+            return self._finish(execution)
+        return self._wait(context, execution)
+
+    def _tell(self, identity: ExecutionIdentity, submission: Submission) -> None:
+        execution = submission.execution
+        if submission.how == "created":
+            self.log.info("Created execution %s: %s.", execution.id, identity)
+        else:
+            status = ending(execution) if execution.is_over else execution.status
+            self.log.info("Found execution %s, %s: %s.", execution.id, status, identity)
+
+    def _wait(self, context: Context, execution: Execution) -> Any:
+        deadline = deadline_of(context, self.timeout)
+        if self.deferrable:
+            trigger = MicsExecutionTrigger(
+                instance_id=self.instance_id,
+                execution_id=execution.id,
+                deadline=None if deadline is None else deadline.timestamp(),
+                cancel_on_kill=self.cancel_on_kill,
+                **self._trigger_arguments(),
+            )
+            self.defer(trigger=trigger, method_name="execute_complete")
+        self._waiting = WaitingTask.of(context["ti"], execution.id)
+        self._deadline = deadline
+        try:
+            ended = self.hook.run(
+                wait_for_execution(
+                    self.instance_id, execution.id, poll_interval=self.poll_interval, deadline=deadline
+                )
+            )
+        except MicsTimeoutError as error:
+            self._out_of_time(execution.id, str(error))
+        return self._finish(ended)
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        return {
+            "mics_conn_id": self.mics_conn_id,
+            "organisation_id": self.organisation_id or None,
+            "poll_interval": float(self.poll_interval),
+        }
+
+    def on_kill(self) -> None:
+        """Cancel the execution, if a person stopped the task or its time is up; an evicted worker leaves it alone."""
+        waiting = self._waiting
+        if waiting is None or not self.cancel_on_kill:
+            return
+        self._waiting = None
+        name = f"execution {waiting.execution_id} of instance {self.instance_id}"
+        is_out_of_time = self._deadline is not None and datetime.now(UTC) >= self._deadline
+        if not is_out_of_time and not was_stopped_by_a_person(waiting, STOP_SECONDS):
+            self.log.info("This worker is stopped, but nobody stopped the task: %s goes on.", name)
+            return
+        try:
+            how = self.hook.run_within(
+                STOP_SECONDS, cancel_execution(self.instance_id, waiting.execution_id)
+            ).how
+            self.log.info("The task was stopped: canceled %s (%s).", name, how)
+        except MicsError as error:
+            self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on when the trigger has fired: the execution is over, its time is up, or it cannot be watched."""
+        outcome = outcome_of(event)
+        if outcome.timed_out:
+            self._out_of_time(outcome.execution_id, outcome.message)
+        if outcome.execution is None:
+            raise task_failure(outcome.message, final=outcome.is_final)
+        return self._finish(outcome.execution)
+
+    def _out_of_time(self, execution_id: str, message: str) -> NoReturn:
+        if self.cancel_on_kill:
+            try:
+                how = self.hook.cancel_execution(self.instance_id, execution_id).how
+                message = f"{message}; canceled it ({how})"
+            except MicsError as error:
+                message = f"{message}; it could not be canceled: {error}"
+        raise AirflowException(message)
+
+    def _finish(self, execution: Execution) -> dict[str, Any]:
+        name = f"Execution {execution.id} of instance {self.instance_id}"
+        if execution.succeeded:
+            return execution.to_json()
+        if execution.canceled:
+            raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
+        raise AirflowException(f"{name} {ending(execution)}")

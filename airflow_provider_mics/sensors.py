@@ -1,0 +1,242 @@
+"""Wait for an execution that somebody else started: one by its id, or the one of a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.configuration import conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.executions import get_execution
+from airflow_provider_mics.api.instances import get_instance
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.moments import moment_of
+from airflow_provider_mics.api.vocabulary import ExecutionType
+from airflow_provider_mics.api.waiting import ExecutionStory, ending, is_outage, utc
+from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.links import MicsInstanceLink, push_link
+from airflow_provider_mics.planning.crons import Cron
+from airflow_provider_mics.submitting.identity import ExecutionIdentity
+from airflow_provider_mics.submitting.submission import find_executions, newest
+from airflow_provider_mics.task_tries import task_try_of, wait_began
+from airflow_provider_mics.trigger_events import Outcome, outcome_of
+from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
+from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_mics.hooks import MicsHook
+
+
+class MicsExecutionSensor(BaseSensorOperator):
+    """Waits until an execution is over, and succeeds if it did. It never starts and never cancels anything.
+
+    Without ``execution_id`` it waits for the execution that the platform's own cron creates for a tick, which may
+    appear late; one that does not appear within ``appear_timeout`` is a failure. An execution that ended before the
+    sensor looked is found too. Its value in XCom is the execution as JSON.
+
+    :param instance_id: the instance (templated)
+    :param execution_id: the execution (templated)
+    :param expected_start_date: the tick: an aware datetime, ISO 8601 text or epoch milliseconds (templated); by
+        default the time of this DAG run
+    :param appear_timeout: seconds after the tick, or after the sensor's start if that is later, for the platform to
+        create the tick's execution
+    :param poll_interval: seconds between two questions to the platform when deferred; ``poke_interval`` when not
+    :param deferrable: whether to wait without a worker slot; by default as Airflow's ``default_deferrable``
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics``
+    :param organisation_id: instead of the organisation in the connection's extra
+    """
+
+    template_fields: Sequence[str] = (
+        "mics_conn_id",
+        "organisation_id",
+        "instance_id",
+        "execution_id",
+        "expected_start_date",
+    )
+    operator_extra_links = (MicsInstanceLink(),)
+    ui_color = "#e6f2fb"
+    _is_prepared = False
+    _began: datetime
+    _moment: datetime
+
+    def __init__(
+        self,
+        *,
+        instance_id: str,
+        execution_id: str | None = None,
+        expected_start_date: datetime | str | int | None = None,
+        appear_timeout: float = 600.0,
+        poll_interval: float = 30.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        mics_conn_id: str = "mics_default",
+        organisation_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.instance_id = instance_id
+        self.execution_id = execution_id
+        self.expected_start_date = expected_start_date
+        self.appear_timeout = appear_timeout
+        self.poll_interval = poll_interval
+        self.deferrable = deferrable
+        self.mics_conn_id = mics_conn_id
+        self.organisation_id = organisation_id
+        if execution_id is not None and expected_start_date is not None:
+            raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
+        if poll_interval <= 0 or appear_timeout < 0:
+            raise ValueError(
+                f"{self.task_id}: poll_interval must be above 0 seconds, appear_timeout not below 0"
+            )
+
+    @cached_property
+    def hook(self) -> MicsHook:
+        from airflow_provider_mics.hooks import MicsHook
+
+        return MicsHook(self.mics_conn_id, self.organisation_id or None)
+
+    @cached_property
+    def _story(self) -> ExecutionStory:
+        return ExecutionStory(self.instance_id, self.execution_id or "")
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:
+        """Look once, and defer where asked to; an outage of the platform is no answer, so the sensor goes on."""
+        with readable_failures():
+            self._prepare(context)
+            try:
+                execution = self._look(context)
+            except MicsError as error:
+                if not is_outage(error):
+                    raise
+                self.log.warning("The platform cannot be asked: %s", error)
+                return False
+            if execution is not None and execution.is_over:
+                return PokeReturnValue(is_done=True, xcom_value=self._finish(execution))
+            if self.deferrable:
+                self._defer(execution)
+            if execution is None:
+                self._fail_if_it_never_appears()
+                return False
+            for line in self._story.tell(execution, datetime.now(UTC)):
+                self.log.log(line.level, "%s", line.message)
+            return False
+
+    def _prepare(self, context: Context) -> None:
+        if self._is_prepared:
+            return
+        checked_id("instance_id", self.instance_id)
+        self._began = wait_began(context)
+        self._moment = moment_of(self.expected_start_date) or task_try_of(context).run_moment
+        push_link(context, self.hook, self.instance_id)
+        self._is_prepared = True
+
+    def _look(self, context: Context) -> Execution | None:
+        """The execution waited for, or None where the platform has not created it yet."""
+        if self.execution_id:
+            return self.hook.run(get_execution(self.instance_id, self.execution_id))
+        found = self.hook.run(find_executions(self._tick()))
+        if not found:
+            return None
+        execution = newest(found)
+        self.execution_id = execution.id
+        context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
+        return execution
+
+    def _tick(self) -> ExecutionIdentity:
+        instance = self.hook.run(get_instance(self.instance_id))
+        cron = Cron(instance.cron, self.hook.timezone) if instance.cron else None
+        return ExecutionIdentity(self.instance_id, ExecutionType.CRON, self._moment).as_tick_of(cron)
+
+    @property
+    def _appears_until(self) -> datetime:
+        return max(self._moment, self._began) + timedelta(seconds=self.appear_timeout)
+
+    @property
+    def _deadline(self) -> datetime:
+        return self._began + timedelta(seconds=float(self.timeout))
+
+    def _fail_if_it_never_appears(self) -> None:
+        if datetime.now(UTC) >= self._appears_until:
+            self._give_up(self._never_appeared())
+
+    def _never_appeared(self) -> str:
+        return (
+            f"Instance {self.instance_id}: the platform created no execution for the tick of {utc(self._moment)} "
+            f"within {self.appear_timeout:g} s"
+        )
+
+    def _defer(self, execution: Execution | None) -> NoReturn:
+        if execution is not None:
+            self._follow(execution)
+        tick, until = self._tick(), min(self._appears_until, self._deadline)
+        trigger = MicsTickTrigger.of(tick, until, **self._trigger_arguments())
+        self.log.info("Waiting for the platform to create the %s, until %s.", tick, utc(until))
+        self.defer(trigger=trigger, method_name="appeared")
+
+    def appeared(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on when the tick's execution is there, or its time to appear is over."""
+        with readable_failures():
+            self._prepare(context)
+            outcome = outcome_of(event)
+            if outcome.execution is None:
+                self._fail_with(outcome, self._never_appeared())
+            self.execution_id = outcome.execution.id
+            context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=self.execution_id)
+            if outcome.execution.is_over:
+                return self._finish(outcome.execution)
+            self._follow(outcome.execution)
+
+    def _follow(self, execution: Execution) -> NoReturn:
+        trigger = MicsExecutionTrigger(
+            instance_id=self.instance_id,
+            execution_id=execution.id,
+            deadline=self._deadline.timestamp(),
+            cancel_on_kill=False,
+            **self._trigger_arguments(),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on when the execution is over, or the sensor's time is."""
+        outcome = outcome_of(event)
+        if outcome.execution is None:
+            self._fail_with(outcome, outcome.message)
+        return self._finish(outcome.execution, is_told=True)
+
+    def _trigger_arguments(self) -> dict[str, Any]:
+        return {
+            "mics_conn_id": self.mics_conn_id,
+            "organisation_id": self.organisation_id or None,
+            "poll_interval": float(self.poll_interval),
+        }
+
+    def _finish(self, execution: Execution, *, is_told: bool = False) -> dict[str, Any]:
+        line = f"Execution {execution.id} of instance {self.instance_id} {ending(execution)}"
+        if not execution.succeeded:
+            self._give_up(line)
+        if not is_told:
+            self.log.info("%s.", line)
+        return execution.to_json()
+
+    def _fail_with(self, outcome: Outcome, timeout_message: str) -> NoReturn:
+        if not outcome.timed_out:
+            raise AirflowFailException(outcome.message)
+        if self.soft_fail:
+            raise AirflowSkipException(timeout_message)
+        raise AirflowSensorTimeout(timeout_message)
+
+    def _give_up(self, message: str) -> NoReturn:
+        """What is over does not change by trying again: no retries, and a skip where ``soft_fail`` asks for one."""
+        raise (AirflowSkipException if self.soft_fail else AirflowFailException)(message)

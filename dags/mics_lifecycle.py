@@ -1,0 +1,82 @@
+"""The whole life of an integration batch as one Airflow DAG, from the plugin to the clean-up.
+
+It declares a plugin and a version, creates an instance of it, gives it a parameter, runs it, waits for the end with a
+sensor, and deletes the instance again, however the run ended. Every step can be repeated: what is there already is
+found, what differs is changed. Copy it, and keep the steps you need.
+
+It needs the connection ``mics_default``; the sandbox will do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_mics.operators import (
+    MicsCreateExecutionOperator,
+    MicsCreateInstanceOperator,
+    MicsCreatePluginOperator,
+    MicsCreatePluginVersionOperator,
+    MicsDeleteInstanceOperator,
+    MicsUpdateInstanceOperator,
+)
+from airflow_provider_mics.sensors import MicsExecutionSensor
+
+GROUP_ID = "com.acme.examples"
+ARTIFACT_ID = "lifecycle-example"
+
+with DAG(
+    dag_id="mics_lifecycle",
+    description="Plugin, version, instance, property, execution, sensor, clean-up",
+    schedule=None,
+    start_date=datetime(2024, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"mics_conn_id": "mics_default", "retries": 2, "retry_delay": timedelta(seconds=30)},
+    tags=["mediarithmics", "example"],
+) as lifecycle:
+    plugin = MicsCreatePluginOperator(
+        task_id="create_plugin",
+        group_id=GROUP_ID,
+        artifact_id=ARTIFACT_ID,
+    )
+    version = MicsCreatePluginVersionOperator(
+        task_id="create_version",
+        plugin_id=plugin.output["plugin_id"],
+        version="1.0.0",
+        properties={"import_path": "s3://acme/in", "max_rows": 1000, "dry_run": False},
+    )
+    instance = MicsCreateInstanceOperator(
+        task_id="create_instance",
+        group_id=GROUP_ID,
+        artifact_id=ARTIFACT_ID,
+        version="1.0.0",
+        name="lifecycle example",
+        ram_size="MEDIUM",
+    )
+    configure = MicsUpdateInstanceOperator(
+        task_id="set_import_path",
+        instance_id=instance.output["instance_id"],
+        properties={"import_path": "s3://acme/in/{{ run_id }}"},
+    )
+    run = MicsCreateExecutionOperator(
+        task_id="run",
+        instance_id=instance.output["instance_id"],
+        wait_for_completion=False,
+    )
+    wait = MicsExecutionSensor(
+        task_id="wait",
+        instance_id=instance.output["instance_id"],
+        execution_id=run.output["execution_id"],
+        deferrable=True,
+        poll_interval=5,
+        timeout=3600,
+    )
+    clean_up = MicsDeleteInstanceOperator(
+        task_id="delete_instance",
+        instance_id=instance.output["instance_id"],
+    )
+
+    plugin >> version >> instance >> configure >> run >> wait
+    wait >> clean_up.as_teardown(setups=instance)

@@ -1,0 +1,49 @@
+"""An Airflow of its own for these tests: a home in a temporary folder, set before any of them imports Airflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.provider.airflow_home import copy_of, migrate, set_for_this_process
+from tests.provider.dag_runs import DagFolder
+
+if TYPE_CHECKING:
+    from tests.sandbox_server import SandboxServer
+
+# pytest reads this file before it imports a test beside it, and Airflow reads its settings when it is imported.
+HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+set_for_this_process(HOME)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[Path]:
+    """The AIRFLOW_HOME of this process, its database migrated."""
+    migrate(HOME)
+    yield HOME
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def dag_folder(airflow_home: Path, tmp_path: Path) -> DagFolder:
+    """Where a test writes a DAG file and runs it, apart from every other test."""
+    return DagFolder(copy_of(airflow_home, tmp_path / "airflow"))
+
+
+@pytest.fixture
+def mics_default(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
+    """The sandbox, and Airflow's connection ``mics_default`` to it."""
+    connection = {
+        "conn_type": "mediarithmics",
+        "host": sandbox.url,
+        "password": sandbox.token,
+        "extra": {"organisation_id": sandbox.organisation_id},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection))
+    return sandbox

@@ -1,0 +1,55 @@
+"""Snapshots to make DAGs from, and the DAGs as Airflow writes them into its database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.planning.inventory import Inventory
+from airflow_provider_mics.planning.snapshots import LocalFile
+from tests.planning.instances import inventory
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # 2.11
+
+
+def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(0)) -> Inventory:
+    """A snapshot of organisation 1185 in Europe/Paris."""
+    kept = inventory(*instances, fetched_at=datetime.now(UTC) - age)
+    LocalFile(path).write_bytes(kept.to_bytes())
+    return kept
+
+
+def serialized(dag: DAG) -> dict[str, Any]:
+    """What Airflow keeps of a DAG."""
+    written: dict[str, Any] = DagSerialization.to_dict(dag)
+    return written
+
+
+def read_back(dag: DAG) -> Any:
+    """The DAG as the scheduler has it: from what was kept, by way of JSON."""
+    return DagSerialization.from_dict(json.loads(json.dumps(serialized(dag))))
+
+
+def as_bytes(dags: Mapping[str, DAG]) -> bytes:
+    """All that decides on the versions of DAGs, in an order that does not."""
+    written = {dag_id: serialized(dag) for dag_id, dag in dags.items()}
+    return json.dumps(_in_order(written), sort_keys=True).encode()
+
+
+def _in_order(value: Any) -> Any:
+    """Airflow's own hash of a DAG sorts lists of texts, such as its tags."""
+    if isinstance(value, dict):
+        return {key: _in_order(each) for key, each in value.items()}
+    if isinstance(value, list):
+        listed = [_in_order(each) for each in value]
+        return sorted(listed) if all(isinstance(each, str) for each in listed) else listed
+    return value

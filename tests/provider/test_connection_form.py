@@ -1,0 +1,72 @@
+"""The connection form: the same fields in the React form of Airflow 3 and in the Flask form of 2.11."""
+
+from __future__ import annotations
+
+import pytest
+from airflow import __version__ as airflow_version
+
+from airflow_provider_mics.connection_form import FIELDS, PLACEHOLDERS
+from airflow_provider_mics.hooks import MicsHook
+from airflow_provider_mics.provider_info import get_provider_info
+
+IS_AIRFLOW_2 = airflow_version.startswith("2.")
+EXTRA = [
+    "organisation_id",
+    "timezone",
+    "size_fields",
+    "console_url",
+    "connect_timeout",
+    "read_timeout",
+    "proxies",
+    "verify",
+]
+
+
+def test_only_fields_that_mean_something_show_each_with_a_label_and_help() -> None:
+    assert list(FIELDS) == EXTRA
+    assert all(field["label"] and field["description"].endswith(".") for field in FIELDS.values())
+    behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
+    assert set(behaviour["hidden-fields"]) == {"schema", "login"}
+    assert behaviour["relabeling"] == {"host": "Host", "password": "API token"}
+    assert set(behaviour["placeholders"]) <= {"host", "port", "password", *EXTRA}
+
+
+def test_no_field_must_be_filled_in() -> None:
+    assert all("null" in field["schema"]["type"] for field in FIELDS.values())
+
+
+@pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 3 draws the form from the provider's metadata")
+def test_airflow_3_gives_its_page_these_fields() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    [meta] = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "mediarithmics"]
+    assert meta.hook_name == "mediarithmics"
+    assert meta.hook_class_name == "airflow_provider_mics.hooks.MicsHook"
+    assert list(meta.extra_fields) == EXTRA
+    standard = meta.standard_fields.model_dump()
+    shown = {name for name, field in standard.items() if field is None or not field["hidden"]}
+    assert shown == {"description", "host", "port", "password"}
+    assert standard["password"]["title"] == "API token"
+    assert standard["host"]["placeholder"] == "https://api.mediarithmics.com"
+
+
+@pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
+def test_airflow_2_gives_its_page_these_fields() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    widgets = [
+        name
+        for name, widget in manager.connection_form_widgets.items()
+        if "MicsHook" in widget.hook_class_name
+    ]
+    assert widgets == [f"extra__mediarithmics__{name}" for name in EXTRA]
+    behaviour = manager.field_behaviours["mediarithmics"]
+    assert behaviour["relabeling"]["password"] == "API token"
+    assert behaviour["placeholders"]["host"] == PLACEHOLDERS["host"]
+
+
+@pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
+def test_the_hooks_methods_say_the_same_as_the_metadata() -> None:
+    assert list(MicsHook.get_connection_form_widgets()) == EXTRA
+    assert MicsHook.get_ui_field_behaviour()["hidden_fields"] == ["schema", "login"]

@@ -1,0 +1,287 @@
+"""Each instance is one DAG, whatever is odd about it, and the same DAG at each parse."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
+from tests.planning.instances import MODIFIED, instance
+from tests.provider.airflow_home import PROJECT
+from tests.provider.factories import as_bytes, read_back, write_snapshot
+
+PAGE = "https://console.test/#/o/1185/jobs/integration_batch_instances/42"
+ODD = [
+    instance(1, name=None, group_id=None, artifact_id=None, version_value=None),
+    instance(2, name="🚀 Impört\n| <b>`x`</b> {{ params }}", group_id="é" * 300),
+    instance(3, name="x" * 3000),
+    instance(4, cron="0 0 30 2 *"),
+    instance(5, cron="1-1 5 * * MON"),
+    instance(6, cron="* * * * *"),
+    instance(7, cron_status="HIBERNATING"),
+    instance(8, cron_status="PAUSED"),
+    instance(9, cron=None, cron_status=None, last_modified_ts=None),
+    instance("a b", name="an id with a space"),
+    instance("9" * 300, name="a long id"),
+    instance(10, cron="0 0 l * *"),
+    instance(11, cron="*/7 9-17/2 1,15 jan-mar mon-fri"),
+]
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    return tmp_path / "inventory.jsonl"
+
+
+def dags_of(snapshot: Path, *instances: Any, **arguments: Any) -> dict[str, Any]:
+    write_snapshot(snapshot, *instances)
+    return integration_batch_dags(snapshot=snapshot, **arguments)
+
+
+def dag_of(snapshot: Path, one: Any, **arguments: Any) -> Any:
+    [dag] = dags_of(snapshot, one, **arguments).values()
+    return dag
+
+
+def test_an_active_instance_is_a_dag_on_its_cron(snapshot):
+    dag = dag_of(snapshot, instance(name="Nightly import"))
+    assert dag.dag_id == "mics_integration_batch_42"
+    assert dag.dag_display_name == "Nightly import"
+    assert sorted(dag.tags) == ["com.acme", "import", "mediarithmics"]
+    assert dag.start_date == MODIFIED
+    assert dag.owner_links == {"mediarithmics": PAGE}
+    assert (dag.catchup, dag.max_active_runs, dag.is_paused_upon_creation) == (False, 1, False)
+    assert isinstance(dag.timetable, CronTriggerTimetable)
+    assert dag.timetable.serialize()["expression"] == "30 5 * * *"
+    assert dag.timetable.serialize()["timezone"] == "Europe/Paris"
+
+
+def test_its_one_task_runs_the_instance(snapshot):
+    dag = dag_of(snapshot, instance(), platform_grace=None, deferrable=False, poll_interval=7)
+    [task] = dag.tasks
+    assert (task.task_id, type(task).__name__) == ("execute", "MicsCreateExecutionOperator")
+    assert (task.instance_id, task.mics_conn_id, task.organisation_id) == ("42", "mics_default", None)
+    assert (task.cron, task.timezone, task.schedule_since) == (
+        "30 5 * * *",
+        "Europe/Paris",
+        MODIFIED.isoformat(),
+    )
+    assert (task.platform_grace, task.deferrable, task.poll_interval) == (None, False, 7)
+    assert task.outlets == [instance_asset("42")]
+    assert task.owner == "mediarithmics"
+
+
+@pytest.mark.parametrize("console_url", ["console.test", "", "http://[", "javascript:alert(1)"])
+def test_an_address_of_the_console_that_is_none_costs_only_the_link(snapshot, console_url):
+    kept = replace(write_snapshot(snapshot, instance()), console_url=console_url)
+    snapshot.write_bytes(kept.to_bytes())
+    [dag] = integration_batch_dags(snapshot=snapshot).values()
+    assert dag.owner_links == {}
+
+
+def test_a_run_updates_an_asset_that_a_user_can_name(snapshot):
+    assert instance_asset("42").uri == "x-mics://integration_batch_instances/42"
+    [task] = dag_of(snapshot, instance()).tasks
+    assert task.outlets[0].uri == instance_asset("42").uri
+
+
+def test_the_trigger_form_asks_when_to_start_and_may_be_left_empty(snapshot):
+    for dag in (dag_of(snapshot, instance()), read_back(dag_of(snapshot, instance()))):
+        param = dag.params.get_param("expected_start_date")
+        assert param.value is None
+        assert param.schema["type"] == ["null", "string"]
+        assert param.schema["format"] == "date-time"
+        assert "starts at once" in param.description
+        assert dag.params.dump() == {"expected_start_date": None}
+
+
+def test_no_two_dags_share_what_a_person_fills_in(snapshot):
+    one, other = dags_of(snapshot, instance(1), instance(2)).values()
+    one.params["expected_start_date"] = "2026-03-01T00:00:00Z"
+    assert other.params["expected_start_date"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "tag"),
+    [
+        ({"cron_status": "PAUSED"}, "paused"),
+        ({"cron": "61 5 * * *"}, "invalid-cron"),
+        ({"cron_status": "HIBERNATING"}, "cannot-be-planned"),
+        ({"cron": None, "cron_status": None}, None),
+    ],
+)
+def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instances_cron(snapshot, fields, tag):
+    one = instance(**fields)
+    dag = dag_of(snapshot, one)
+    assert dag.timetable.can_be_scheduled is False
+    assert tag is None or tag in dag.tags
+    [task] = dag.tasks
+    # A scheduled run from before the pause must not become an execution of its own.
+    assert task.cron == (one.cron or "")
+
+
+def test_a_renamed_instance_keeps_its_dag(snapshot):
+    before = dag_of(snapshot, instance(name="old"))
+    after = dag_of(snapshot, instance(name="new"))
+    assert before.dag_id == after.dag_id
+    assert after.dag_display_name == "new"
+
+
+def test_every_odd_instance_is_a_dag_that_airflow_can_keep(snapshot):
+    dags = dags_of(snapshot, *ODD)
+    assert len(dags) == len(ODD)
+    for dag_id, dag in dags.items():
+        kept = read_back(dag)
+        assert kept.dag_id == dag_id
+        assert kept.dag_display_name == dag.dag_display_name
+        assert as_bytes({dag_id: dag}) == as_bytes({dag_id: dag})
+        assert all(len(tag) <= 100 for tag in dag.tags)
+    shown = {one.id: dags[plan_instance(write_snapshot(snapshot, one), one).dag_id] for one in ODD}
+    assert "invalid-cron" in shown["4"].tags
+    assert "never fires" in shown["4"].description
+    assert shown["5"].timetable.serialize()["expression"] == "1 5 * * mon"
+    assert "probably not meant" in shown["6"].description
+    assert "cannot-be-planned" in shown["a b"].tags
+    with pytest.raises(AirflowFailException, match="'a b' is none that the platform gives"):
+        shown["a b"].tasks[0].execute({})
+
+
+def test_each_parse_gives_the_same_bytes_whatever_the_process(snapshot):
+    write_snapshot(snapshot, *ODD, *(instance(number) for number in range(100, 120)))
+    script = (
+        "import sys; from tests.provider.factories import as_bytes; "
+        "from airflow_provider_mics.dag_factory import integration_batch_dags; "
+        "sys.stdout.buffer.write(b'<<' + as_bytes(integration_batch_dags(snapshot=sys.argv[1])))"
+    )
+    written = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(snapshot)],
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(PROJECT)},
+            stdout=subprocess.PIPE,
+            timeout=120,
+        )
+        written.append(done.stdout.rpartition(b"<<")[2])
+    assert len(written[0]) > 10_000
+    assert written[0] == written[1]
+
+
+def test_an_edit_that_changes_nothing_here_makes_no_new_version(snapshot):
+    before = dags_of(snapshot, instance())
+    later = dags_of(snapshot, instance(last_modified_by="8", something_new="else"))
+    assert as_bytes(before) == as_bytes(later)
+
+
+class TestAdaptation:
+    def test_filters_choose_by_group_artifact_and_any_question(self, snapshot):
+        instances = [
+            instance(1),
+            instance(2, group_id="other"),
+            instance(3, artifact_id="export"),
+            instance(4, name="no"),
+        ]
+        dags = dags_of(
+            snapshot,
+            *instances,
+            group_id="com.acme",
+            artifact_id="import",
+            select=lambda each: each.name != "no",
+        )
+        assert list(dags) == ["mics_integration_batch_1"]
+
+    def test_default_args_reach_the_task(self, snapshot):
+        given = {"retries": 4, "owner": "data team"}
+        dag = dag_of(snapshot, instance(), default_args=given)
+        assert (dag.tasks[0].retries, dag.tasks[0].owner) == (4, "data team")
+        assert dag.owner_links == {"data team": PAGE}
+        assert given == {"retries": 4, "owner": "data team"}
+
+    def test_any_dag_can_be_changed_in_place(self, snapshot):
+        def adapt(dag: Any, one: Any) -> None:
+            dag.tasks[0].pool = f"pool of {one.artifact_id}"
+
+        assert dag_of(snapshot, instance(), customize=adapt).tasks[0].pool == "pool of import"
+
+    def test_one_that_cannot_be_changed_shows_why_and_takes_no_other_down(self, snapshot, caplog):
+        def adapt(dag: Any, one: Any) -> None:
+            if one.id == "2":
+                raise KeyError("no pool")
+
+        dags = dags_of(snapshot, *map(instance, (1, 2, 3)), customize=adapt)
+        assert [dag.timetable.can_be_scheduled for dag in dags.values()] == [True, False, True]
+        broken = dags["mics_integration_batch_2"]
+        assert "cannot-be-planned" in broken.tags
+        assert "customize(...) failed: KeyError: 'no pool'" in broken.description
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    @pytest.mark.parametrize("dag_id", ["not a dag id", "x" * 300, "", None])
+    def test_a_plan_that_airflow_refuses_shows_why(self, snapshot, dag_id):
+        def mine(known: Any, one: Any) -> Any:
+            return replace(plan_instance(known, one), dag_id=dag_id)
+
+        dag = dag_of(snapshot, instance(), plan=mine)
+        assert dag.dag_id == "mics_integration_batch_42"
+        assert "the DAG cannot be built" in dag.description
+
+    def test_a_plan_with_a_cron_that_airflow_cannot_read_shows_why(self, snapshot):
+        def mine(known: Any, one: Any) -> Any:
+            return replace(plan_instance(known, one), cron="every day")
+
+        dag = dag_of(snapshot, instance(), plan=mine)
+        assert "invalid-cron" in dag.tags
+        assert dag.timetable.can_be_scheduled is False
+
+    def test_a_schedule_of_ones_own_is_no_tick_of_the_platform(self, snapshot):
+        def mine(known: Any, one: Any) -> Any:
+            return replace(plan_instance(known, one), cron="0 7 * * *")
+
+        [task] = dag_of(snapshot, instance(), plan=mine).tasks
+        assert task.cron is None
+
+    def test_an_argument_that_no_dag_can_be_built_with_is_refused(self, snapshot):
+        with pytest.raises(ValueError, match="poll_interval"):
+            dags_of(snapshot, instance(), poll_interval=0)
+        with pytest.raises(ValueError, match="timezone 'Paris' is not known"):
+            dags_of(snapshot, instance(), timezone="Paris")
+        with pytest.raises(ValueError, match="has no time zone"):
+            dags_of(snapshot, instance(), start_date=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+class TestSchedule:
+    """A change of schedule never fires a past tick."""
+
+    def first_run(self, dag: Any) -> datetime:
+        restriction = TimeRestriction(earliest=dag.start_date, latest=None, catchup=False)
+        info = dag.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+        moment: datetime = info.run_after
+        return moment
+
+    def test_the_first_run_is_never_before_the_schedule_is_in_force(self, snapshot):
+        since = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=2)
+        dag = dag_of(snapshot, instance(cron="*/5 * * * *", modified=since))
+        assert dag.start_date == since
+        assert self.first_run(dag) >= since
+
+    def test_a_later_start_holds_back_and_an_earlier_one_changes_nothing(self, snapshot):
+        later = datetime.now(UTC) + timedelta(days=30)
+        dag = dag_of(snapshot, instance(), start_date=later)
+        assert self.first_run(dag) >= later
+        assert dag_of(snapshot, instance(), start_date=MODIFIED - timedelta(days=9)).start_date == MODIFIED
+
+
+def test_a_snapshot_of_another_organisation_counts_as_none(snapshot, caplog):
+    with pytest.raises(MicsError, match="cannot be listed"):
+        dags_of(snapshot, instance(), organisation_id="2", mics_conn_id="no_such_connection")
+    assert "it is of organisation 1185, not of 2" in caplog.text

@@ -1,0 +1,76 @@
+"""The files that people copy are found by Airflow, load quickly and quietly, and run."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mics.dag_factory import platform
+from tests.provider.dag_runs import DagFolder
+from tests.sandbox_server import SandboxServer
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:
+    from airflow.models.dagbag import DagBag  # 2.11
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+FILES = sorted(DAGS.glob("*.py"))
+FACTORY = DAGS / "mics_integration_batches.py"
+
+
+@pytest.fixture(autouse=True)
+def _no_snapshot_from_before(airflow_home: Path):
+    platform._silent_since.clear()
+    for file in (airflow_home / "mics").glob("*"):
+        file.unlink()
+
+
+def load(folder: Path) -> Any:
+    return DagBag(dag_folder=str(folder), safe_mode=True)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_airflow_sees_that_a_file_holds_dags(file):
+    text = file.read_text().lower()
+    assert "airflow" in text
+    assert "dag" in text
+
+
+def test_the_five_lines_are_every_batch_of_the_organisation(mics_default: SandboxServer, caplog):
+    active = mics_default.create_instance("Nightly", cron="30 5 * * *")
+    by_hand = mics_default.create_instance("By hand")
+    bag = load(FACTORY)
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {f"mics_integration_batch_{each}" for each in (active, by_hand)}
+    assert not [record for record in caplog.records if record.name.startswith("airflow_provider_mics")]
+
+
+def test_without_platform_and_snapshot_there_is_one_import_error_that_says_so(mics_default: SandboxServer):
+    mics_default.terminate()
+    began = time.monotonic()
+    bag = load(FACTORY)
+    assert time.monotonic() - began < 10
+    assert not bag.dags
+    [error] = bag.import_errors.values()
+    assert "cannot be listed, and there is no snapshot of them from before" in error
+    assert mics_default.token not in error
+
+
+def test_the_moment_a_person_chose_is_when_the_batch_starts(
+    dag_folder: DagFolder, mics_default: SandboxServer
+):
+    instance_id = mics_default.create_instance("By hand", properties={"duration_s": 0})
+    moment = datetime(2026, 1, 31, 5, 30, tzinfo=UTC)
+    file = dag_folder.write(FACTORY.read_text(), FACTORY.name)
+    conf = {"expected_start_date": moment.isoformat()}
+    run = dag_folder.run(file, dag_id=f"mics_integration_batch_{instance_id}", conf=conf)
+    assert run.state == "success", run.log
+    [execution] = mics_default.executions(instance_id)
+    assert execution["execution_type"] == "MANUAL"
+    assert execution["expected_start_date"] == int(moment.timestamp() * 1000)
+    assert run.xcom("execute")["id"] == execution["id"]

@@ -1,0 +1,216 @@
+"""The hook: what a connection can say, what is wrong with it in one line, and the API behind it by name."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_mics import api
+from airflow_provider_mics.hooks import MicsHook
+from tests.provider.mics_connections import connection_to
+from tests.sandbox_server import SandboxServer
+
+TOKEN = "a-token-that-nobody-may-read"
+
+
+@pytest.fixture(scope="module")
+def platform() -> Any:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make ``mics_default`` from JSON fields or a URI, and give a hook on it."""
+
+    def to(uri: str | None = None, **fields: Any) -> MicsHook:
+        connection = uri or json.dumps({"conn_type": "mediarithmics", "password": TOKEN} | fields)
+        monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection)
+        return MicsHook()
+
+    return to
+
+
+def test_a_connection_needs_no_more_than_a_token(connect: Any) -> None:
+    hook = connect()
+    assert hook.settings.host == "https://api.mediarithmics.com"
+    assert hook.organisation_id is None
+    assert hook.timezone == "UTC"
+    assert hook.console_url == "https://computing-console.mediarithmics.com"
+    client = hook.get_conn()
+    assert (client.connect_timeout, client.read_timeout, client.size_fields) == (10, 60, "documented")
+
+
+EXTRA = {
+    "organisation_id": "1185",
+    "timezone": "Europe/Paris",
+    "size_fields": "console",
+    "console_url": "https://console.example.com/",
+    "connect_timeout": "2.5",
+    "read_timeout": "7",
+    "proxies": "http://proxy:3128",
+    "verify": "false",
+}
+
+
+@pytest.mark.parametrize("form", ["text in JSON", "numbers in JSON", "URI"])
+def test_every_field_of_the_extra_counts_also_as_the_text_that_a_uri_has(connect: Any, form: str) -> None:
+    if form == "URI":
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in EXTRA.items())
+        hook = connect(f"mediarithmics://:{TOKEN}@http%3A%2F%2Fmics.example.com%3A8480/?{query}")
+    elif form == "text in JSON":
+        hook = connect(host="http://mics.example.com:8480", extra=json.dumps(EXTRA))
+    else:
+        numbers = {"organisation_id": 1185, "connect_timeout": 2.5, "read_timeout": 7, "verify": False}
+        hook = connect(host="http://mics.example.com:8480", extra=EXTRA | numbers)
+    assert hook.settings.host == "http://mics.example.com:8480"
+    assert (hook.organisation_id, hook.timezone) == ("1185", "Europe/Paris")
+    assert hook.console_url == "https://console.example.com"
+    arguments = hook.settings.client_arguments(None, hook.log)
+    assert arguments["timeout"] == (2.5, 7)
+    assert arguments["size_fields"] == "console"
+    assert arguments["verify"] is False
+    assert arguments["proxies"] == {"http": "http://proxy:3128", "https": "http://proxy:3128"}
+
+
+def test_the_organisation_of_a_task_goes_before_the_connections(connect: Any) -> None:
+    connect(extra={"organisation_id": "1185"})
+    hook = MicsHook(organisation_id="2000")
+    assert hook.organisation_id == hook.get_conn().organisation_id == "2000"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"host": "api.mediarithmics.com"},
+            "host 'api.mediarithmics.com' has no scheme: write it like https://",
+        ),
+        ({"host": "https://me:secret@api.example.com"}, "the token goes into the connection's password"),
+        ({"password": ""}, "no API token: put it into the connection's password"),
+        ({"password": "two words"}, "the API token holds a space"),
+        (
+            {"conn_type": "http"},
+            "connection mics_default is of type 'http': make it one of type 'mediarithmics'",
+        ),
+        ({"extra": {"timezone": "Paris"}}, "timezone 'Paris' in its extra: give an IANA name"),
+        (
+            {"extra": {"read_timeout": "soon"}},
+            "read_timeout 'soon' in its extra: give a number of seconds above 0",
+        ),
+        (
+            {"extra": {"connect_timeout": -1}},
+            "connect_timeout -1 in its extra: give a number of seconds above 0",
+        ),
+        ({"extra": {"size_fields": "big"}}, "size_fields 'big' is not one of documented, console"),
+        ({"extra": {"proxies": 3128}}, "proxies 3128 in its extra: give a URL, or an object"),
+        ({"extra": {"verify": "/no/such/bundle.pem"}}, "verify '/no/such/bundle.pem' is not a CA bundle"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_is_one_line(connect: Any, fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(api.MicsError) as failure:
+        connect(**fields).get_conn()
+    assert line in str(failure.value)
+    assert str(failure.value).startswith("connection mics_default")
+    assert "\n" not in str(failure.value)
+    assert TOKEN not in str(failure.value)
+    assert "secret" not in str(failure.value)
+
+
+def test_a_connection_that_is_not_there_says_what_to_add() -> None:
+    with pytest.raises(
+        api.MicsError, match="there is no connection 'nowhere': add one of type 'mediarithmics'"
+    ):
+        MicsHook("nowhere").get_conn()
+
+
+async def test_in_a_trigger_too() -> None:
+    with pytest.raises(api.MicsError, match="there is no connection 'nowhere'"):
+        await MicsHook("nowhere").arun(api.get_instance("1"))
+
+
+class TestTheTestButton:
+    def test_it_says_whose_token_it_is(self, connect: Any, platform: SandboxServer) -> None:
+        ok, message = connect(connection_to(platform)).test_connection()
+        assert ok
+        assert message.startswith("The token is ")
+        assert f"reaches organisation {platform.organisation_id}" in message
+
+    def test_it_says_that_no_organisation_is_set(self, connect: Any, platform: SandboxServer) -> None:
+        ok, message = connect(connection_to(platform, {"organisation_id": ""})).test_connection()
+        assert ok
+        assert message.endswith("No organisation is set: give organisation_id in the extra.")
+
+    def test_a_platform_that_does_not_say_whose_token_it_is_will_do(self, connect: Any) -> None:
+        with SandboxServer(quirks={"connected_user": "404"}) as server:
+            ok, message = connect(connection_to(server)).test_connection()
+        assert ok
+        assert "an unknown user" in message
+
+    @pytest.mark.parametrize(
+        ("extra", "fields", "expected"),
+        [
+            ({}, {"password": TOKEN}, "HTTP 401"),
+            ({"organisation_id": "9999"}, {}, "HTTP 403"),
+            ({}, {"host": "http://127.0.0.1:9"}, "no answer from http://127.0.0.1:9"),
+            ({}, {"host": "127.0.0.1"}, "has no scheme"),
+        ],
+    )
+    def test_it_says_exactly_what_is_wrong(
+        self,
+        connect: Any,
+        platform: SandboxServer,
+        extra: dict[str, Any],
+        fields: dict[str, Any],
+        expected: str,
+    ) -> None:
+        ok, message = connect(connection_to(platform, extra, **fields)).test_connection()
+        assert not ok
+        assert expected in message
+        assert not message.startswith("connection ")
+        assert "\n" not in message
+        assert TOKEN not in message
+
+
+def test_everything_a_dag_author_reaches_for_is_there_by_name(connect: Any, platform: SandboxServer) -> None:
+    hook = connect(connection_to(platform))
+    platform.create_instance("makes the plugin", artifact_id="by-name")
+    created = hook.create_instance("com.test.batches", "by-name", "by name")
+    assert hook.get_instance(created.id).name == "by name"
+    assert created.id in [each.id for each in hook.list_instances()]
+    hook.update_instance(created.id, cron="0 5 * * *", cron_status="ACTIVE")
+    assert hook.pause_instance(created.id).cron_status == "PAUSED"
+    assert hook.resume_instance(created.id).cron_status == "ACTIVE"
+    platform.set_property(created.id, "sandbox.duration_s", 0)
+    ran = hook.create_execution(created.id)
+    assert hook.wait_for_execution(created.id, ran.id, poll_interval=0.1, timeout=20).succeeded
+    assert hook.get_execution(created.id, ran.id).is_over
+    planned = hook.create_execution(created.id, expected_start_date=datetime(2100, 1, 1, tzinfo=UTC))
+    assert hook.cancel_execution(created.id, planned.id).how == "cancel action"
+    assert {each.id for each in hook.list_executions(created.id)} >= {ran.id, planned.id}
+    hook.delete_instance(created.id)
+    with pytest.raises(api.MicsNotFoundError):
+        hook.get_instance(created.id)
+
+
+def test_a_wait_of_a_dag_author_can_run_out(connect: Any, platform: SandboxServer) -> None:
+    hook = connect(connection_to(platform))
+    instance = platform.create_instance("hangs", properties={"outcome": "hang"})
+    execution = hook.create_execution(instance)
+    with pytest.raises(api.MicsTimeoutError, match="was not over at"):
+        hook.wait_for_execution(instance, execution.id, poll_interval=0.1, timeout=0.3)
+
+
+async def test_a_call_can_be_awaited(connect: Any, platform: SandboxServer) -> None:
+    hook = connect(connection_to(platform))
+    assert (await hook.arun(api.get_connected_user())).display_name
+
+
+def test_no_repr_shows_the_token(connect: Any, platform: SandboxServer) -> None:
+    hook = connect(connection_to(platform))
+    for each in (hook, hook.settings, hook.get_conn(), hook.get_conn().__dict__.get("_session")):
+        assert platform.token not in repr(each)

@@ -1,0 +1,107 @@
+"""The provider's metadata: valid for this Airflow, true, and shown by its commands without a complaint."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider_mics import __version__
+from airflow_provider_mics.provider_info import get_provider_info
+from tests.provider.airflow_home import environ_for
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+
+
+def test_the_metadata_are_valid_for_this_airflow() -> None:
+    schema = json.loads(resources.files("airflow").joinpath("provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_all_that_they_name_exists() -> None:
+    info = get_provider_info()
+    named = [
+        module
+        for kind in ("operators", "sensors", "hooks", "triggers")
+        for entry in info[kind]
+        for module in entry["python-modules"]
+    ]
+    for module in named:
+        importlib.import_module(module)
+    classes = [*info["extra-links"], info["connection-types"][0]["hook-class-name"]]
+    for path in classes:
+        module, _, name = path.rpartition(".")
+        assert hasattr(importlib.import_module(module), name)
+
+
+def test_the_package_is_found_by_its_entry_point_under_its_own_name() -> None:
+    [entry] = metadata.distribution("airflow-provider-mics").entry_points.select(
+        group="apache_airflow_provider"
+    )
+    assert entry.load() is get_provider_info
+    assert get_provider_info()["package-name"] == "airflow-provider-mics"
+    assert get_provider_info()["versions"] == [__version__]
+
+
+COMMANDS = """
+import contextlib, io, json, sys
+from airflow.cli.cli_parser import get_parser
+
+shown = {}
+for name in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        arguments = get_parser().parse_args(["providers", *name.split(), "--output", "json"])
+        arguments.func(arguments)
+    shown[name] = out.getvalue()
+print("SHOWN " + json.dumps(shown))
+"""
+
+
+@pytest.fixture(scope="module")
+def shown(airflow_home: Path) -> tuple[dict[str, Any], str]:
+    """What ``airflow providers ...`` prints, and all else that its process wrote."""
+    names = ["list", "get airflow-provider-mics --full", "hooks", "links", "triggers", "behaviours"]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, json.dumps(names)],
+        env=environ_for(airflow_home),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    *logged, last = done.stdout.strip().splitlines()
+    return json.loads(last.removeprefix("SHOWN ")), "\n".join([*logged, done.stderr])
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("list", "airflow-provider-mics"),
+        ("get airflow-provider-mics --full", "on time, exactly once, visible"),
+        ("hooks", "airflow_provider_mics.hooks"),
+        ("links", "airflow_provider_mics.links.MicsInstanceLink"),
+        ("triggers", "airflow_provider_mics.triggers"),
+        ("behaviours", "mediarithmics"),
+    ],
+)
+def test_airflows_commands_show_it(shown: tuple[dict[str, Any], str], command: str, expected: str) -> None:
+    assert expected in shown[0][command]
+
+
+def test_airflow_complains_of_nothing(shown: tuple[dict[str, Any], str]) -> None:
+    complaints = [
+        line
+        for text in (*shown[0].values(), shown[1])
+        for line in text.splitlines()
+        if "mics" in line and any(word in line.lower() for word in ("warning", "error", "exception"))
+    ]
+    assert complaints == []
