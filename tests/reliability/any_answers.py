@@ -1,0 +1,155 @@
+"""Answers that no platform should give: drawn by hypothesis, made to hurt, and without end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+
+from tests.reliability.raw_server import answer_of
+
+ENDLESS_S = 30.0
+"""Seconds after which an answer without end ends all the same, so that no test hangs."""
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "error", "ok", "", "1e999", "0"])
+    | st.sampled_from([2**63, -(2**63), 10**400, 1772429400000, -1])
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = [
+    "id", "status", "parameters", "creation_date", "start_date", "duration", "num_tasks", "error", "result",
+    "cron", "cron_status", "name", "organisation_id", "archived", "group_id", "artifact_id", "technical_name",
+]  # fmt: skip
+documents = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["7", 7]),
+        "status": st.sampled_from(["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "X"]),
+    },
+    optional={
+        "parameters": st.fixed_dictionaries(
+            {},
+            optional={
+                "execution_type": st.sampled_from(["CRON", "MANUAL"]) | scalars,
+                "expected_start_date": st.sampled_from([1772429400000]) | scalars,
+            },
+        )
+        | anything
+    },
+).flatmap(
+    lambda good: st.dictionaries(st.sampled_from(FIELDS), anything, max_size=3).map(lambda bad: good | bad)
+)
+wrappers = st.fixed_dictionaries(
+    {"data": anything | documents | st.lists(documents, max_size=3)},
+    optional={
+        "status": st.sampled_from(["ok", "error"]) | anything,
+        "error": anything,
+        "error_code": anything,
+        "error_id": anything,
+        "total": anything,
+        "count": anything,
+        "first_result": anything,
+        "max_results": anything,
+    },
+)
+bodies = st.one_of(
+    wrappers.map(lambda value: json.dumps(value).encode()),
+    wrappers.map(lambda value: json.dumps(value).encode()),
+    anything.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=200),
+    wrappers.map(lambda value: json.dumps(value).encode()[:-3]),
+    st.sampled_from([b"[" * 100_000, b'{"data":' * 5_000, b"\xff\xfe{}", b"", b"null", b'{"data":NaN}']),
+)
+statuses = st.sampled_from(
+    [200, 200, 200, 201, 204, 301, 302, 400, 401, 403, 404, 405, 409, 429, 500, 503]
+) | (st.integers(200, 999))
+plain = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=30)
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True)
+headers = st.lists(
+    st.tuples(names, plain)
+    | st.tuples(
+        st.just("Retry-After"), plain | st.sampled_from(["-1", "1e400", "nan", "0", "99999999999", "Mon"])
+    )
+    | st.tuples(
+        st.just("Content-Encoding"), st.sampled_from(["gzip", "deflate", "br", "zstd", "x", "gzip, gzip"])
+    )
+    | st.tuples(st.just("Content-Length"), st.sampled_from(["0", "5", "99999999999999999999", "-5", "x", ""]))
+    | st.tuples(st.just("Transfer-Encoding"), st.sampled_from(["chunked", "identity", "x"]))
+    | st.tuples(st.just("Content-Type"), st.sampled_from(["text/html", "application/json;charset=x", ""]))
+    | st.tuples(st.just("Location"), plain)
+    | st.tuples(st.just("Set-Cookie"), plain),
+    max_size=4,
+)
+well_formed = st.builds(answer_of, bodies, statuses, headers)
+raw = st.binary(max_size=300) | st.builds(
+    lambda start, rest: start + rest, st.just(b"HTTP/1.1 200 OK\r\n"), st.binary()
+)
+answers = st.one_of(well_formed, well_formed, well_formed, raw)
+
+
+def about(inside: bytes) -> bytes:
+    """A document of an execution or an instance that has this as a field nobody knows."""
+    return b'{"status":"ok","data":{"id":"7","status":"PENDING","field":' + inside + b"}}"
+
+
+NASTY = {
+    "a number of 5,000 digits": about(b"9" * 5_000),
+    "a number too large for a float": about(b"1e99999"),
+    "not a number": about(b"NaN"),
+    "an endless number": about(b"-Infinity"),
+    "half of a character": about(b'"\\ud800"'),
+    "bytes that are no text": about(b'"\xff\xfe"'),
+    "a null character": about(b'"\\u0000"'),
+    "150 levels": about(b"[" * 150 + b"]" * 150),
+    "1,500 levels": about(b"[" * 1_500 + b"]" * 1_500),
+    "100,000 levels": about(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+    "the data twice": b'{"data":{"id":"7","status":"PENDING"},"data":[]}',
+    "a mark of byte order": b"\xef\xbb\xbf" + about(b"1"),
+    "another encoding": about(b"1").decode().encode("utf-16"),
+    "an endless list": b'{"status":"ok","total":999999999,"data":[{"id":"7","status":"PENDING"}]}',
+    "a list of lists": b'{"data":[[{"id":"7"}]]}',
+    "an execution of no moment": about(
+        b'1,"parameters":{"execution_type":"CRON","expected_start_date":1e300}'
+    ),
+}
+
+
+def forever(piece: bytes, start: bytes, pause_s: float = 0.0) -> Callable[[socket.socket], None]:
+    def write(connection: socket.socket) -> None:
+        connection.sendall(start)
+        end = time.monotonic() + ENDLESS_S
+        while time.monotonic() < end:
+            connection.sendall(piece)
+            time.sleep(pause_s)
+
+    return write
+
+
+def hears_on(connection: socket.socket) -> None:
+    while connection.recv(1):
+        pass
+
+
+ENDLESS = {
+    "drips its body": forever(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 0.05),
+    "drips its headers": forever(b"x", b"HTTP/1.1 200 OK\r\nX-Slow: ", 0.05),
+    "drips its status": forever(b"x", b"HTTP/1.1 200 ", 0.05),
+    "sends interim answers": forever(b"HTTP/1.1 100 Continue\r\n\r\n", b"", 0.05),
+    "sends headers for ever": forever(b"X-Again: and again\r\n", b"HTTP/1.1 200 OK\r\n"),
+    "says nothing": hears_on,
+    "sends a body for ever": forever(b"[" * 65536, b"HTTP/1.1 200 OK\r\n\r\n"),
+    "sends chunks for ever": forever(
+        b"10000\r\n" + b"[" * 65536 + b"\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ),
+}

@@ -1,0 +1,117 @@
+"""A real Airflow whose scheduler stops for three ticks, and whose triggerer is killed: one execution for each tick."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.conftest import AIRFLOW_LINE, IS_FULL, Tell
+from tests.sandbox_server import SandboxServer
+
+pytestmark = [
+    pytest.mark.skipif(not IS_FULL, reason="takes some eight minutes: make chaos"),
+    pytest.mark.skipif(AIRFLOW_LINE in ("", "2"), reason="the parts of Airflow 3 are started one by one"),
+]
+
+DAGS = """
+from datetime import timedelta
+
+from airflow_provider_mics.dag_factory import integration_batch_dags
+
+globals().update(
+    integration_batch_dags(
+        platform_grace=timedelta(seconds=30),
+        poll_interval=1.0,
+        snapshot_ttl=timedelta(seconds=20),
+        default_args={"retries": 3, "retry_delay": timedelta(seconds=5)},
+    )
+)
+"""
+MINUTE_MS = 60_000
+DURATION_S = 20
+FIRST_RUN_S = 480
+RUN_S = 300
+
+
+def minute(moment_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(moment_ms / 1000))
+
+
+def ticks_on(server: SandboxServer, instance_id: str) -> Counter[int]:
+    """How many executions started for each tick."""
+    book = server.executions(instance_id)
+    assert {each["execution_type"] for each in book} <= {"CRON"}, "nobody ran it by hand"
+    return Counter(each["expected_start_date"] for each in book if each["started_at"] is not None)
+
+
+def by_api(server: SandboxServer, instance_id: str) -> set[int]:
+    """The ticks whose execution Airflow created."""
+    return {each["expected_start_date"] for each in server.executions(instance_id, created_by="api")}
+
+
+def connection_to(server: SandboxServer) -> dict[str, str]:
+    connection = {
+        "conn_type": "mediarithmics",
+        "host": server.url,
+        "password": server.token,
+        "extra": {"organisation_id": server.organisation_id},
+    }
+    return {"AIRFLOW_CONN_MICS_DEFAULT": json.dumps(connection)}
+
+
+def test_each_tick_has_one_execution_whoever_fires_and_whoever_stops(
+    migrated_home: Path, tmp_path: Path, sandbox: SandboxServer, tell: Tell
+) -> None:
+    from tests.reliability.airflow_processes import AirflowProcesses, home_of
+
+    instance_id = sandbox.create_instance(cron="*/1 * * * *", properties={"duration_s": DURATION_S})
+    with AirflowProcesses(home_of(migrated_home, tmp_path / "home", DAGS), connection_to(sandbox)) as airflow:
+
+        def succeeded() -> int:
+            return int(airflow.rows("SELECT count(*) FROM dag_run WHERE state = 'success'")[0][0])
+
+        def deferred() -> bool:
+            return bool(airflow.rows("SELECT 1 FROM task_instance WHERE state = 'deferred'"))
+
+        def further_runs(count: int) -> Callable[[], bool]:
+            before = succeeded()
+            return lambda: succeeded() >= before + count
+
+        airflow.until("a run", further_runs(1), FIRST_RUN_S)
+        airflow.until("a wait", deferred, RUN_S)
+        airflow.kill("triggerer")
+        airflow.start("triggerer")
+        airflow.until("a run after the triggerer was killed", further_runs(1), RUN_S)
+
+        airflow.stop("scheduler")
+        stopped_at = sandbox.now_ms()
+        resumes_at = (stopped_at // MINUTE_MS + 3) * MINUTE_MS + 5_000
+        airflow.until("three ticks", lambda: sandbox.now_ms() >= resumes_at, RUN_S)
+        airflow.start("scheduler")
+        airflow.until("a run after the scheduler came back", further_runs(1), RUN_S)
+
+        sandbox.quirks(platform_silent=True)
+        airflow.until(
+            "two ticks that Airflow fires", lambda: len(by_api(sandbox, instance_id)) >= 2, 2 * RUN_S
+        )
+        airflow.until("their end", further_runs(1), RUN_S)
+        airflow.stop("scheduler")
+        states = dict(airflow.rows("SELECT state, count(*) FROM dag_run GROUP BY state"))
+
+    counts, ours = ticks_on(sandbox, instance_id), by_api(sandbox, instance_id)
+    missed = set(range((stopped_at // MINUTE_MS + 1) * MINUTE_MS, resumes_at, MINUTE_MS))
+    tell(
+        f"{len(counts)} ticks with executions ({len(ours)} of them created by Airflow), runs: {states}; "
+        f"the scheduler was stopped from {minute(stopped_at)} to {minute(resumes_at)}: {len(missed)} ticks, "
+        f"of which Airflow created {len(missed & ours)}; triggerers killed: 1; double: "
+        f"{sum(count > 1 for count in counts.values())}"
+    )
+    assert set(counts.values()) == {1}, {minute(tick): count for tick, count in counts.items()}
+    assert set(range(min(counts), max(counts) + 1, MINUTE_MS)) == set(counts), "no tick was lost"
+    assert not missed & ours, "the platform fired what the scheduler missed, and nobody ran it again"
+    assert "failed" not in states
