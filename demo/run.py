@@ -1,0 +1,251 @@
+"""``make demo``: a local mediarithmics and a real Airflow, with one DAG per integration batch instance.
+
+``make demo ONCE=1`` ends by itself: with exit code 0 only when everything in `proof.py` was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import requests
+
+from airflow_provider_mics.api import MicsClient, MicsError, get_connected_user
+from demo.airflow_api import AirflowApi
+from demo.processes import Processes, environment, free_port
+from demo.proof import proof
+from demo.state import HEAD, Batch, batches
+from demo.table import table
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOME = PROJECT / ".demo"
+TOKEN = "demo-token-of-the-sandbox"
+ORGANISATION = "1185"
+USER = PASSWORD = "admin"
+START_SECONDS = 300
+PROOF_SECONDS = 600
+LOOK_SECONDS = 2
+LOCK_SECONDS = 60
+
+
+class GaveUp(Exception):
+    """The demo cannot go on; its text says why."""
+
+
+class Progress:
+    """One line that says what is waited for and for how long; on a pipe, a line each half minute."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._live = sys.stdout.isatty()
+        self._told = -30.0
+
+    def tell(self, text: str) -> None:
+        elapsed = time.monotonic() - self._started
+        if self._live:
+            print(f"\r\033[K{elapsed:4.0f} s  {text}", end="", flush=True)
+        elif elapsed - self._told >= 30:
+            self._told = elapsed
+            print(f"{elapsed:4.0f} s  {text}", flush=True)
+
+    def done(self, text: str) -> None:
+        elapsed = time.monotonic() - self._started
+        print(f"{chr(13) + chr(27) + '[K' if self._live else ''}{elapsed:4.0f} s  {text}", flush=True)
+        self._told = elapsed
+
+
+class Demo:
+    """The running sandbox and Airflow."""
+
+    def __init__(self, processes: Processes, progress: Progress) -> None:
+        self.processes = processes
+        self.progress = progress
+        self.sandbox_url = f"http://127.0.0.1:{free_port(8480)}"
+        self.airflow_url = f"http://127.0.0.1:{free_port(8080)}"
+        self.client = MicsClient(self.sandbox_url, TOKEN, ORGANISATION, max_retries=0)
+        self.airflow = AirflowApi(self.airflow_url, USER, PASSWORD)
+
+    def start(self) -> None:
+        self._start_sandbox()
+        self.progress.done(f"mediarithmics sandbox   {self.sandbox_url}")
+        self._start_airflow()
+        self.progress.done(f"Airflow                 {self.airflow_url}   login {USER} / {PASSWORD}")
+        self.airflow.log_in()
+        # Only now: the scheduler starts tasks before the API server can hear of them.
+        shutil.copy(PROJECT / "dags" / "mics_integration_batches.py", HOME / "dags")
+
+    def _start_sandbox(self) -> None:
+        port = self.sandbox_url.rsplit(":", 1)[1]
+        command = ["-m", "airflow_provider_mics.sandbox", "--seed-demo", "--port", port]
+        command += ["--db", str(HOME / "sandbox.db"), "--token", f"{TOKEN}={ORGANISATION}"]
+        self.processes.start("sandbox", command, environment(PYTHONPATH=str(PROJECT)))
+        self.until("the sandbox", self._sandbox_answers, START_SECONDS)
+
+    def _sandbox_answers(self) -> bool:
+        try:
+            self.client.run(get_connected_user())
+        except MicsError:
+            return False
+        return True
+
+    def _start_airflow(self) -> None:
+        (HOME / "dags").mkdir(exist_ok=True)
+        self._make_database()
+        passwords = HOME / "passwords.json"
+        passwords.write_text(json.dumps({USER: PASSWORD}))
+        self.processes.start("airflow", ["-m", "airflow", "standalone"], self._airflow_environment())
+        self.until("Airflow to start", self.airflow.is_healthy, START_SECONDS)
+
+    def _make_database(self) -> None:
+        """SQLite with a log written ahead: its readers do not lock out its writers, which Airflow does not survive."""
+        self._database.parent.mkdir(exist_ok=True)
+        with closing(sqlite3.connect(self._database)) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+
+    @property
+    def _database(self) -> Path:
+        return HOME / "airflow" / "airflow.db"
+
+    def _airflow_environment(self) -> dict[str, str]:
+        port = self.airflow_url.rsplit(":", 1)[1]
+        connection = {
+            "conn_type": "mediarithmics",
+            "host": self.sandbox_url,
+            "password": TOKEN,
+            "extra": {"organisation_id": ORGANISATION},
+        }
+        settings = {
+            "AIRFLOW_HOME": str(HOME / "airflow"),
+            "AIRFLOW_CONN_MICS_DEFAULT": json.dumps(connection),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout={LOCK_SECONDS}",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": port,
+            "AIRFLOW__API__BASE_URL": self.airflow_url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(0)),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(0)),
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "PYTHONPATH": str(PROJECT),
+        }
+        return environment(**settings)
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition, visibly.
+
+        :raises GaveUp: it does not hold in time, or a process of the demo has ended
+        """
+        give_up = time.monotonic() + seconds
+        while not holds():
+            if self.processes.ended():
+                raise GaveUp(self.processes.ended())
+            if time.monotonic() > give_up:
+                raise GaveUp(
+                    f"{what}: not within {seconds:.0f} s; the logs are in {self.processes.log('airflow').parent}"
+                )
+            self.progress.tell(f"waiting for {what}")
+            time.sleep(LOOK_SECONDS)
+
+    def show_dags(self) -> None:
+        wanted = sum(not batch.instance.archived for batch in self.batches())
+        self.until("the DAGs", lambda: len(self._dags()) >= wanted, START_SECONDS)
+        self.progress.done(f"{wanted} DAGs, one for each instance that is not archived")
+
+    def _dags(self) -> dict[str, object]:
+        errors = self.airflow.import_errors()
+        if errors:
+            raise GaveUp(f"the DAG file cannot be imported:\n{errors[0]}")
+        return dict(self.airflow.dags())
+
+    def batches(self) -> list[Batch]:
+        return list(batches(self.client, self.airflow))
+
+    def trigger_by_hand(self) -> None:
+        """Run one batch that has no cron, and the one that fails, as a person would with the button."""
+        idle = sorted((each for each in self.batches() if each.dag), key=lambda each: each.seconds)
+        fails = [batch for batch in idle if batch.fails][:1]
+        runs = [batch for batch in idle if not batch.instance.cron and not batch.fails][:1]
+        for batch in fails + runs:
+            self.airflow.trigger(batch.dag_id)
+            self.progress.done(f"triggered by hand: {batch.instance.name}")
+
+    def until_proven(self) -> None:
+        def proven() -> bool:
+            missing = [each.claim for each in proof(self.batches(), self.airflow) if not each.seen]
+            if missing:
+                self.progress.tell(f"not seen yet: {'; '.join(missing)}")
+            return not missing
+
+        self.until("the proof", proven, PROOF_SECONDS)
+
+    def report(self) -> bool:
+        """Print the table and the proof; whether everything was seen."""
+        now = self.batches()
+        seen = proof(now, self.airflow)
+        print(f"\n{table(HEAD, [batch.row() for batch in now])}\n")
+        rows = [["yes" if each.seen else "NO", each.claim, each.evidence] for each in seen]
+        print(f"{table(['seen', 'what', 'where'], rows)}\n")
+        print(f"Airflow   {self.airflow_url}   login {USER} / {PASSWORD}")
+        print(f"Sandbox   {self.sandbox_url}   token {TOKEN}, organisation {ORGANISATION}\n", flush=True)
+        return all(each.seen for each in seen)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that nothing is left running."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main() -> int:
+    once = os.environ.get("ONCE", "") not in ("", "0")
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    HOME.mkdir()
+    with interruptible(), Processes(HOME / "logs") as processes:
+        demo = Demo(processes, Progress())
+        try:
+            demo.start()
+            demo.show_dags()
+            demo.trigger_by_hand()
+            demo.until_proven()
+            seen = demo.report()
+            if not once:
+                print("Running until Ctrl-C.", flush=True)
+                demo.until("Ctrl-C", lambda: False, float("inf"))
+        except KeyboardInterrupt:
+            print("\nEnding.", flush=True)
+            return 0 if not once else 130
+        except (GaveUp, requests.RequestException, MicsError) as problem:
+            print(f"\nThe demo gave up: {problem}", file=sys.stderr, flush=True)
+            return 1
+    return 0 if seen else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
