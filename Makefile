@@ -6,7 +6,7 @@ ifeq ($(strip $(PYTHON)),)
 $(error Python 3.11 was not found; install it, or name it: make PYTHON=/path/to/python3.11 ...)
 endif
 
-# make demo ONCE=1 ends by itself; make test WORKERS=2 runs each suite in two processes.
+# make demo ONCE=1 ends by itself; make test WORKERS=0 runs each suite in one process.
 export ONCE
 export WORKERS
 export PYTEST_ARGS

@@ -1,4 +1,4 @@
-"""How an error of the API becomes the failure of an Airflow task: the only place."""
+"""How an error becomes the failure of an Airflow task, or one line: the only place."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def readable_failures() -> Iterator[None]:
         yield
     except MicsError as error:
         raise task_failure(str(error), final=is_final(error)) from None
+
+
+def one_line_of(error: Exception) -> str:
+    """What went wrong, on one line: our own errors are one already."""
+    if isinstance(error, MicsError):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -15,6 +15,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import utc
+from airflow_provider_mics.event_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.failures import is_final
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.stopping import (
@@ -26,6 +27,8 @@ from airflow_provider_mics.stopping import (
 )
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
 from airflow_provider_mics.watching import until_appears, watch_execution
+
+__all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
 
 LATE_LOOK_SECONDS = 10.0
 CANCEL_SECONDS = 8.0

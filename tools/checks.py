@@ -2,7 +2,8 @@
 
 ``python3 tools/checks.py all|lint|pure|airflow-3.3|airflow-2.11|chaos``. A step that fails does not keep the later
 ones from running, but the exit code tells. The last line sums the tests: ``N passed, N failed, N skipped``.
-Of the environment: ``WORKERS`` (processes of pytest-xdist for each run), ``PYTEST_ARGS`` (more arguments for pytest).
+Of the environment: ``WORKERS`` (processes that share the files of a run, by default one for each processor, two at
+most; 0 for none but pytest itself), ``PYTEST_ARGS`` (more arguments for pytest).
 """
 
 from __future__ import annotations
@@ -143,12 +144,12 @@ def _run_tests(step: Step) -> tuple[str, tuple[int, int, int]]:
 
 
 def _pytest(step: Step) -> list[str]:
-    workers = os.environ.get("WORKERS", "")
+    workers = os.environ.get("WORKERS") or str(min(2, os.cpu_count() or 1))
     return [
         str(environments.python_of(step.environment)),
         "-m",
         "pytest",
-        *(["-n", workers] if workers else []),
+        *("-n", workers, "--dist", "loadfile"),
         *shlex.split(os.environ.get("PYTEST_ARGS", "")),
     ]
 

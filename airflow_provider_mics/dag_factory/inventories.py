@@ -11,8 +11,9 @@ from pathlib import Path
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
 from airflow_provider_mics.api.errors import MicsApiError, MicsError
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.dag_factory.platform import Platform, one_line_of
+from airflow_provider_mics.dag_factory.platform import Platform
 from airflow_provider_mics.dag_factory.snapshot_places import local_path, snapshot_place
+from airflow_provider_mics.failures import one_line_of
 from airflow_provider_mics.planning.inventory import Inventory, UnreadableInventory, merged
 from airflow_provider_mics.planning.snapshots import LastFailure, SnapshotPlace, one_at_a_time
 

@@ -13,7 +13,7 @@ from airflow.configuration import conf
 
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.clients import MicsClient
-from airflow_provider_mics.api.errors import MicsConnectionError, MicsError, MicsTimeoutError
+from airflow_provider_mics.api.errors import MicsConnectionError, MicsTimeoutError
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.hooks import MicsHook
@@ -83,13 +83,6 @@ class Platform:
                 raise
         _silent_since.pop(settings.host, None)
         return result
-
-
-def one_line_of(error: Exception) -> str:
-    """What went wrong, on one line: our own errors are one already."""
-    if isinstance(error, MicsError):
-        return str(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _seconds_for_asking() -> float:

@@ -9,7 +9,8 @@ from multiprocessing.connection import Connection
 
 from airflow_provider_mics.triggers import MicsExecutionTrigger
 
-FORK = multiprocessing.get_context("fork")
+SPAWN = multiprocessing.get_context("spawn")
+"""Not forked: a copy of this process would wait for ever for threads of asgiref that it does not have."""
 Waits = list[tuple[str, str]]
 """Instance id and execution id of each wait."""
 
@@ -38,8 +39,8 @@ class WaitingProcess:
     """Waits for all of ``waits`` in a process of its own, until they end or it is killed."""
 
     def __init__(self, waits: Waits) -> None:
-        self._pipe, theirs = FORK.Pipe(duplex=False)
-        self._process = FORK.Process(target=_work, args=(theirs, waits))
+        self._pipe, theirs = SPAWN.Pipe(duplex=False)
+        self._process = SPAWN.Process(target=_work, args=(theirs, waits))
         self._process.start()
         theirs.close()
 

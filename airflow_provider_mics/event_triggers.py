@@ -1,0 +1,142 @@
+"""What happens on the platform as events of Airflow: for ``AssetWatcher`` (Airflow 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_mics.api.calls import Log
+from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.vocabulary import OVER
+from airflow_provider_mics.api.waiting import Outage, backoff
+from airflow_provider_mics.failures import one_line_of
+from airflow_provider_mics.hooks import MicsHook
+from airflow_provider_mics.watching.endings import Noticed, where_news_can_be
+
+
+class MicsExecutionEventTrigger(BaseEventTrigger):
+    """Fires each time an execution of an instance has ended, whoever started it: for an asset's ``AssetWatcher``.
+
+    What had ended before the trigger was first started is no event. From Airflow 3.3 on, what ends while no triggerer
+    runs is told when one runs again, since what was told is kept in the asset's state store; before, it is missed.
+    An event can come twice where a triggerer dies just then, so what it starts must bear that.
+
+    The event's payload: ``instance_id``, ``execution_id``, ``status``, and ``execution``, the whole of it as JSON.
+
+    :param instance_id: the instance
+    :param statuses: the ends that are events: of ``SUCCEEDED``, ``FAILED``, ``CANCELED`` and the like
+    :param mics_conn_id: the Airflow connection; the token never enters a trigger's arguments
+    :param organisation_id: instead of the one in the connection's extra
+    :param poll_interval: seconds between two questions to the platform
+    :raises ValueError: an argument that cannot be
+    """
+
+    def __init__(
+        self,
+        instance_id: str,
+        statuses: Sequence[str] = ("SUCCEEDED",),
+        mics_conn_id: str = MicsHook.default_conn_name,
+        organisation_id: str | None = None,
+        poll_interval: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self.instance_id = instance_id
+        self.statuses = sorted({_checked_end(status) for status in statuses})
+        self.mics_conn_id = mics_conn_id
+        self.organisation_id = organisation_id
+        self.poll_interval = poll_interval
+        try:
+            checked_id("instance_id", instance_id)
+        except MicsError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+        if poll_interval <= 0:
+            raise ValueError(f"{type(self).__name__}: poll_interval {poll_interval} must be above 0 seconds")
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        arguments = {
+            "instance_id": self.instance_id,
+            "statuses": self.statuses,
+            "mics_conn_id": self.mics_conn_id,
+            "organisation_id": self.organisation_id,
+            "poll_interval": self.poll_interval,
+        }
+        return f"{__name__}.{type(self).__name__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look for ever: a watcher that ends or raises is started again by Airflow each second."""
+        hook = MicsHook(self.mics_conn_id, self.organisation_id)
+        noticed = await self._recalled()
+        outage = Outage()
+        while True:
+            try:
+                # Made anew after an error: the token may have been replaced in the connection.
+                async with await hook.make_async_client(max_retries=1) as client:
+                    while True:
+                        executions = await client.run(where_news_can_be(self.instance_id, noticed))
+                        self._tell(outage.answered(datetime.now(UTC)))
+                        known = noticed
+                        news, noticed = (
+                            ([], Noticed.all_of(executions)) if known is None else known.news_in(executions)
+                        )
+                        for execution in news:
+                            if execution.status in self.statuses:
+                                yield TriggerEvent(self._payload(execution))
+                        # Kept after the events: one that is told twice is better than one that is lost.
+                        if noticed != known:
+                            await self._keep(noticed)
+                        await asyncio.sleep(self.poll_interval)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
+                failure = error if isinstance(error, MicsError) else MicsError(one_line_of(error))
+            self._tell(outage.failed(failure, datetime.now(UTC)))
+            await asyncio.sleep(backoff(self.poll_interval, outage.failures, failure))
+
+    def _payload(self, execution: Execution) -> dict[str, Any]:
+        return {
+            "instance_id": self.instance_id,
+            "execution_id": execution.id,
+            "status": str(execution.status),
+            "execution": execution.to_json(),
+        }
+
+    def _tell(self, lines: Iterable[Log]) -> None:
+        for line in lines:
+            self.log.log(line.level, "%s", line.message)
+
+    async def _recalled(self) -> Noticed | None:
+        """What was noticed before this process; None where nothing is kept (before Airflow 3.3), or nothing yet."""
+        store: Any = getattr(self, "asset_state_store", None)
+        if store is None:
+            return None
+        try:
+            kept = await store.aget(self._key)
+            return None if kept is None else Noticed.from_json(kept)
+        except Exception as error:  # noqa: BLE001 - then this is a first look
+            self.log.warning("What was noticed before cannot be read: %s", error)
+            return None
+
+    async def _keep(self, noticed: Noticed) -> None:
+        store: Any = getattr(self, "asset_state_store", None)
+        if store is None:
+            return
+        try:
+            await store.aset(self._key, noticed.to_json())
+        except Exception as error:  # noqa: BLE001 - events go on without it, until a restart
+            self.log.warning("What was noticed cannot be kept: %s", error)
+
+    @property
+    def _key(self) -> str:
+        return f"mics_noticed_{self.instance_id}"
+
+
+def _checked_end(status: str) -> str:
+    if status not in OVER:
+        ends = ", ".join(sorted(str(end) for end in OVER))
+        raise ValueError(f"MicsExecutionEventTrigger: status {status!r} is not one of {ends}")
+    return str(status)
