@@ -12,9 +12,22 @@ MicsError                    any of the below, or an argument that cannot be sen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class MicsError(Exception):
     """Base of all errors of this package; ``str()`` is one readable line and never holds a token."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross processes. Python would make a copy from the line alone, which is not what they are made of."""
+        return _as_it_was, (type(self), self.args, dict(vars(self)))
+
+
+def _as_it_was(kind: type[MicsError], args: tuple[object, ...], facts: Mapping[str, Any]) -> MicsError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(facts)
+    return error
 
 
 class MicsApiError(MicsError):
