@@ -30,6 +30,12 @@ T = TypeVar("T")
 EXCERPT_LENGTH = 200
 LOOKED_AT = 4000
 """Characters of a text from the platform of which an excerpt is made."""
+WHAT_TO_DO = {
+    401: "the token is wrong or has expired: check the password of the connection",
+    403: "the token has no rights in that organisation, or not these: check organisation_id and the token",
+    404: "there is no such resource or route: check the ids, and the host of the connection",
+}
+"""What a refusal means that gives no reason itself."""
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -177,7 +183,9 @@ def _refusal(call: Call[Any], response: Response, wrapper: _Wrapper | None, secr
     }.get(status, MicsApiError)
     code, reference = (wrapper.error_code, wrapper.error_id) if wrapper else (None, None)
     return kind(
-        one_line(message, secret) or _excerpt(response.content, secret) or "no reason given",
+        one_line(message, secret)
+        or _excerpt(response.content, secret)
+        or WHAT_TO_DO.get(status, "no reason given"),
         status_code=status,
         request=without(secret, str(call)),
         error_code=code and one_line(code, secret),

@@ -43,6 +43,26 @@ def test_a_refusal_in_any_form_is_one_line_without_the_token(kind, status, error
         assert isinstance(body, bytes) or "error_id id-7" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("status", "what_to_do"),
+    [
+        (401, "the token is wrong or has expired: check the password of the connection"),
+        (
+            403,
+            "the token has no rights in that organisation, or not these: check organisation_id and the token",
+        ),
+        (404, "there is no such resource or route: check the ids, and the host of the connection"),
+        (400, "no reason given"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"<html></html>"])
+def test_a_refusal_without_a_reason_says_what_to_do(kind, status, what_to_do, body):
+    with RawServer([http(status, body)]) as server, client_of(kind, server.url, max_retries=0) as client:
+        assert str(failure(client)) == (
+            f"GET /v1/integration_batch_instances/42: {what_to_do} (HTTP {status})"
+        )
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed_and_the_token_goes_nowhere_else(kind, status):
     with (
