@@ -17,7 +17,7 @@ def moment_of(value: datetime | str | int | None) -> datetime | None:
 
     :raises MicsError: it cannot be understood, has no time zone, or is negative
     """
-    if value is None or value in {"", "None"}:
+    if value is None or value in ("", "None"):
         return None
     if isinstance(value, str):
         text = value.strip()

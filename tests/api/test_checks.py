@@ -49,6 +49,15 @@ class TestCrons:
             "*/5 0-6 1-7 * *",
             "0 5 * JUL MON-WED",
             "0 5 * jul thu",
+            "0 5 * * fri-sun",
+            "0 5 * * 5-0",
+            "0 5 * * sun-tue",
+            "0 5 * jan-dec 5-7",
+            "*/60 */24 */31 */12 */7",
+            "5-5 0 31-31 1 *",
+            "0 0 29 2 *",
+            "0 0 31 2 fri",
+            "0 0 31 2,3 *",
             " 0\t5 * * 7 ",
         ],
     )
@@ -69,6 +78,15 @@ class TestCrons:
             ("0 5 ? * *", "uses a sign that standard Unix cron does not have"),
             ("R * * * *", "uses a sign that standard Unix cron does not have"),
             (5, "has 0 field(s)"),
+            ("0 0 31 2 *", "never fires: none of its months has such a day"),
+            ("0 0 31-31 feb,apr *", "never fires: none of its months has such a day"),
+            ("5-1 * * * *", "has the range 5-1, which ends before it begins: write it as two"),
+            ("0 22-2 * * *", "has the range 22-2, which ends before it begins"),
+            ("5-0 * * * *", "has the range 5-0, which ends before it begins"),
+            ("0 0 * nov-feb *", "has the range nov-feb, which ends before it begins"),
+            ("0 0 * * fri-mon", "has the range fri-mon, which ends before it begins"),
+            ("*/999999999999999999999 * * * *", "steps by 99999999999999999999 where there are 60 minutes"),
+            ("0 1-5/25 * * *", "steps by 25 where there are 24 hours"),
         ],
     )
     def test_that_the_platform_could_not_run_say_why(self, cron, problem):
@@ -149,6 +167,11 @@ class TestMoments:
     def test_may_be_written_in_several_ways(self, value):
         assert moment_of(value) == NOON
 
+    def test_of_long_ago_are_taken_where_they_cannot_be_seconds(self):
+        assert milliseconds(moment_of(10**11)) == 10**11  # type: ignore[arg-type]
+        assert moment_of(0) == moment_of("1970-01-01T00:00:00Z")
+        assert checked_milliseconds("x", datetime(1970, 1, 20, tzinfo=UTC)) == 19 * 86_400_000
+
     @pytest.mark.parametrize("value", [None, "", "None"])
     def test_may_be_left_out(self, value):
         assert moment_of(value) is None
@@ -163,6 +186,12 @@ class TestMoments:
             ("--5", "is not a moment"),
             (True, "is not a moment: give an aware datetime or epoch milliseconds"),
             (1.5, "is not a moment"),
+            ([1], "[1] is not a moment"),
+            ({}, "{} is not a moment"),
+            (1700000000, "looks like seconds: give milliseconds, a thousand times as many"),
+            ("1700000000", "looks like seconds: give milliseconds, a thousand times as many"),
+            (1, "looks like seconds"),
+            (10**11 - 1, "looks like seconds"),
             (-1, "is negative: give a moment after 1970"),
             ("-1", "is negative"),
             ("1969-12-31T23:59:59Z", "is negative"),

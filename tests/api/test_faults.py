@@ -61,7 +61,7 @@ def test_a_post_that_ends_unclearly_reaches_the_platform_once(platform, kind, fa
         client_of(kind, platform.url, platform.token, platform.organisation_id, timeout=1.0) as client,
         pytest.raises(MicsError) as raised,
     ):
-        client.run(create_execution(instance_id, expected_start_date=1))
+        client.run(create_execution(instance_id, expected_start_date=0))
     assert not getattr(raised.value, "certainly_not_sent", False)
     path = f"/v1/integration_batch_instances/{instance_id}/executions"
     assert len([each for each in platform.seen_requests() if each["path"] == path]) <= 1
@@ -73,7 +73,7 @@ def test_a_post_that_ends_unclearly_reaches_the_platform_once(platform, kind, fa
 def test_a_post_that_was_refused_is_carried_out_once_in_the_end(platform, client, fault):
     instance_id = new_instance(platform)
     platform.faults([{**fault, "method": "POST", "times": 3}])
-    client.run(create_execution(instance_id, expected_start_date=1))
+    client.run(create_execution(instance_id, expected_start_date=0))
     assert len(platform.executions(instance_id)) == 1
     assert len(client.pauses) == 3
 
