@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from airflow_provider_mics.api.answers import anything, one
+from pydantic import BeforeValidator
+
+from airflow_provider_mics.api.answers import anything, one, one_as_it_came
 from airflow_provider_mics.api.calls import Call, Flow, Job, Steps, flow
 from airflow_provider_mics.api.checks import checked_execution_type, checked_id, checked_milliseconds
 from airflow_provider_mics.api.errors import (
@@ -100,7 +102,17 @@ def get_execution(instance_id: str, execution_id: str) -> Steps[Execution]:
     :raises MicsNotFoundError: there is no such execution
     :raises MicsError: the platform says something else, and its list does not have the execution either
     """
-    call = Call("GET", execution_path(instance_id, execution_id), one(Execution))
+    execution, _ = yield from _get_as_it_came(instance_id, execution_id)
+    return execution
+
+
+ExecutionAsItCame = tuple[Execution, dict[str, Any]]
+"""An execution, and the JSON that it was read from: what is to be written back must not have lost anything."""
+_AS_IT_CAME: Any = Annotated[ExecutionAsItCame, BeforeValidator(lambda item: (item, item))]
+
+
+def _get_as_it_came(instance_id: str, execution_id: str) -> Steps[ExecutionAsItCame]:
+    call = Call("GET", execution_path(instance_id, execution_id), one_as_it_came(Execution))
     try:
         return (yield from call)
     except MicsError as error:
@@ -108,10 +120,16 @@ def get_execution(instance_id: str, execution_id: str) -> Steps[Execution]:
             raise
         refusal = error
     wanted = str(execution_id)
-    executions = yield from list_executions(instance_id, until=lambda each: each.id == wanted)
-    for execution in executions:
+    executions: list[ExecutionAsItCame] = yield from whole_list(
+        executions_path(instance_id),
+        _AS_IT_CAME,
+        lambda each: each[0].id,
+        {},
+        until=lambda each: each[0].id == wanted,
+    )
+    for execution, as_it_came in executions:
         if execution.id == wanted:
-            return execution
+            return execution, as_it_came
     if not isinstance(refusal, MicsApiError) or refusal.status_code not in NO_SUCH_ROUTE:
         raise refusal
     raise MicsNotFoundError(
@@ -126,16 +144,15 @@ def get_execution(instance_id: str, execution_id: str) -> Steps[Execution]:
 @flow
 def update_execution(instance_id: str, execution_id: str, **changes: Any) -> Steps[Execution]:
     """Change fields of an execution: it is read, changed and written back whole, unknown fields included."""
-    execution = yield from get_execution(instance_id, execution_id)
-    return (yield from _put_execution(instance_id, execution, changes))
+    _, as_it_came = yield from _get_as_it_came(instance_id, execution_id)
+    return (yield from _put_execution(instance_id, execution_id, as_it_came | changes))
 
 
-def _put_execution(instance_id: str, execution: Execution, changes: dict[str, Any]) -> Call[Execution]:
-    body = execution.to_json() | changes
+def _put_execution(instance_id: str, execution_id: str, body: dict[str, Any]) -> Call[Execution]:
     if not body.get("parameters"):
         # The platform showed none. To write that back could empty what it has.
-        body.pop("parameters", None)
-    return Call("PUT", execution_path(instance_id, execution.id), one(Execution), body=body)
+        body = {name: value for name, value in body.items() if name != "parameters"}
+    return Call("PUT", execution_path(instance_id, execution_id), one(Execution), body=body)
 
 
 def delete_execution(instance_id: str, execution_id: str) -> Call[None]:
@@ -162,16 +179,16 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
 
     :raises MicsError: the platform offers none of them for this execution; it says what was tried
     """
-    execution = yield from get_execution(instance_id, execution_id)
+    execution, as_it_came = yield from _get_as_it_came(instance_id, execution_id)
     if execution.is_over:
         return Cancellation("already over", execution)
     action = Call(
         "POST", f"{execution_path(instance_id, execution_id)}/action", anything, body={"action": "CANCEL"}
     )
-    canceled = {"status": str(ExecutionStatus.CANCELED)}
+    canceled = as_it_came | {"status": str(ExecutionStatus.CANCELED)}
     ways: list[tuple[Way, Job[Any]]] = [
         ("cancel action", action),
-        ("PUT of the status", _put_execution(instance_id, execution, canceled)),
+        ("PUT of the status", _put_execution(instance_id, execution_id, canceled)),
     ]
     if execution.is_pending:
         ways.append(("DELETE", delete_execution(instance_id, execution_id)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote
 
@@ -88,17 +90,30 @@ def update_instance(instance_id: str, **changes: Any) -> Steps[Instance]:
 
     Nothing is written where the instance is so already.
 
-    :raises MicsError: the result would hold a cron without a status, a cron that cannot be read, an unknown size
+    :raises MicsError: a field that no instance has; or the result would hold a cron without a status, a cron that
+        cannot be read, an unknown size
     """
     path = instance_path(instance_id)
     instance, as_it_came = yield from Call("GET", path, one_as_it_came(Instance))
     current = spell_sizes(as_it_came, "documented")
-    changed = current | _in_documented_words(changes)
+    words = _in_documented_words(changes)
+    _refuse_unknown_fields(instance_id, words, Instance.model_fields.keys() | current.keys())
+    changed = current | words
     if {"cron", "cron_status"} & changes.keys():
         checked_cron(changed.get("cron"), changed.get("cron_status"))
     if changed == current:
         return instance
     return (yield from Call("PUT", path, one(Instance), body=changed))
+
+
+def _refuse_unknown_fields(instance_id: str, changes: dict[str, Any], known: Collection[str]) -> None:
+    """The platform would keep a misspelled field, and the one that was meant would stay as it is."""
+    for name in sorted(changes.keys() - set(known)):
+        meant = get_close_matches(name, sorted(known), n=1)
+        raise MicsError(
+            f"instance {instance_id} has no field {name!r}"
+            + (f": did you mean {meant[0]!r}?" if meant else "")
+        )
 
 
 def _in_documented_words(changes: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from airflow_provider_mics.api.fields import (
     Duration,
@@ -40,10 +40,6 @@ Size = Annotated[ContainerSize | str | None, word_of(ContainerSize)]
 SIZE_NAMES = ("cpu_size", "ram_size", "disk_size")
 
 
-def _size(name: str) -> Any:
-    return Field(default=None, validation_alias=AliasChoices(name, f"execution_container_{name}"))
-
-
 def spell_sizes(body: Mapping[str, Any], size_fields: SizeFields) -> dict[str, Any]:
     """The body with its container sizes under the chosen names only.
 
@@ -56,24 +52,22 @@ def spell_sizes(body: Mapping[str, Any], size_fields: SizeFields) -> dict[str, A
         if key.removeprefix("execution_container_") not in SIZE_NAMES
     }
     for name in SIZE_NAMES:
-        for key in (name, f"execution_container_{name}"):
-            if key in body:
-                value = body[key]
-                size = "EXTRA_LARGE" if value == "XL" else value
-                if size_fields == "console":
-                    spelled[f"execution_container_{name}"] = "XL" if size == "EXTRA_LARGE" else size
-                else:
-                    spelled[name] = size
-                break
+        in_console = f"execution_container_{name}"
+        given = [body[key] for key in (name, in_console) if key in body]
+        if given:
+            value = next((each for each in given if each is not None), None)
+            size = "EXTRA_LARGE" if value == "XL" else value
+            if size_fields == "console":
+                spelled[in_console] = "XL" if size == "EXTRA_LARGE" else size
+            else:
+                spelled[name] = size
     return spelled
 
 
 class Resource(BaseModel):
     """A value read from the platform; ``to_json`` gives back what was read, unknown fields included."""
 
-    model_config = ConfigDict(
-        extra="allow", frozen=True, populate_by_name=True, defer_build=True, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
 
     def to_json(self) -> dict[str, Any]:
         """The resource as plain JSON: what was read or set, with times in epoch milliseconds."""
@@ -125,13 +119,18 @@ class Instance(Resource):
     cron: Text = None
     cron_status: Annotated[CronStatus | str | None, word_of(CronStatus)] = None
     archived: Flag = False
-    cpu_size: Size = _size("cpu_size")
-    ram_size: Size = _size("ram_size")
-    disk_size: Size = _size("disk_size")
+    cpu_size: Size = None
+    ram_size: Size = None
+    disk_size: Size = None
     creation_ts: Moment = None
     created_by: OptionalId = None
     last_modified_ts: Moment = None
     last_modified_by: OptionalId = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_sizes_in_either_spelling(cls, fields: Any) -> Any:
+        return spell_sizes(fields, "documented") if isinstance(fields, Mapping) else fields
 
     @property
     def is_active(self) -> bool:
@@ -232,6 +231,11 @@ class ConnectedUser(Resource):
     first_name: Text = None
     last_name: Text = None
     workspaces: Any = None
+
+    @property
+    def is_somebody(self) -> bool:
+        """Whether anything was said of them at all."""
+        return bool(self.id or self.email or self.first_name or self.last_name)
 
     @property
     def display_name(self) -> str:

@@ -176,6 +176,41 @@ def test_an_execution_is_written_back_whole():
     assert changed.to_json() == {**RUNNING, "debug": True}
 
 
+AS_THE_PLATFORM_WRITES = {
+    "id": 9,
+    "status": "SUCCESS",
+    "job_type": "BATCH_INTEGRATION",
+    "start_date": "2026-01-01T00:00:00Z",
+    "duration": 1500.5,
+    "num_tasks": "many",
+    "parameters": {"execution_type": "Manual", "expected_start_date": "soon"},
+}
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"GET_one": ok(AS_THE_PLATFORM_WRITES)},
+        {
+            "GET_one": refusal(404),
+            "GET_executions": ok([PENDING | {"id": 8}, AS_THE_PLATFORM_WRITES], total=2),
+        },
+    ],
+    ids=["by its id", "from the list"],
+)
+def test_an_execution_is_written_back_as_it_came_also_where_it_is_not_understood(way):
+    hands = ByHand(Platform(**way, PUT_one=lambda call: ok(call.body)))
+    hands.run(update_execution("1", "9", debug=True))
+    assert hands.calls[-1].body == {**AS_THE_PLATFORM_WRITES, "debug": True}
+
+
+def test_an_execution_is_canceled_as_it_came():
+    running = AS_THE_PLATFORM_WRITES | {"status": "Running"}
+    hands = ByHand(Platform(GET_one=ok(running), PUT_one=ok(running)))
+    assert hands.run(cancel_execution("1", "9")).how == "PUT of the status"
+    assert hands.calls[-1].body == {**running, "status": "CANCELED"}
+
+
 def test_parameters_that_were_not_shown_are_not_emptied():
     hands = ByHand(Platform(GET_one=ok({**RUNNING, "parameters": None}), PUT_one=lambda call: ok(call.body)))
     hands.run(update_execution("1", "9", debug=True))
@@ -236,6 +271,29 @@ class TestChangingAnInstance:
         body = put_body(update_instance("42", **change))
         assert body["cpu_size"] == "MEDIUM"
         assert "execution_container_cpu_size" not in body
+
+    def test_keeps_a_size_that_came_under_the_other_name_only(self):
+        both = INSTANCE | {"cpu_size": None}
+        assert put_body(update_instance("42", name="weekly"), both)["cpu_size"] == "EXTRA_LARGE"
+
+    @pytest.mark.parametrize(
+        ("changes", "line"),
+        [
+            ({"crn": "0 5 * * *"}, "instance 42 has no field 'crn': did you mean 'cron'?"),
+            ({"name": "x", "cpusize": "LOW"}, "instance 42 has no field 'cpusize': did you mean 'cpu_size'?"),
+            ({"xyzzy": 1}, "instance 42 has no field 'xyzzy'"),
+        ],
+    )
+    def test_refuses_a_field_that_no_instance_has(self, changes, line):
+        hands = ByHand(Platform(GET_one=ok(INSTANCE), PUT_one=lambda call: ok(call.body)))
+        with pytest.raises(MicsError) as raised:
+            hands.run(update_instance("42", **changes))
+        assert str(raised.value) == line
+        assert sent(hands) == ["GET 42"]
+
+    @pytest.mark.parametrize("field", ["new_in_this_release", "version_id", "execution_container_disk_size"])
+    def test_takes_a_field_that_came_or_that_is_known(self, field):
+        assert put_body(update_instance("42", **{field: "LARGE"})) is not None
 
     @pytest.mark.parametrize(
         "change", [{"name": "nightly"}, {"cpu_size": "XL"}, {"cron_status": "active"}, {}]

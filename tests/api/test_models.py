@@ -110,6 +110,16 @@ class TestSizes:
         both = instance(cpu_size="LARGE", execution_container_cpu_size="LOW")
         assert both.cpu_size is ContainerSize.LARGE
 
+    def test_the_one_with_a_value_counts_where_the_other_is_null(self):
+        for mixed in (
+            {"cpu_size": None, "execution_container_cpu_size": "XL"},
+            {"cpu_size": "EXTRA_LARGE", "execution_container_cpu_size": None},
+        ):
+            assert instance(**mixed).cpu_size is ContainerSize.EXTRA_LARGE
+            assert spell_sizes(mixed, "documented") == {"cpu_size": "EXTRA_LARGE"}
+            assert spell_sizes(mixed, "console") == {"execution_container_cpu_size": "XL"}
+            assert instance(**mixed).to_json() == {"id": "1", "cpu_size": "EXTRA_LARGE"}
+
     @pytest.mark.parametrize("given", [DOCUMENTED, CONSOLE, {**CONSOLE, **DOCUMENTED}])
     def test_are_written_in_the_chosen_spelling_and_in_no_other(self, given):
         assert spell_sizes({"id": "1", **given}, "documented") == {"id": "1", **DOCUMENTED}
