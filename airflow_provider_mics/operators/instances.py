@@ -25,6 +25,7 @@ from airflow_provider_mics.operators.resources import (
 )
 from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
 from airflow_provider_mics.provisioning.instances import change_instance, discard_instance, ensure_instance
+from airflow_provider_mics.task_tries import task_try_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -127,6 +128,7 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
                     properties=self.properties,
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
+                    is_retry=task_try_of(context).is_retry,
                     patience=self._patience,
                     on_sight=on_sight,
                 )

@@ -12,6 +12,7 @@ from airflow_provider_mics.operators.arguments import is_literal, refuse_both, r
 from airflow_provider_mics.operators.resources import PLUGIN_ID_KEY, VERSION_ID_KEY, MicsResourceOperator
 from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
 from airflow_provider_mics.provisioning.plugins import DEFAULT_PROVIDER, ensure_plugin, ensure_plugin_version
+from airflow_provider_mics.task_tries import task_try_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -64,6 +65,7 @@ class MicsCreatePluginOperator(MicsResourceOperator):
                     plugin_type=self.plugin_type,
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
+                    is_retry=task_try_of(context).is_retry,
                     patience=self._patience,
                 )
             ).resource
@@ -161,6 +163,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
                     max_qps=self.max_qps,
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
+                    is_retry=task_try_of(context).is_retry,
                     patience=self._patience,
                 )
             ).resource

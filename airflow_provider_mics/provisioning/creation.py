@@ -57,17 +57,21 @@ class Recipe(Generic[R]):
 
 
 @flow
-def find_or_create(recipe: Recipe[R], patience: timedelta = PATIENCE) -> Steps[Provision[R]]:
+def find_or_create(
+    recipe: Recipe[R], patience: timedelta = PATIENCE, *, is_retry: bool = False
+) -> Steps[Provision[R]]:
     """The one resource of a natural key: found, or created where it is not there.
 
     What was made by an answer that got lost counts as created. Of several, the oldest is the one that everybody
-    goes on with, so two that create at once end with the same.
+    goes on with, so two that create at once end with the same. The try before a retry may have died right after its
+    request, so a retry looks until the platform has had the time to show what that one made.
 
     :raises MicsApiError: the platform refuses to create it, and it does not exist either
     :raises MicsError: an outage outlasted ``patience``
     """
     give_up = (yield Now()) + patience
-    found = yield from through_outages(recipe.look, give_up)
+    looking = _look_until_settled(recipe) if is_retry else recipe.look
+    found = yield from through_outages(looking, give_up)
     if found:
         return Provision((yield from _oldest_of(recipe, found)), "found")
     outage = Outage()
@@ -121,14 +125,24 @@ def says_it_exists(error: MicsError) -> bool:
     )
 
 
-@flow
-def _look_after(recipe: Recipe[R], error: MicsError) -> Steps[list[R]]:
+def _look_after(recipe: Recipe[R], error: MicsError) -> Job[list[R]]:
     """Look again after a failure to create: for a while where it may be there, once where it hardly is."""
     may_be_there = is_outage(error) or says_it_exists(error)
+    return _look_until_settled(recipe) if may_be_there else recipe.look
+
+
+@flow
+def _look_until_settled(recipe: Recipe[R], made: R | None = None) -> Steps[list[R]]:
+    """Look again until one shows, or just the one that was ``made``, or the platform has had its time to show it.
+
+    The last look *begins* after that time: an answer that comes late tells of the moment it was made for.
+    """
     settled = (yield Now()) + SETTLING
     while True:
+        looked_at = yield Now()
         found = yield from recipe.look
-        if found or not may_be_there or (yield Now()) >= settled:
+        is_shown = bool(found) if made is None else _shows(found, made)
+        if is_shown or looked_at >= settled:
             return found
         yield Sleep(LOOK_INTERVAL)
 
@@ -137,10 +151,11 @@ def _look_after(recipe: Recipe[R], error: MicsError) -> Steps[list[R]]:
 def _without_twin(recipe: Recipe[R], made: R) -> Steps[Provision[R]]:
     """Look again after creating: somebody else may have created the same at the same moment."""
     try:
-        found: list[R] = yield from _look_until_shown(recipe, made)
-        first = oldest([*found, *([] if _shows(found, made) else [made])])
+        found = yield from _look_until_settled(recipe, made)
+        known = found if _shows(found, made) else [*found, made]
+        first = oldest(known)
         if first.id == made.id:
-            yield from _oldest_of(recipe, found)
+            yield from _oldest_of(recipe, known)
             return Provision(made, "created")
         yield Log(
             f"The platform has {recipe.name} as {first.id} already: going on with that one.", logging.WARNING
@@ -150,15 +165,6 @@ def _without_twin(recipe: Recipe[R], made: R) -> Steps[Provision[R]]:
     except MicsError as error:
         yield Log(f"{recipe.name} is created as {made.id}; that there is no second one was not seen: {error}")
         return Provision(made, "created")
-
-
-def _look_until_shown(recipe: Recipe[R], made: R) -> Steps[list[R]]:
-    settled = (yield Now()) + SETTLING
-    while True:
-        found = yield from recipe.look
-        if _shows(found, made) or (yield Now()) >= settled:
-            return found
-        yield Sleep(LOOK_INTERVAL)
 
 
 def _shows(found: Sequence[R], made: R) -> bool:

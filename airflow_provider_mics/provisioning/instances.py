@@ -63,6 +63,7 @@ def ensure_instance(
     properties: Properties | None = None,
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
+    is_retry: bool = False,
     patience: timedelta = PATIENCE,
     on_sight: Callable[[Instance], object] = lambda _: None,
 ) -> Steps[Provision[Instance]]:
@@ -96,7 +97,7 @@ def ensure_instance(
         ),
         delete=delete_instance,
     )
-    provision = yield from find_or_create(recipe, patience)
+    provision = yield from find_or_create(recipe, patience, is_retry=is_retry)
     instance = provision.resource
     on_sight(instance)
     # One that was found after a lost answer may be somebody else's of the same moment, with other fields.

@@ -44,6 +44,7 @@ def ensure_plugin(
     plugin_type: str = "INTEGRATION_BATCH",
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
+    is_retry: bool = False,
     patience: timedelta = PATIENCE,
 ) -> Steps[Provision[Plugin]]:
     """The plugin of these coordinates, found or created.
@@ -62,6 +63,7 @@ def ensure_plugin(
             ),
         ),
         patience,
+        is_retry=is_retry,
     )
     plugin = provision.resource
     if provision.how == "created":
@@ -92,6 +94,7 @@ def ensure_plugin_version(
     max_qps: int | None = None,
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
+    is_retry: bool = False,
     patience: timedelta = PATIENCE,
 ) -> Steps[Provision[PluginVersion]]:
     """The version of a plugin with this number, found or created with these properties.
@@ -117,7 +120,7 @@ def ensure_plugin_version(
         look=find_versions(plugin.id, number),
         create=create_plugin_version(plugin.id, number, wanted, maintainer_id=maintainer_id, max_qps=max_qps),
     )
-    provision = yield from find_or_create(recipe, patience)
+    provision = yield from find_or_create(recipe, patience, is_retry=is_retry)
     version = provision.resource
     if provision.how == "created":
         names = ", ".join(each["technical_name"] for each in wanted)

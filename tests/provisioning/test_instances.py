@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import timedelta
 
 import pytest
 
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.provisioning.instances import change_instance, discard_instance, ensure_instance
-from tests.provisioning.driven_flows import Flows
+from tests.provisioning.driven_flows import (
+    Flows,
+    lose_the_worker_after_its_request,
+    with_a_list_behind,
+)
 
 CREATION = r"/integration_batch_instances$"
 CRON = {"cron": "30 5 * * 1,6", "cron_status": "ACTIVE"}
@@ -120,6 +125,31 @@ def test_an_archived_one_is_taken_back_and_a_live_one_goes_first(ensure, platfor
     assert (again.how, again.resource.id) == ("updated", made.resource.id)
     assert "archived: True -> False" in flows.lines
     assert get(platform, made.resource.id)["archived"] is False
+
+
+def test_a_retry_waits_for_what_the_try_before_it_may_have_created(platform, plugin, ensure, listed):
+    names = (plugin.group_id, plugin.artifact_id, "nightly")
+    lose_the_worker_after_its_request(platform, ensure_instance(*names))
+    flows = with_a_list_behind(platform, CREATION, seconds=6)
+    again = ensure(flows=flows, fields=CRON, is_retry=True)
+    assert [each["id"] for each in listed()] == [again.resource.id]
+    assert listed()[0]["cron"] == CRON["cron"], "the try before it had not come as far as that"
+
+
+def test_a_retry_creates_what_the_try_before_it_did_not(ensure, flows, listed):
+    started = flows.now
+    made = ensure(is_retry=True)
+    assert [each["id"] for each in listed()] == [made.resource.id]
+    assert flows.now - started < timedelta(seconds=15)
+
+
+def test_one_that_its_list_never_shows_is_the_one_that_was_created(ensure, listed, platform):
+    seen = []
+    flows = with_a_list_behind(platform, CREATION, seconds=3600)
+    made = ensure(flows=flows, fields=CRON, properties={"max_rows": 7}, on_sight=seen.append)
+    platform.faults()
+    assert made.how == "created"
+    assert [each["id"] for each in listed()] == [made.resource.id] == [each.id for each in seen]
 
 
 @pytest.mark.parametrize(

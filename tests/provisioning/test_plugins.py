@@ -10,7 +10,11 @@ from airflow_provider_mics.api.errors import MicsApiError, MicsError
 from airflow_provider_mics.provisioning.plugins import ensure_plugin, ensure_plugin_version
 from airflow_provider_mics.provisioning.versions import resolve_version
 from tests.provisioning.conftest import GROUP
-from tests.provisioning.driven_flows import Flows
+from tests.provisioning.driven_flows import (
+    Flows,
+    lose_the_worker_after_its_request,
+    with_a_list_behind,
+)
 
 PLUGINS = r"/plugins$"
 VERSIONS = r"/versions$"
@@ -187,6 +191,27 @@ def test_a_number_that_is_none_is_refused_before_anything_is_sent(flows, platfor
     with pytest.raises(MicsError, match="three numbers"):
         flows.run(ensure_plugin_version(number, plugin_id="1"))
     assert platform.counters() == {}
+
+
+def test_a_retry_waits_for_what_the_try_before_it_may_have_created(platform, artifact_id):
+    lose_the_worker_after_its_request(platform, ensure_plugin(GROUP, artifact_id))
+    flows = with_a_list_behind(platform, PLUGINS, seconds=6)
+    plugin_id = flows.run(ensure_plugin(GROUP, artifact_id, is_retry=True)).resource.id
+    assert [each["id"] for each in plugins_named(platform, artifact_id)] == [plugin_id]
+
+    lose_the_worker_after_its_request(platform, ensure_plugin_version("1.0.0", plugin_id=plugin_id))
+    flows = with_a_list_behind(platform, VERSIONS, seconds=6)
+    version = flows.run(ensure_plugin_version("1.0.0", plugin_id=plugin_id, is_retry=True)).resource
+    assert [each["id"] for each in versions_of(platform, plugin_id)] == [version.id]
+    assert platform.counters()["POST /v1/plugins/{id}/versions"] == 1
+
+
+def test_one_that_its_list_never_shows_is_the_one_that_was_created(platform, artifact_id):
+    flows = with_a_list_behind(platform, PLUGINS, seconds=3600)
+    made = flows.run(ensure_plugin(GROUP, artifact_id))
+    assert made.how == "created"
+    platform.faults()
+    assert [each["id"] for each in plugins_named(platform, artifact_id)] == [made.resource.id]
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "duplicate"])
