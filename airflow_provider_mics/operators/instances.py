@@ -16,7 +16,6 @@ from airflow_provider_mics.operators.arguments import (
     refuse_unknown,
     rendered,
     rendered_fields,
-    rendered_flag,
 )
 from airflow_provider_mics.operators.resources import (
     MicsInstanceOperator,
@@ -52,7 +51,7 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
     :param cpu_size: ``LOW``, ``MEDIUM``, ``LARGE`` or ``EXTRA_LARGE`` (templated)
     :param ram_size: the same (templated)
     :param disk_size: the same (templated)
-    :param archived: whether it is hidden (templated)
+    :param archived: whether it is hidden (templated); False takes back one that a person archived
     :param properties: the parameters of its runs (templated): values by name, or whole property objects
     :param if_exists: ``update`` changes what differs in an existing instance, and logs it; ``skip`` takes it as it is;
         ``fail`` wants to be the one who creates it. With ``skip`` and ``fail`` a retry cannot tell an instance that
@@ -85,7 +84,7 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
         cpu_size: str | NotGiven = NOT_GIVEN,
         ram_size: str | NotGiven = NOT_GIVEN,
         disk_size: str | NotGiven = NOT_GIVEN,
-        archived: bool | str = False,
+        archived: bool | str | NotGiven = NOT_GIVEN,
         properties: Properties | None = None,
         if_exists: IfExists = "update",
         **kwargs: Any,
@@ -109,7 +108,7 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
         refuse_contradictions(self.task_id, self._fields(), creating=True)
 
     def _fields(self) -> dict[str, Any]:
-        return given(**{name: getattr(self, name) for name in FIELDS})
+        return given(**{name: getattr(self, name) for name in (*FIELDS, "archived")})
 
     def execute(self, context: Context) -> dict[str, Any]:
         def on_sight(instance: Instance) -> None:
@@ -124,7 +123,6 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
                     version=rendered(self.version),
                     version_id=rendered(self.version_id),
                     fields=rendered_fields(self._fields()),
-                    archived=rendered_flag("archived", self.archived),
                     properties=self.properties,
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,

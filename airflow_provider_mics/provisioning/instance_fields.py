@@ -9,6 +9,7 @@ from airflow_provider_mics.api.checks import checked_cron, checked_size, checked
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import SIZE_NAMES
 from airflow_provider_mics.api.vocabulary import CronStatus
+from airflow_provider_mics.provisioning.texts import checked_text, single_spaced
 
 EVERY_MINUTE = ["*"] * 5
 
@@ -18,9 +19,13 @@ def checked_fields(fields: Mapping[str, Any], *, creating: bool) -> dict[str, An
 
     ``creating``: there is no instance yet whose cron or status could complete what is given.
 
-    :raises MicsError: a cron without a status, a cron that cannot be read, an unknown word
+    :raises MicsError: a cron without a status, a cron that cannot be read, an unknown word, a name that says nothing
     """
     checked = dict(fields)
+    if "name" in checked:
+        checked["name"] = checked_text("name", checked["name"])
+    if "cron" in checked:
+        checked["cron"] = single_spaced(checked["cron"])
     for name in SIZE_NAMES:
         if name in checked:
             checked[name] = checked_size(name, checked[name])

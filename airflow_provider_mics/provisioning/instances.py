@@ -24,6 +24,7 @@ from airflow_provider_mics.provisioning.differences import differences, told
 from airflow_provider_mics.provisioning.instance_fields import checked_fields, cron_warning
 from airflow_provider_mics.provisioning.instance_properties import set_properties
 from airflow_provider_mics.provisioning.property_values import Properties, by_name
+from airflow_provider_mics.provisioning.texts import checked_text, single_spaced
 from airflow_provider_mics.provisioning.versions import number_of, resolve_version
 from airflow_provider_mics.submitting.patience import through_outages
 
@@ -44,8 +45,8 @@ def find_instances(
     found = [
         each
         for each in listed
-        if (each.group_id, each.artifact_id, each.name) == (group_id, artifact_id, name)
-        and (organisation_id is None or each.organisation_id in (None, organisation_id))
+        if (each.group_id, each.artifact_id, (each.name or "").strip()) == (group_id, artifact_id, name)
+        and (organisation_id is None or each.organisation_id in (None, str(organisation_id)))
     ]
     return [each for each in found if not each.archived] or found
 
@@ -59,7 +60,6 @@ def ensure_instance(
     version: str | None = None,
     version_id: str | None = None,
     fields: Mapping[str, Any] | None = None,
-    archived: bool = False,
     properties: Properties | None = None,
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
@@ -69,12 +69,15 @@ def ensure_instance(
 ) -> Steps[Provision[Instance]]:
     """The instance of this plugin with this name, found or created, with these fields and properties.
 
-    ``fields`` are any of ``cron``, ``cron_status``, ``cpu_size``, ``ram_size``, ``disk_size``; one that is not given
-    is left as it is where the instance exists. ``version`` is a number for people, ``version_id`` the platform's id.
-    ``on_sight`` is called as soon as the instance is known to exist, whatever goes wrong after.
+    ``fields`` are any of ``cron``, ``cron_status``, ``cpu_size``, ``ram_size``, ``disk_size``, ``archived``; one that
+    is not given is left as it is where the instance exists. ``version`` is a number for people, ``version_id`` the
+    platform's id. ``on_sight`` is called as soon as the instance is known to exist, whatever goes wrong after.
 
     :raises MicsError: an argument cannot be; no such plugin or version; or it exists and must not (``fail``)
     """
+    group_id, artifact_id = checked_text("group_id", group_id), checked_text("artifact_id", artifact_id)
+    name = checked_text("name", name)
+    version = None if version is None else checked_text("version", version)
     checked = checked_fields(fields or {}, creating=True)
     by_name(properties)
     yield from _warn_of_cron(checked)
@@ -92,7 +95,6 @@ def ensure_instance(
             name,
             version_id=version_id,
             organisation_id=organisation_id,
-            archived=archived,
             **checked,
         ),
         delete=delete_instance,
@@ -101,7 +103,7 @@ def ensure_instance(
     instance = provision.resource
     on_sight(instance)
     # One that was found after a lost answer may be somebody else's of the same moment, with other fields.
-    is_as_wanted = not differences(instance.to_json(), checked)
+    is_as_wanted = not differences(_shown(instance), checked)
     if provision.how == "created":
         yield Log(f"Created {label} as {instance.id}, {_schedule_of(instance)}.")
         if is_as_wanted or if_exists != "update":
@@ -112,11 +114,16 @@ def ensure_instance(
     elif if_exists == "skip":
         yield Log(f"Found {label}, as {instance.id}; it exists already, and is taken as it is.")
         return provision
+    if instance.archived and "archived" not in checked:
+        yield Log(
+            f"The {label_of(instance)} is archived and stays so: archived=False takes it back.",
+            logging.WARNING,
+        )
     changing = change_instance(
         instance.id,
         version=version,
         version_id=version_id,
-        fields={**checked, "archived": archived},
+        fields=checked,
         properties=properties,
         organisation_id=organisation_id,
     )
@@ -139,6 +146,7 @@ def change_instance(
 
     :raises MicsError: an argument cannot be, alone or with what stays; or no such version
     """
+    version = None if version is None else checked_text("version", version)
     checked = checked_fields(fields or {}, creating=False)
     yield from _warn_of_cron(checked)
     instance = yield from get_instance(instance_id)
@@ -156,8 +164,7 @@ def change_instance(
         if "version_value" in instance.model_fields_set:
             wanted["version_value"] = version or (yield from _number(instance, version_id))
     label = label_of(instance)
-    shown = instance.to_json() | {"archived": instance.archived}
-    differing = differences(shown, wanted)
+    differing = differences(_shown(instance), wanted)
     if differing:
         yield Log(f"Changing {label}: {told(differing)}.")
         instance = yield from update_instance(instance_id, **{each.name: each.after for each in differing})
@@ -166,6 +173,11 @@ def change_instance(
         return Provision(instance, "updated")
     yield Log(f"Found {label}; it is as wanted.")
     return Provision(instance, "found")
+
+
+def _shown(instance: Instance) -> dict[str, Any]:
+    """The fields of an instance as they are compared with the wanted ones."""
+    return instance.to_json() | {"archived": instance.archived, "cron": single_spaced(instance.cron)}
 
 
 def _number(instance: Instance, version_id: str) -> Steps[str | None]:

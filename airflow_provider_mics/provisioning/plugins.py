@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_mics.api.calls import Log, Now, Steps, flow
+from airflow_provider_mics.api.calls import Job, Log, Now, Steps, flow
 from airflow_provider_mics.api.checks import checked_version_number
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Plugin, PluginProperty, PluginVersion
@@ -30,6 +30,7 @@ from airflow_provider_mics.provisioning.property_values import (
     plain_value,
     property_object,
 )
+from airflow_provider_mics.provisioning.texts import checked_text
 from airflow_provider_mics.provisioning.versions import find_plugins, find_versions, the_plugin
 from airflow_provider_mics.submitting.patience import through_outages
 
@@ -49,8 +50,11 @@ def ensure_plugin(
 ) -> Steps[Provision[Plugin]]:
     """The plugin of these coordinates, found or created.
 
-    :raises MicsError: it exists and must not (``fail``), or with another type, which cannot be changed (``update``)
+    :raises MicsError: a name cannot be; or it exists and must not (``fail``), or with another type, which cannot be
+        changed (``update``)
     """
+    group_id, artifact_id = checked_text("group_id", group_id), checked_text("artifact_id", artifact_id)
+    plugin_type = checked_text("plugin_type", plugin_type)
     name = f"plugin {group_id}:{artifact_id}"
     if group_id == artifact_id:
         yield Log(f"{name}: its group_id should differ from its artifact_id.", logging.WARNING)
@@ -105,14 +109,12 @@ def ensure_plugin_version(
     :raises MicsError: the number or a property cannot be; or the version exists and must not (``fail``), or with
         other properties, which cannot be changed (``update``)
     """
-    checked_version_number(number)
+    number = checked_version_number(checked_text("version", number))
+    provider = checked_text("provider", provider)
+    name = None if name is None else checked_text("name", name)
+    finding = _the_plugin(plugin_id, group_id, artifact_id, organisation_id)
     give_up = (yield Now()) + patience
-    if plugin_id is None:
-        plugin = yield from through_outages(
-            the_plugin(group_id or "", artifact_id or "", organisation_id), give_up
-        )
-    else:
-        plugin = yield from through_outages(get_plugin(plugin_id), give_up)
+    plugin = yield from through_outages(finding, give_up)
     wanted = version_properties(properties, provider=provider, name=name or plugin.artifact_id or plugin.id)
     label = f"version {number} of plugin {plugin.group_id}:{plugin.artifact_id}"
     recipe = Recipe(
@@ -143,6 +145,18 @@ def ensure_plugin_version(
         "a version cannot be changed: give it another number, or take it as it is (if_exists='skip')",
     )
     return provision
+
+
+def _the_plugin(
+    plugin_id: str | None, group_id: str | None, artifact_id: str | None, organisation_id: str | None
+) -> Job[Plugin]:
+    if plugin_id is not None:
+        return get_plugin(plugin_id)
+    if group_id is None and artifact_id is None:
+        raise MicsError("plugin_id is None, and so are group_id and artifact_id: give the one or the others")
+    return the_plugin(
+        checked_text("group_id", group_id), checked_text("artifact_id", artifact_id), organisation_id
+    )
 
 
 def version_properties(properties: Properties | None, *, provider: str, name: str) -> list[dict[str, Any]]:

@@ -118,13 +118,66 @@ def test_the_same_name_of_another_plugin_is_another_instance(ensure, flows, plat
     assert ensure().resource.id == first.resource.id
 
 
-def test_an_archived_one_is_taken_back_and_a_live_one_goes_first(ensure, platform, flows):
-    made = ensure()
+def test_one_that_a_person_archived_stays_so_unless_it_is_asked_for(ensure, platform, flows):
+    """Its cron would fire again."""
+    made = ensure(fields=CRON)
     flows.run(change_instance(made.resource.id, fields={"archived": True}))
-    again = ensure()
+    assert (ensure(fields=CRON).how, ensure(fields=CRON).resource.id) == ("found", made.resource.id)
+    assert get(platform, made.resource.id)["archived"] is True
+    assert any("is archived and stays so: archived=False takes it back" in line for line in flows.warnings)
+    again = ensure(fields={**CRON, "archived": False})
     assert (again.how, again.resource.id) == ("updated", made.resource.id)
     assert "archived: True -> False" in flows.lines
     assert get(platform, made.resource.id)["archived"] is False
+    assert get(platform, ensure("hidden", fields={"archived": True}).resource.id)["archived"] is True
+
+
+def test_a_live_one_goes_before_an_archived_one_of_the_same_name(ensure, flows):
+    archived = ensure().resource.id
+    flows.run(change_instance(archived, fields={"archived": True, "name": "old"}))
+    live = ensure().resource.id
+    flows.run(change_instance(archived, fields={"name": "nightly"}))
+    assert ensure().resource.id == live
+
+
+def test_an_organisation_that_is_a_number_is_the_same_as_its_text(ensure, platform):
+    """Native rendering makes a number of it."""
+    made = ensure(organisation_id=platform.organisation_id)
+    again = ensure(organisation_id=int(platform.organisation_id))
+    assert (again.how, again.resource.id) == ("found", made.resource.id)
+
+
+@pytest.mark.parametrize("nothing", ["None", " None ", "", False, ["a"]])
+@pytest.mark.parametrize("argument", ["group_id", "artifact_id", "name", "version"])
+def test_an_instance_of_nothing_is_refused_before_anything_is_sent(flows, platform, argument, nothing):
+    names = {"group_id": "a", "artifact_id": "b", "name": "c"} | {argument: nothing}
+    platform.reset_counters()
+    with pytest.raises(MicsError, match=rf"^{argument} .*: give a text, such as '"):
+        flows.run(ensure_instance(**names))
+    assert platform.counters() == {}
+
+
+def test_spaces_around_what_names_an_instance_make_no_second_one(flows, listed, plugin):
+    names = [plugin.group_id, plugin.artifact_id, "nightly"]
+    made = flows.run(ensure_instance(*names, version="1.0.0"))
+    again = flows.run(ensure_instance(*(f" {each}\n" for each in names), version=" 1.0.0 "))
+    assert (again.how, again.resource.id) == ("found", made.resource.id)
+    number = flows.run(ensure_instance(*names[:2], 42))
+    assert flows.run(ensure_instance(*names[:2], "42")).resource.id == number.resource.id
+    assert len(listed()) == 2
+
+
+def test_spaces_within_a_cron_are_no_difference(ensure, flows, platform):
+    spaced = CRON | {"cron": " 30  5 * *\t1,6 "}
+    made = ensure(fields=spaced)
+    assert get(platform, made.resource.id)["cron"] == CRON["cron"]
+    assert ensure(fields=spaced).how == "found"
+    by_hand = get(platform, made.resource.id) | spaced
+    platform.call("PUT", f"integration_batch_instances/{made.resource.id}", by_hand)
+    platform.reset_counters()
+    assert ensure(fields=CRON).how == "found"
+    assert flows.run(change_instance(made.resource.id, fields={"cron": "30  5 * * 1,6"})).how == "found"
+    assert puts(platform) == 0
 
 
 def test_a_retry_waits_for_what_the_try_before_it_may_have_created(platform, plugin, ensure, listed):
@@ -330,6 +383,14 @@ class TestChanging:
             change(cron="0 5 * * *")
         with pytest.raises(MicsError, match="cron_status 'ACTIVE' is given without cron"):
             change(cron_status="ACTIVE")
+
+    @pytest.mark.parametrize("nothing", [None, "None", " "])
+    def test_a_name_is_never_taken_away(self, ensure, flows, platform, nothing):
+        instance_id = ensure().resource.id
+        with pytest.raises(MicsError, match=r"name .*: give a text"):
+            flows.run(change_instance(instance_id, fields={"name": nothing}))
+        assert flows.run(change_instance(instance_id, fields={"name": "nightly "})).how == "found"
+        assert get(platform, instance_id)["name"] == "nightly"
 
     def test_a_version_is_changed_by_its_number_or_by_its_id(self, ensure, flows, platform, plugin):
         instance_id = ensure(version="1.0.0").resource.id

@@ -186,10 +186,53 @@ def test_a_version_that_is_as_wanted_is_found_and_another_is_refused_with_a_diff
     assert len([each for each in versions_of(platform, plugin.id) if each["version_id"] == "2.0.0"]) == 1
 
 
-@pytest.mark.parametrize("number", ["1", "1.0", "v1.0.0", "1.0.0 ", "1.0.0-", "latest"])
+@pytest.mark.parametrize("number", ["1", "1.0", "v1.0.0", "1.0 .0", "1.0.0-", "latest"])
 def test_a_number_that_is_none_is_refused_before_anything_is_sent(flows, platform, number):
     with pytest.raises(MicsError, match="three numbers"):
         flows.run(ensure_plugin_version(number, plugin_id="1"))
+    assert platform.counters() == {}
+
+
+@pytest.mark.parametrize("nothing", ["None", " None ", "", "  ", None, True, ["a"], 1.5])
+@pytest.mark.parametrize("argument", ["group_id", "artifact_id", "plugin_type"])
+def test_a_plugin_is_never_called_none(flows, platform, argument, nothing):
+    """A template of nothing gives the text ``None``, and the platform's API does not delete a plugin."""
+    names = {"group_id": GROUP, "artifact_id": "x"} | {argument: nothing}
+    with pytest.raises(MicsError, match=rf"^{argument} .*: give a text, such as '"):
+        flows.run(ensure_plugin(**names))
+    assert platform.counters() == {}
+
+
+def test_what_names_a_plugin_or_a_version_may_come_as_a_template_gives_it(flows, platform, artifact_id):
+    """With spaces of the template's around it, or as a number that native rendering made of it."""
+    made = flows.run(ensure_plugin(f" {GROUP}", f"{artifact_id}\n", plugin_type=" INTEGRATION_BATCH "))
+    again = flows.run(ensure_plugin(GROUP, artifact_id))
+    assert (again.how, again.resource.id) == ("found", made.resource.id)
+    number = int(f"10{made.resource.id}")
+    assert flows.run(ensure_plugin(GROUP, number)).how == "created"
+    assert flows.run(ensure_plugin(GROUP, str(number))).how == "found"
+    for version, how in (("1.0.0\n", "created"), ("1.0.0", "found")):
+        declared = ensure_plugin_version(version, group_id=GROUP, artifact_id=f"{artifact_id} ")
+        assert flows.run(declared).how == how
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"number": "None"}, "version 'None'"),
+        ({"group_id": "None"}, "group_id 'None'"),
+        ({"artifact_id": ""}, "artifact_id ''"),
+        ({"group_id": None}, "group_id None"),
+        ({"group_id": None, "artifact_id": None}, "plugin_id is None, and so are group_id and artifact_id"),
+        ({"provider": "None"}, "provider 'None'"),
+        ({"name": " "}, "name ' '"),
+    ],
+    ids=str,
+)
+def test_a_version_of_nothing_is_refused_before_anything_is_sent(flows, platform, arguments, hint):
+    names = {"number": "1.0.0", "group_id": GROUP, "artifact_id": "x"} | arguments
+    with pytest.raises(MicsError, match=hint):
+        flows.run(ensure_plugin_version(**names))
     assert platform.counters() == {}
 
 
