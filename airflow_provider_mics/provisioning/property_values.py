@@ -1,6 +1,7 @@
 """Properties of versions and instances, from plain Python values.
 
 The shape of a property's ``value`` follows its ``property_type`` (vendor's page on plugins, vendor's web client).
+What is wrong with a value is said by its Python type, never by showing it: it may be a password.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ def by_name(properties: Properties | None) -> dict[str, Any]:
     if isinstance(properties, Mapping):
         pairs = [(str(name), value) for name, value in properties.items()]
     elif isinstance(properties, Sequence) and not isinstance(properties, str):
-        pairs = [(_name_of(each), each) for each in properties]
+        pairs = [(_name_of(each, position), each) for position, each in enumerate(properties, start=1)]
     else:
         raise MicsError(
-            f"properties {properties!r}: give an object of names and values, or a list of objects"
+            f"properties are a Python {_kind(properties)}: give an object of names and values, or a list of objects"
         )
     named: dict[str, Any] = {}
     for name, value in pairs:
@@ -56,11 +57,18 @@ def by_name(properties: Properties | None) -> dict[str, Any]:
     return named
 
 
-def _name_of(whole: Any) -> str:
+def _name_of(whole: Any, position: int) -> str:
     name = whole.get("technical_name") if isinstance(whole, Mapping) else None
     if not isinstance(name, str) or not name:
-        raise MicsError(f"property {whole!r} in a list of properties needs a technical_name")
+        raise MicsError(
+            f"number {position} of the list of properties (a Python {_kind(whole)}) needs a technical_name: "
+            "give an object with technical_name and value"
+        )
     return name
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
 
 
 def is_property_object(value: Any) -> bool:
@@ -108,7 +116,7 @@ def type_of(name: str, value: Any) -> str:
         case str():
             return "STRING"
     raise MicsError(
-        f"property {name}: {value!r} does not tell its type: give true or false, a number, a text, "
+        f"property {name}: a Python {_kind(value)} does not tell its type: give true or false, a number, a text, "
         'or a whole property such as {"property_type": "URL", "value": {"url": "https://..."}}'
     )
 
@@ -144,7 +152,9 @@ def _checked(name: str, property_type: str, value: Any) -> Any:
     try:
         return read(value)
     except (TypeError, ValueError, OverflowError):
-        raise MicsError(f"property {name} is of type {property_type}: {value!r} does not fit") from None
+        raise MicsError(
+            f"property {name} is of type {property_type}: the given Python {_kind(value)} does not fit"
+        ) from None
 
 
 def _text(value: Any) -> str:

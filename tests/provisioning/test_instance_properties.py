@@ -91,9 +91,9 @@ def test_a_whole_property_may_change_the_type(set_properties, properties):
 
 
 def test_nothing_is_written_where_one_value_does_not_fit(set_properties, platform):
-    with pytest.raises(MicsError, match="max_rows is of type INT: 'many' does not fit"):
+    with pytest.raises(MicsError, match="max_rows is of type INT: the given Python str does not fit"):
         set_properties({"import_path": "s3://new", "max_rows": "many"})
-    with pytest.raises(MicsError, match="new_one: None does not tell its type"):
+    with pytest.raises(MicsError, match="new_one: a Python NoneType does not tell its type"):
         set_properties({"import_path": "s3://new", "new_one": None})
     assert PUT not in platform.counters()
 

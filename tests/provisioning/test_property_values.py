@@ -91,7 +91,7 @@ def test_the_shape_of_a_value_follows_the_type(kind, given, value):
 @pytest.mark.parametrize(
     ("kind", "given", "hint"),
     [
-        ("INT", "five", "'five' does not fit"),
+        ("INT", "five", "the given Python str does not fit"),
         ("INT", 2**31, "does not fit"),
         ("INT", 1.5, "does not fit"),
         ("INT", True, "does not fit"),
@@ -120,7 +120,7 @@ def test_properties_can_be_named_values_or_a_list_of_objects():
     assert by_name([whole]) == {"a": whole}
     assert by_name(None) == {}
     for wrong, hint in (
-        ([{"value": 1}], "needs a technical_name"),
+        ([whole, {"value": 1}], r"number 2 of the list .*needs a technical_name"),
         (["a"], "needs a technical_name"),
         ([whole, whole], "a is given twice"),
         ({"b": whole}, "b is given with the technical_name 'a'"),
@@ -129,6 +129,24 @@ def test_properties_can_be_named_values_or_a_list_of_objects():
     ):
         with pytest.raises(MicsError, match=hint):
             by_name(wrong)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: by_name([{"name": "db_password", "value": "S3CR3T"}]),
+        lambda: by_name(["S3CR3T"]),
+        lambda: by_name('{"db_password": "S3CR3T"}'),
+        lambda: property_object("api_token", ["S3CR3T"], origin="PLUGIN"),
+        lambda: value_of("api_token", "INT", "S3CR3T"),
+        lambda: value_of("api_token", "STRING", ["S3CR3T"]),
+        lambda: value_of("api_token", "URL", {"value": "S3CR3T"}),
+    ],
+)
+def test_a_refusal_never_shows_a_value_since_it_may_be_a_secret(read):
+    with pytest.raises(MicsError, match=r"propert(y|ies)") as refused:
+        read()
+    assert "S3CR3T" not in str(refused.value)
 
 
 def test_a_version_always_has_a_provider_and_a_name():
