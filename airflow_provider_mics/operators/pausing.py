@@ -36,7 +36,8 @@ class MicsPauseInstanceOperator(MicsInstanceOperator):
 class MicsResumeInstanceOperator(MicsInstanceOperator):
     """Let the cron of an instance fire again, from its next tick on: what was missed is not made up.
 
-    Its value in XCom is the instance as JSON.
+    An archived one stays archived, and does not fire until it is taken back (`MicsUpdateInstanceOperator`). Its value
+    in XCom is the instance as JSON.
 
     :param instance_id: the instance (templated)
     """

@@ -15,7 +15,9 @@ from airflow_provider_mics.api.executions import (
     may_lack_route,
 )
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.waiting import ending, utc
+from airflow_provider_mics.api.vocabulary import ExecutionStatus
+from airflow_provider_mics.api.waiting import APPEARS_WITHIN, Outage, ending, utc
+from airflow_provider_mics.provisioning.creation import LOOK_INTERVAL
 from airflow_provider_mics.submitting.patience import through_outages
 
 
@@ -23,23 +25,47 @@ from airflow_provider_mics.submitting.patience import through_outages
 def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
     """Cancel an execution, bear an outage until ``give_up`` (UTC), and say which way worked.
 
-    The execution in the result is as it was seen right after, or before where canceling meant deleting.
+    One that was created a moment ago may not show yet, and is looked for. The execution in the result is as it was
+    seen right after, or before where canceling meant deleting; one that the platform shows no more counts as CANCELED.
 
     :raises MicsError: there is no such execution, or the platform offers no way to cancel it
     """
     name = f"execution {execution_id} of instance {instance_id}"
-    canceled = yield from through_outages(cancel_execution(instance_id, execution_id), give_up)
+    canceled = yield from through_outages(_cancel_as_it_appears(instance_id, execution_id, give_up), give_up)
     if canceled.how == "already over":
         yield Log(f"Nothing to cancel: {name} {ending(canceled.execution)}.")
         return canceled
     if canceled.how == "DELETE":
         yield Log(f"Canceled {name} by deleting it: this platform offers no other way for a pending one.")
         return canceled
-    execution = yield from through_outages(get_execution(instance_id, execution_id), give_up)
+    try:
+        execution = yield from through_outages(get_execution(instance_id, execution_id), give_up)
+    except MicsNotFoundError:
+        yield Log(f"Canceled {name} ({canceled.how}): the platform no longer has it.")
+        return Cancellation(canceled.how, _as_canceled(canceled.execution))
     yield Log(f"Canceled {name} ({canceled.how}): it is {execution.status}.")
     if not execution.is_over:
         yield Log(f"The platform has not stopped {name} yet.", logging.WARNING)
     return Cancellation(canceled.how, execution)
+
+
+@flow
+def _cancel_as_it_appears(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
+    """Cancel an execution; one that the platform does not find yet is looked for until it counts as gone."""
+    gone, outage = min((yield Now()) + APPEARS_WITHIN, give_up), Outage()
+    while True:
+        try:
+            return (yield from cancel_execution(instance_id, execution_id))
+        except MicsNotFoundError as error:
+            now = yield Now()
+            if now >= gone:
+                raise
+            yield from outage.failed(error, now)
+        yield Sleep(min(LOOK_INTERVAL, (gone - now).total_seconds()))
+
+
+def _as_canceled(execution: Execution) -> Execution:
+    return execution.model_copy(update={"status": ExecutionStatus.CANCELED})
 
 
 @flow
@@ -64,8 +90,8 @@ def until_over(
         try:
             execution = yield from through_outages(get_execution(instance_id, execution.id), deadline)
         except MicsNotFoundError:
-            yield Log(f"The platform no longer has {name}.")
-            return execution
+            yield Log(f"The platform no longer has {name}: it counts as canceled.")
+            return _as_canceled(execution)
     if not execution.canceled and canceled.how != "already over":
         yield Log(f"{name} ended before it was canceled: it {ending(execution)}.", logging.WARNING)
     return execution
@@ -75,17 +101,14 @@ def until_over(
 def discard_execution(
     instance_id: str, execution_id: str, *, missing_ok: bool = True
 ) -> Steps[Execution | None]:
-    """Delete an execution and return it as it was; None where it was gone already.
+    """Delete an execution and return it as it was; None where the platform did not show it.
 
-    :raises MicsNotFoundError: it does not exist, and ``missing_ok`` is False
-    :raises MicsError: it is running, or the platform does not delete it
+    :raises MicsError: it does not exist, and ``missing_ok`` is False; it is running; or the platform does not delete it
     """
     name = f"execution {execution_id} of instance {instance_id}"
     execution = yield from _existing(instance_id, execution_id)
     if execution is None:
-        if not missing_ok:
-            raise MicsError(f"{name} does not exist, and missing_ok is False")
-        yield Log(f"{name} does not exist: nothing to delete.".capitalize())
+        yield from _discard_unseen(instance_id, execution_id, name, missing_ok=missing_ok)
         return None
     if not execution.is_over and not execution.is_pending:
         raise MicsError(
@@ -101,6 +124,20 @@ def discard_execution(
             raise MicsError(f"{name} is still there, the platform does not delete it: {refusal}") from None
     yield Log(f"Deleted {name}, which was {execution.status}.")
     return execution
+
+
+def _discard_unseen(instance_id: str, execution_id: str, name: str, *, missing_ok: bool) -> Steps[None]:
+    """Delete an execution that does not show: without a route for one, the platform's list may only be behind."""
+    try:
+        yield from delete_execution(instance_id, execution_id)
+    except MicsApiError as refusal:
+        if not may_lack_route(refusal):
+            raise
+        if not missing_ok:
+            raise MicsError(f"{name} does not exist, and missing_ok is False") from None
+        yield Log(f"{name} does not exist: nothing to delete.".capitalize())
+    else:
+        yield Log(f"Deleted {name}, which the platform did not show.")
 
 
 def _existing(instance_id: str, execution_id: str) -> Steps[Execution | None]:

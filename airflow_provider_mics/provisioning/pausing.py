@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
-from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
+from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution, list_executions
 from airflow_provider_mics.api.instances import get_instance, pause_instance, resume_instance
 from airflow_provider_mics.api.models import Execution, Instance
@@ -44,6 +45,8 @@ def pause(instance_id: str, *, cancel_running: bool = False) -> Steps[Instance]:
 def resume(instance_id: str) -> Steps[Instance]:
     """Set an instance ACTIVE: its cron fires from the next tick on, and what was missed is not made up.
 
+    An archived one is set ACTIVE too, and stays archived: a warning says that it does not fire.
+
     :raises MicsError: it has no cron
     """
     instance = yield from get_instance(instance_id)
@@ -51,6 +54,13 @@ def resume(instance_id: str) -> Steps[Instance]:
         yield Log(f"The {label_of(instance)} is ACTIVE already.")
         return instance
     instance = yield from resume_instance(instance_id)
+    if instance.archived:
+        yield Log(
+            f"The {label_of(instance)} is {instance.cron_status} but archived: {instance.cron!r} does not fire "
+            "until it is taken back (MicsUpdateInstanceOperator with archived=False).",
+            logging.WARNING,
+        )
+        return instance
     yield Log(
         f"Resumed {label_of(instance)}: {instance.cron!r} fires from its next tick on; missed ones stay missed."
     )
@@ -96,6 +106,8 @@ def _cancel_each(instance: Instance, executions: Sequence[Execution]) -> Steps[N
         when = f", expected at {utc(each.expected_start_date)}" if each.expected_start_date else ""
         try:
             canceled = yield from cancel_execution(instance.id, each.id)
+        except MicsNotFoundError:
+            yield Log(f"Execution {each.id}, {each.status}{when}, is gone: nothing to cancel.")
         except MicsError as error:
             if is_outage(error):
                 raise

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsTimeoutError
+from airflow_provider_mics.api.waiting import APPEARS_WITHIN
 from airflow_provider_mics.provisioning.cancellations import cancel, discard_execution, until_over
-from tests.provisioning.driven_flows import Flows
+from tests.provisioning.driven_flows import Flows, with_a_list_behind
 
 HOUR_MS = 3_600_000
 
@@ -86,6 +87,61 @@ def test_one_that_does_not_exist_is_a_clear_error(flows, instance_id):
         cancel_now(flows, instance_id, "999999")
 
 
+def test_one_that_does_not_show_yet_is_looked_for_and_canceled(platform, instance_id):
+    """It was created seconds ago, on a platform that knows executions by their list only."""
+    platform.quirks(execution_get="404", organisation_executions="404")
+    pending = platform.create_execution(instance_id, platform.now_ms() + HOUR_MS)["id"]
+    flows = with_a_list_behind(platform, "/executions$", seconds=20)
+    assert cancel_now(flows, instance_id, pending).how == "cancel action"
+    assert status(platform, pending) == "CANCELED"
+
+
+def test_one_that_does_not_exist_is_looked_for_no_longer_than_asked_for(flows, instance_id):
+    started = flows.now
+    with pytest.raises(MicsNotFoundError):
+        flows.run(cancel(instance_id, "999999", flows.now))
+    assert flows.now == started
+    with pytest.raises(MicsNotFoundError):
+        cancel_now(flows, instance_id, "999999")
+    assert flows.now - started == APPEARS_WITHIN
+
+
+def test_one_that_is_gone_once_it_is_canceled_counts_as_canceled(platform, instance_id, running):
+    path = f"integration_batch_instances/{instance_id}/executions/{running}"
+    sent = []
+
+    def before(call):
+        if sent and sent[-1].path == f"{path}/action":
+            platform.send("DELETE", path)
+        sent.append(call)
+
+    flows = Flows(platform, before=before)
+    canceled = cancel_now(flows, instance_id, running)
+    assert (canceled.how, canceled.execution.status) == ("cancel action", "CANCELED")
+    assert (
+        f"Canceled execution {running} of instance {instance_id} (cancel action): the platform no"
+        in flows.lines
+    )
+    started = flows.now
+    deadline = started + timedelta(minutes=5)
+    assert flows.run(until_over(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
+    assert flows.now == started, "there is nothing to wait for"
+
+
+def test_one_that_is_gone_while_its_cancellation_is_waited_for_counts_as_canceled(
+    platform, instance_id, running
+):
+    platform.quirks(cancel_takes_s=60)
+    path = f"integration_batch_instances/{instance_id}/executions/{running}"
+    flows = Flows(platform, asleep=lambda _: platform.send("DELETE", path))
+    canceled = cancel_now(flows, instance_id, running)
+    deadline = flows.now + timedelta(minutes=5)
+    assert flows.run(until_over(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
+    assert (
+        f"no longer has execution {running} of instance {instance_id}: it counts as canceled" in flows.lines
+    )
+
+
 def test_a_cancellation_is_waited_for_until_the_batch_has_really_stopped(platform, instance_id, running):
     platform.quirks(cancel_takes_s=60)
     flows = Flows(platform, asleep=platform.jump_clock)
@@ -147,6 +203,19 @@ class TestDeleting:
         assert flows.run(discard_execution(instance_id, pending)) is None
         with pytest.raises(MicsError, match="does not exist"):
             flows.run(discard_execution(instance_id, pending, missing_ok=False))
+
+    @pytest.mark.parametrize("missing_ok", [True, False])
+    def test_one_that_does_not_show_yet_is_deleted_all_the_same(
+        self, platform, instance_id, pending, missing_ok
+    ):
+        """This platform knows executions by their list only, and its list is behind."""
+        platform.quirks(execution_get="405")
+        flows = with_a_list_behind(platform, "/executions$", seconds=3600)
+        assert flows.run(discard_execution(instance_id, pending, missing_ok=missing_ok)) is None
+        assert f"Deleted execution {pending} of instance {instance_id}, which the platform did not show" in (
+            flows.lines
+        )
+        assert status(platform, pending) == "CANCELED", "deleted before it began"
 
     def test_a_running_one_is_not_deleted(self, flows, platform, instance_id, running):
         with pytest.raises(MicsError, match=r"is RUNNING.*cancel it first"):

@@ -125,6 +125,23 @@ def test_a_cancellation_that_never_takes_effect_is_a_failure_that_a_retry_may_me
     assert CANCELED_WITHIN <= flows.now - started < CANCELED_WITHIN + timedelta(seconds=10)
 
 
+def test_one_that_is_gone_by_the_time_it_is_canceled_is_no_failure(platform, instance_id):
+    """It was started and deleted by somebody between our list and our question."""
+    gone, coming = planned(platform, instance_id, 1), planned(platform, instance_id, 2)
+    path = f"integration_batch_instances/{instance_id}/executions/{gone}"
+
+    def before(call):
+        if call.path == path:
+            platform.send("DELETE", path)
+
+    platform.quirks(pausing_cancels=False)
+    flows = Flows(platform, before=before)
+    flows.run(pause(instance_id))
+    assert f"Execution {gone}, PENDING, expected at" in flows.lines
+    assert "is gone: nothing to cancel" in flows.lines
+    assert statuses(platform, instance_id)[coming] == "CANCELED"
+
+
 @pytest.mark.parametrize("do", [pause, resume])
 def test_an_instance_without_a_cron_cannot_be_paused_or_resumed(flows, platform, instance_id, do):
     whole = platform.call("GET", f"integration_batch_instances/{instance_id}")
@@ -145,3 +162,13 @@ def test_resuming_sets_active_and_makes_up_nothing(flows, platform, instance_id)
     assert state(platform, instance_id) == "ACTIVE"
     assert "is ACTIVE already" in flows.lines
     assert list(statuses(platform, instance_id).values()) == ["CANCELED"], "what was canceled stays canceled"
+
+
+@pytest.mark.parametrize("cron_status", ["PAUSED", "ACTIVE"])
+def test_resuming_an_archived_one_does_not_say_that_it_fires(flows, platform, instance_id, cron_status):
+    path = f"integration_batch_instances/{instance_id}"
+    platform.call("PUT", path, platform.call("GET", path) | {"archived": True, "cron_status": cron_status})
+    resumed = flows.run(resume(instance_id))
+    assert (resumed.cron_status, resumed.archived) == ("ACTIVE", True)
+    assert "fires from its next tick" not in flows.lines
+    assert any("is ACTIVE but archived: '0 0 1 1 *' does not fire until" in line for line in flows.warnings)
