@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures
 from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.resources import MicsInstanceOperator
@@ -26,7 +27,7 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
     :param instance_id: the instance (templated)
     :param execution_id: its execution (templated)
     :param wait_for_completion: whether to wait until the platform has really stopped it
-    :param poll_interval: seconds between two questions to the platform while waiting
+    :param poll_interval: between two questions to the platform while waiting, in seconds or as a timedelta
     :param timeout: how long to wait at most, in seconds or as a timedelta; by default ten minutes
     """
 
@@ -37,22 +38,20 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
         *,
         execution_id: str,
         wait_for_completion: bool = False,
-        poll_interval: float = 5.0,
+        poll_interval: float | timedelta = 5.0,
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
         self.wait_for_completion = wait_for_completion
-        self.poll_interval = poll_interval
-        seconds = DEFAULT_TIMEOUT if timeout is None else timeout
-        self.timeout = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+        self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
+        longest = DEFAULT_TIMEOUT if timeout is None else timeout
+        self.timeout = timedelta(seconds=seconds_of(self.task_id, "timeout", longest))
         if timeout is not None and not wait_for_completion:
             raise ValueError(
                 f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
             )
-        if poll_interval <= 0 or self.timeout <= timedelta(0):
-            raise ValueError(f"{self.task_id}: poll_interval and timeout must be above 0 seconds")
 
     def execute(self, context: Context) -> dict[str, Any]:
         with readable_failures():
@@ -71,7 +70,7 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
 class MicsDeleteExecutionOperator(MicsInstanceOperator):
     """Delete an execution that is over or has not started; one that is gone already is fine.
 
-    Its value in XCom is the execution as it was, as JSON, or None where it was gone.
+    Its value in XCom is the execution as it was, as JSON, or None where the platform did not show it.
 
     :param instance_id: the instance (templated)
     :param execution_id: its execution (templated)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.platform import MicsOperator
@@ -29,14 +30,12 @@ INSTANCE_ID_KEY = "instance_id"
 class MicsResourceOperator(MicsOperator):
     """An operator whose work can be done again without harm, so an outage of the platform is borne for a while.
 
-    :param outage_timeout: seconds for which an outage is borne inside one try of the task
+    :param outage_timeout: for how long an outage is borne inside one try of the task, in seconds or as a timedelta
     """
 
-    def __init__(self, *, outage_timeout: float = 600.0, **kwargs: Any) -> None:
+    def __init__(self, *, outage_timeout: float | timedelta = 600.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.outage_timeout = outage_timeout
-        if outage_timeout < 0:
-            raise ValueError(f"{self.task_id}: outage_timeout {outage_timeout} must not be below 0 seconds")
+        self.outage_timeout = seconds_of(self.task_id, "outage_timeout", outage_timeout, may_be_zero=True)
 
     @property
     def _patience(self) -> timedelta:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from airflow_provider_mics.operators import (
@@ -129,12 +131,15 @@ with DAG("failures", schedule=None, start_date=START, params={"size": "HUGE", "c
     )
     MicsCreateInstanceOperator(task_id="exists", name="there", if_exists="fail", **COORDINATES)
     MicsCreateInstanceOperator(task_id="bad_value", name="there", properties={"x": [1]}, **COORDINATES)
+    MicsCreateInstanceOperator(task_id="no_name", name="{{ none }}", **COORDINATES)
     MicsUpdateInstanceOperator(task_id="missing", instance_id="999999", name="b")
     MicsUpdateInstanceOperator(task_id="no_id", instance_id="{{ none }}", name="b")
     MicsDeleteInstanceOperator(task_id="no_id_either", instance_id="{{ none }}")
     MicsDeleteInstanceOperator(task_id="must_exist", instance_id="999999", missing_ok=False)
     MicsDeleteInstanceOperator(task_id="gone", instance_id="999999")
-    MicsCancelExecutionOperator(task_id="no_execution", instance_id="{{ params.size }}", execution_id="999999")
+    MicsCancelExecutionOperator(
+        task_id="no_execution", instance_id="{{ params.size }}", execution_id="999999", outage_timeout=0
+    )
     MicsPauseInstanceOperator(task_id="bad_token", mics_conn_id="mics_wrong", instance_id="1", retries=3)
 """
 )
@@ -157,7 +162,8 @@ def test_failures_are_one_line_each_and_not_retried_in_vain(
         "cpu_size 'HUGE' is not one of LOW, MEDIUM, LARGE, EXTRA_LARGE",
         "cron '61 * * * *' cannot be read",
         f"exists already, as {there}",
-        "property x: [1] does not tell its type",
+        "property x: a Python list does not tell its type",
+        "name 'None' says nothing: give a text, such as 'nightly import'",
         "instance 999999 not found",
         "instance_id None is not an id",
         "error_id",
@@ -166,6 +172,55 @@ def test_failures_are_one_line_each_and_not_retried_in_vain(
         assert line in run.log
     assert "not-the-token" not in run.log
     assert mics_default.token not in run.log
+
+
+TRIES = (
+    HEADER
+    + """
+
+def lose_the_worker_once(context, result):
+    if context["ti"].try_number == 1:
+        raise RuntimeError("the worker is lost")
+
+
+TWICE = {
+    "retries": 1,
+    "retry_delay": timedelta(0),
+    "post_execute": lose_the_worker_once,
+    "outage_timeout": timedelta(minutes=1),
+}
+
+with DAG("tries", schedule=None, start_date=START) as tries:
+    MicsCreateInstanceOperator(task_id="archived", name="archived", **COORDINATES)
+    MicsCreateInstanceOperator(task_id="instance", name="tried", **TWICE, **COORDINATES)
+    plugin = MicsCreatePluginOperator(
+        task_id="plugin", group_id="com.test.tries", artifact_id="tried", **TWICE
+    )
+    plugin >> MicsCreatePluginVersionOperator(
+        task_id="version", version="1.0.0", plugin_id=plugin.output["plugin_id"], **TWICE
+    )
+"""
+)
+EMPTY = '{"status": "ok", "count": 0, "first_result": 0, "max_results": 500, "total": 0, "data": []}'
+
+
+def test_a_retry_finds_what_the_lost_try_created_and_nobody_takes_back_what_is_archived(
+    dag_folder: DagFolder, mics_default: SandboxServer
+) -> None:
+    """Of each list, the look before creating and the one after it are answered; the retry's first one is behind."""
+    archived = mics_default.create_instance("archived", cron="0 5 * * *", archived=True)
+    behind = {"kind": "body", "method": "GET", "times": 1, "parameters": {"status": 200, "body": EMPTY}}
+    looks = {"/integration_batch_instances$": 3, "/plugins$": 2, r"/versions$": 2}
+    mics_default.faults([{**behind, "path": path, "after": after} for path, after in looks.items()])
+    run = dag_folder.run(TRIES)
+    assert {task.state for task in run.tasks} == {"success"}, run.log[-6000:]
+    assert mics_default.injected()["body"] == 3
+
+    counters = mics_default.counters()
+    creations = ("integration_batch_instances", "plugins", "plugins/{id}/versions")
+    assert [counters[f"POST /v1/{path}"] for path in creations] == [2, 2, 2], "the fixture made one of each"
+    assert run.xcom("archived")["id"] == archived
+    assert run.xcom("archived")["archived"] is True
 
 
 @pytest.mark.parametrize(
@@ -180,6 +235,9 @@ def test_failures_are_one_line_each_and_not_retried_in_vain(
         ({"cpu_size": "HUGE"}, "cpu_size 'HUGE'"),
         ({"version": "1.0.0", "version_id": "12"}, "give version or version_id, not both"),
         ({"if_exists": "replace"}, "not one of update, skip, fail"),
+        ({"outage_timeout": "ten minutes"}, "outage_timeout 'ten minutes' is no length of time"),
+        ({"outage_timeout": float("nan")}, "outage_timeout nan is no length of time"),
+        ({"outage_timeout": timedelta(seconds=-1)}, "outage_timeout .* must not be below 0"),
     ],
 )
 def test_contradictions_in_an_instance_are_refused_when_the_dag_is_read(
@@ -221,11 +279,26 @@ def test_a_change_may_be_of_anything(arguments: dict) -> None:
     MicsUpdateInstanceOperator(task_id="change", instance_id="1", **arguments)
 
 
+def test_lengths_of_time_may_be_timedeltas() -> None:
+    half_a_minute = timedelta(seconds=30)
+    cancel = MicsCancelExecutionOperator(
+        task_id="cancel",
+        instance_id="1",
+        execution_id="2",
+        wait_for_completion=True,
+        poll_interval=half_a_minute,
+        outage_timeout=half_a_minute,
+    )
+    assert (cancel.poll_interval, cancel.outage_timeout) == (30.0, 30.0)
+
+
 def test_waiting_for_nothing_is_refused_when_the_dag_is_read() -> None:
     for arguments, problem in (
         ({"timeout": 5}, "waits for nothing"),
         ({"poll_interval": 0}, "above 0"),
         ({"timeout": 0, "wait_for_completion": True}, "above 0"),
+        ({"timeout": "5", "wait_for_completion": True}, "timeout '5' is no length of time"),
+        ({"poll_interval": None}, "poll_interval None is no length of time"),
     ):
         with pytest.raises(ValueError, match=problem):
             MicsCancelExecutionOperator(task_id="cancel", instance_id="1", execution_id="2", **arguments)  # type: ignore[arg-type]
