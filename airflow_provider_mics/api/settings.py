@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ T = TypeVar("T")
 DEFAULT_BASE_URL = "https://api.mediarithmics.com"
 POOL_SIZE = 10
 """Connections that a client keeps."""
+_HOST_NAME = re.compile(r"[\w.:-]+")
 _SERIALISED = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 
 logger = logging.getLogger(__name__)
@@ -138,6 +140,11 @@ class ClientSettings:
 
 def _checked_base_url(base_url: str) -> str:
     url = str(base_url).strip().rstrip("/")
+    # What follows these signs may be a secret, so it is not shown.
+    if "@" in url:
+        raise MicsError("host holds a user name or password: the token goes into the connection's password")
+    if "?" in url or "#" in url:
+        raise MicsError(f"host holds more than an address, from ? or # on: write it like {DEFAULT_BASE_URL}")
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -145,9 +152,7 @@ def _checked_base_url(base_url: str) -> str:
         raise MicsError(f"host {base_url!r} is not an address: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise MicsError(f"host {base_url!r} has no scheme: write it like {DEFAULT_BASE_URL}")
-    if parts.username or parts.password:
-        raise MicsError("host holds a user name or password: the token goes into the connection's password")
-    if parts.query or parts.fragment or any(char.isspace() or not char.isprintable() for char in url):
+    if any(char.isspace() or not char.isprintable() for char in url):
         raise MicsError(f"host {base_url!r} holds more than an address: write it like {DEFAULT_BASE_URL}")
     return url.removesuffix("/v1").rstrip("/")
 
@@ -192,12 +197,25 @@ def _checked_verify(verify: bool | str) -> bool | str:
 
 
 def _checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
+    # A proxy's address may hold a password, so it is not shown; nor is one that stands where its scheme should.
     for scheme, url in proxies.items():
         if scheme not in {"http", "https", "all"}:
-            raise MicsError(f"proxies: {scheme!r} is not one of http, https, all")
-        # A proxy's address may hold a password, so it is not shown.
-        if urlsplit(str(url)).scheme not in {"http", "https", "socks5", "socks5h"}:
-            raise MicsError(
-                f"proxies: the address for {scheme} has no scheme: write it like http://proxy:3128"
-            )
+            given = repr(scheme) if str(scheme).isalnum() else "a scheme"
+            raise MicsError(f"proxies: {given} is not one of http, https, all")
+        problem = _proxy_problem(str(url))
+        if problem:
+            raise MicsError(f"proxies: the address for {scheme} {problem}")
     return dict(proxies)
+
+
+def _proxy_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https", "socks5", "socks5h"}:
+            return "has no scheme: write it like http://proxy:3128"
+        is_address = parts.port != 0 and _HOST_NAME.fullmatch(parts.hostname or "")
+    except ValueError:
+        is_address = None
+    if is_address:
+        return None
+    return "cannot be read: write it like http://proxy:3128, and / ? # of a password as %2F %3F %23"

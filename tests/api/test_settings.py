@@ -38,8 +38,15 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"base_url": "http://x:99999"}, "host 'http://x:99999' is not an address: "),
     ({"base_url": "http://[::1"}, "host 'http://[::1' is not an address: "),
     ({"base_url": "http://a b"}, "host 'http://a b' holds more than an address: "),
-    ({"base_url": "http://x/?a=b"}, "host 'http://x/?a=b' holds more than an address: "),
+    (
+        {"base_url": "http://x/?a=b"},
+        "host holds more than an address, from ? or # on: write it like https://api.",
+    ),
     ({"base_url": "http://me:secret@x"}, "host holds a user name or password: the token goes into"),
+    ({"base_url": "me:secret@api.x.com"}, "host holds a user name or password: the token goes into"),
+    ({"base_url": "http://me:secret@[::1"}, "host holds a user name or password: the token goes into"),
+    ({"base_url": "https://x?token=secret"}, "host holds more than an address, from ? or # on"),
+    ({"base_url": "api.x.com#secret"}, "host holds more than an address, from ? or # on"),
     ({"token": ""}, "no API token: put it into the connection's password"),
     ({"token": "  \n"}, "no API token"),
     ({"token": None}, "no API token"),
@@ -58,10 +65,26 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"max_retries": 1.5}, "max_retries 1.5 is not a whole number from 0"),
     ({"proxies": {"ftp": "http://x"}}, "proxies: 'ftp' is not one of http, https, all"),
     ({"proxies": {"http": "me:secret@x:3128"}}, "proxies: the address for http has no scheme: write it like"),
+    ({"proxies": {"http://me:secret@x:3128": "x"}}, "proxies: a scheme is not one of http, https, all"),
+    *(
+        (
+            {"proxies": {"https": f"http://{address}"}},
+            "proxies: the address for https cannot be read: write it like",
+        )
+        for address in (
+            "me:sec/secret@x:3128",
+            "me:secret@x:99999",
+            "me:secret@a b:1",
+            "me:secret@",
+            "me:secret[@x",
+        )
+    ),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "line"), BAD, ids=[line[:40] for _, line in BAD])
+@pytest.mark.parametrize(
+    ("arguments", "line"), BAD, ids=[f"{number} {line[:40]}" for number, (_, line) in enumerate(BAD)]
+)
 def test_an_argument_that_no_request_could_be_made_with_is_one_line(kind, arguments, line):
     given = {"base_url": URL, "token": TOKEN, **arguments}
     with pytest.raises(MicsError) as raised, client_of(kind, **given):
