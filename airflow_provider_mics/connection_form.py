@@ -58,7 +58,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "proxies": {
         "label": "Proxy",
         "description": "A proxy URL, or a JSON object by scheme; the environment's when empty.",
-        "schema": {"type": ["string", "null"]},
+        # Its address may hold a password.
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
     "verify": {
         "label": "Verify TLS",
@@ -76,10 +77,15 @@ def field_behaviour(*, for_metadata: bool = False) -> dict[str, Any]:
 
 def form_widgets() -> dict[str, Any]:
     """The extra fields as widgets, for Airflow before 3.2, which draws the form with Flask."""
-    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-    from wtforms import StringField
+    from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+    from wtforms import PasswordField, StringField
 
-    return {
-        name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
-        for name, field in FIELDS.items()
-    }
+    masked = BS3PasswordFieldWidget()
+    # A field that hides its value comes back empty when the form is saved, and Airflow then deletes what it was.
+    masked.hide_value = False
+    kinds = {None: (StringField, BS3TextFieldWidget()), "password": (PasswordField, masked)}
+    widgets = {}
+    for name, field in FIELDS.items():
+        kind, widget = kinds[field["schema"].get("format")]
+        widgets[name] = kind(field["label"], description=field["description"], widget=widget)
+    return widgets

@@ -35,6 +35,12 @@ def test_no_field_must_be_filled_in() -> None:
     assert all("null" in field["schema"]["type"] for field in FIELDS.values())
 
 
+def test_a_proxy_which_may_hold_a_password_is_masked_on_the_page() -> None:
+    assert [name for name, field in FIELDS.items() if field["schema"].get("format") == "password"] == [
+        "proxies"
+    ]
+
+
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 3 draws the form from the provider's metadata")
 def test_airflow_3_gives_its_page_these_fields() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
@@ -48,6 +54,7 @@ def test_airflow_3_gives_its_page_these_fields() -> None:
     assert shown == {"description", "host", "port", "password"}
     assert standard["password"]["title"] == "API token"
     assert standard["host"]["placeholder"] == "https://api.mediarithmics.com"
+    assert meta.extra_fields["proxies"]["schema"]["format"] == "password"
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
@@ -61,6 +68,8 @@ def test_airflow_2_gives_its_page_these_fields() -> None:
         if "MicsHook" in widget.hook_class_name
     ]
     assert widgets == [f"extra__mediarithmics__{name}" for name in EXTRA]
+    masked = [widget.field_name for widget in manager.connection_form_widgets.values() if widget.is_sensitive]
+    assert masked.count("proxies") == 1
     behaviour = manager.field_behaviours["mediarithmics"]
     assert behaviour["relabeling"]["password"] == "API token"
     assert behaviour["placeholders"]["host"] == PLACEHOLDERS["host"]
@@ -70,3 +79,13 @@ def test_airflow_2_gives_its_page_these_fields() -> None:
 def test_the_hooks_methods_say_the_same_as_the_metadata() -> None:
     assert list(MicsHook.get_connection_form_widgets()) == EXTRA
     assert MicsHook.get_ui_field_behaviour()["hidden_fields"] == ["schema", "login"]
+
+
+@pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
+def test_a_proxy_stays_what_it_was_when_the_form_of_airflow_2_is_saved() -> None:
+    from wtforms import Form
+
+    form = type("TheForm", (Form,), MicsHook.get_connection_form_widgets())(proxies="http://u:p@proxy:3128")
+    page = str(form.proxies())
+    assert 'type="password"' in page
+    assert 'value="http://u:p@proxy:3128"' in page
