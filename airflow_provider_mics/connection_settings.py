@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from airflow_provider_mics import api
@@ -45,11 +46,7 @@ class ConnectionSettings:
             raise api.MicsError(
                 f"connection {conn_id} is of type {connection.conn_type!r}: make it one of type {CONN_TYPE!r}"
             )
-        try:
-            extra = connection.extra_dejson
-        except Exception:  # noqa: BLE001 - each Airflow raises another
-            raise api.MicsError(f"connection {conn_id}: its extra is not JSON") from None
-        return cls(conn_id, _base_url(connection), connection.password or "", extra)
+        return cls(conn_id, _base_url(connection), connection.password or "", _extra_of(connection))
 
     def make_client(self, kind: type[C], organisation_id: str | None, log: LogLines, **instead: Any) -> C:
         """A client of either kind.
@@ -80,7 +77,7 @@ class ConnectionSettings:
 
     def _text(self, name: str) -> str | None:
         value = self._extra.get(name)
-        return None if value is None or value == "" else str(value).strip()
+        return None if value is None else str(value).strip() or None
 
     def _seconds(self, name: str, default: float) -> float:
         value = self._extra.get(name)
@@ -91,7 +88,7 @@ class ConnectionSettings:
         except (TypeError, ValueError):
             seconds = 0.0
         if not 0 < seconds < float("inf"):
-            raise self._wrong(name, value, "give a number of seconds above 0")
+            raise self._wrong(f"{name} {value!r}", "give a number of seconds above 0")
         return seconds
 
     def _verify(self) -> bool | str:
@@ -105,41 +102,65 @@ class ConnectionSettings:
 
     def _proxies(self) -> dict[str, str]:
         value = self._extra.get("proxies")
+        if isinstance(value, str):
+            value = value.strip()
         if value is None or value == "":
             return {}
-        if isinstance(value, str):
+        if isinstance(value, str) and not value.startswith("{"):
             return {"http": value, "https": value}
-        if isinstance(value, Mapping):
-            return {str(scheme): str(url) for scheme, url in value.items()}
-        raise self._wrong("proxies", value, 'give a URL, or an object such as {"https": "http://proxy:3128"}')
+        by_scheme = _json_object(value) if isinstance(value, str) else value
+        if isinstance(by_scheme, Mapping):
+            return {str(scheme): str(url) for scheme, url in by_scheme.items()}
+        # A proxy's address may hold a password, so it is not shown.
+        raise self._wrong("proxies", 'give a URL, or an object such as {"https": "http://proxy:3128"}')
 
     def _check_timezone(self) -> None:
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
-            raise self._wrong("timezone", self.timezone, "give an IANA name such as Europe/Paris") from None
+            raise self._wrong(
+                f"timezone {self.timezone!r}", "give an IANA name such as Europe/Paris"
+            ) from None
 
-    def _wrong(self, name: str, value: object, what_to_do: str) -> api.MicsError:
-        return api.MicsError(f"connection {self._conn_id}: {name} {value!r} in its extra: {what_to_do}")
+    def _wrong(self, said: str, what_to_do: str) -> api.MicsError:
+        return api.MicsError(f"connection {self._conn_id}: {said} in its extra: {what_to_do}")
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:
-    """What is in the connection's extra. ``extra_dejson`` would mask each value, which a trigger must not wait for."""
-    try:
-        extra = json.loads(connection.extra or "{}")
-    except ValueError:
-        extra = None
-    if not isinstance(extra, dict):
-        raise api.MicsError(f"connection {connection.conn_id}: its extra is not a JSON object")
+    """What is in the connection's extra.
+
+    ``extra_dejson`` would mask each value, which a trigger must not wait for, and give nothing for what is no JSON.
+    """
+    extra = _json_object(connection.extra or "{}")
+    if extra is None:
+        example = '{"organisation_id": "1185"}'
+        raise api.MicsError(
+            f"connection {connection.conn_id}: its extra is not a JSON object: write it like {example}"
+        )
     return extra
 
 
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _base_url(connection: Connection) -> str:
-    """The address from a connection: its host, or scheme and port where they are given apart from it."""
-    host = (connection.host or "").strip()
-    if not host:
-        return api.DEFAULT_BASE_URL
+    """The address from a connection: its host, or scheme and port where they are given apart from it.
+
+    What is no address comes out as it is: the client says what is wrong with it.
+    """
+    host = (connection.host or "").strip() or api.DEFAULT_BASE_URL
     scheme = (connection.schema or "").strip()
     url = f"{scheme}://{host}" if "://" not in host and scheme in ("http", "https") else host
-    has_port = url.rsplit(":", 1)[-1].rstrip("/").isdigit()
-    return f"{url.rstrip('/')}:{connection.port}" if connection.port and not has_port else url
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is not None
+    except ValueError:
+        return url
+    if has_port or not connection.port or not parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{connection.port}"))

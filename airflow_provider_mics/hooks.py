@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.connection_settings import CONN_TYPE, ConnectionSettings
+from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.request_logs import keep_requests_out
 
 if TYPE_CHECKING:
@@ -40,11 +42,11 @@ class MicsHook(BaseHook):
     def __init__(
         self,
         mics_conn_id: str = default_conn_name,
-        organisation_id: str | None = None,
+        organisation_id: str | int | None = None,
     ) -> None:
         super().__init__()
         self.mics_conn_id = mics_conn_id
-        self._organisation_id = organisation_id
+        self._organisation_id = _rendered_id(organisation_id)
         self._client: api.MicsClient | None = None
 
     @classmethod
@@ -114,10 +116,11 @@ class MicsHook(BaseHook):
         except AirflowNotFoundException:
             raise _no_connection(self.mics_conn_id) from None
         settings = ConnectionSettings.of(connection)
-        keep_requests_out(settings.host)
-        return settings.make_client(
+        client = settings.make_client(
             api.AsyncMicsClient, self._organisation_id, self.log, max_retries=max_retries
         )
+        keep_requests_out(client.base_url)
+        return client
 
     async def arun(self, job: Job[T]) -> T:
         """As `run`, in an event loop, with a client of its own."""
@@ -186,22 +189,33 @@ class MicsHook(BaseHook):
         instance_id: str,
         execution_id: str,
         *,
-        poll_interval: float = 30.0,
+        poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
     ) -> api.Execution:
-        """Wait until an execution is over, and return it, however it ended; times in seconds.
+        """Wait until an execution is over, and return it, however it ended; times in seconds, or as a timedelta.
 
         :raises MicsTimeoutError: it was not over within ``timeout``
+        :raises ValueError: ``poll_interval`` or ``timeout`` is no length of time
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        deadline = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+        owner = "wait_for_execution"
+        pause = seconds_of(owner, "poll_interval", poll_interval, may_be_zero=True)
+        deadline = None
+        if timeout is not None:
+            within = seconds_of(owner, "timeout", timeout, may_be_zero=True)
+            deadline = datetime.now(UTC) + timedelta(seconds=within)
         return self.run(
-            api.wait_for_execution(instance_id, execution_id, poll_interval=poll_interval, deadline=deadline)
+            api.wait_for_execution(instance_id, execution_id, poll_interval=pause, deadline=deadline)
         )
 
     def cancel_execution(self, instance_id: str, execution_id: str) -> api.Cancellation:
         """Cancel an execution by whatever the platform offers, without waiting for it to have stopped."""
         return self.run(api.cancel_execution(instance_id, execution_id))
+
+
+def _rendered_id(organisation_id: str | int | None) -> str | None:
+    """An id after rendering: a template may give a number, or spaces; one of nothing gives ``None`` as text."""
+    text = str(organisation_id).strip()
+    return None if text in ("", "None") else text
 
 
 def _no_connection(conn_id: str) -> api.MicsError:
@@ -212,11 +226,20 @@ def _no_connection(conn_id: str) -> api.MicsError:
 
 @flow
 def _whose_token(organisation_id: str | None) -> Steps[str]:
-    """Ask what proves both token and organisation; a platform without ``connected_user`` is asked for a list."""
-    try:
-        name = (yield from api.get_connected_user()).display_name
-    except api.MicsNotFoundError:
-        name = "an unknown user (this platform does not say whose)"
+    """Ask what proves both token and organisation; a platform without ``connected_user`` is asked for a list.
+
+    :raises MicsError: there is neither, and so no proof that this is the platform at all
+    """
+    name = "an unknown user (this platform does not say whose)"
+    is_proven = False
+    with suppress(api.MicsNotFoundError):
+        user = yield from api.get_connected_user()
+        name, is_proven = (user.display_name, True) if user.is_somebody else (name, False)
+    if organisation_id is None and not is_proven:
+        raise api.MicsError(
+            "the token could not be checked, as the host does not say whose it is: "
+            "set organisation_id in the extra, or check the host"
+        )
     if organisation_id is None:
         return f"The token is {name}'s. No organisation is set: give organisation_id in the extra."
     instances = yield from api.list_instances(organisation_id)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from airflow_provider_mics import api
 from airflow_provider_mics.hooks import MicsHook
+from airflow_provider_mics.request_logs import keep_requests_out
 from tests.provider.mics_connections import connection_to
+from tests.reliability.raw_server import RawServer, answer_of
 from tests.sandbox_server import SandboxServer
 
 TOKEN = "a-token-that-nobody-may-read"
@@ -84,6 +88,48 @@ def test_the_organisation_of_a_task_goes_before_the_connections(connect: Any) ->
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [(2000, "2000"), (" 2000\n", "2000"), ("", "1185"), ("  ", "1185"), ("None", "1185"), (None, "1185")],
+)
+def test_the_organisation_of_a_task_may_be_what_a_template_gives(
+    connect: Any, given: Any, meant: str
+) -> None:
+    connect(extra={"organisation_id": "1185"})
+    hook = MicsHook(organisation_id=given)
+    assert hook.organisation_id == hook.get_conn().organisation_id == meant
+
+
+def test_a_blank_organisation_in_the_extra_is_none(connect: Any) -> None:
+    assert connect(extra={"organisation_id": "  "}).organisation_id is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "address"),
+    [
+        ({"host": "https://api.example.com/v1", "port": 443}, "https://api.example.com:443"),
+        (
+            {"host": "https://gateway.example.com/mics/", "port": 8443},
+            "https://gateway.example.com:8443/mics",
+        ),
+        ({"host": "http://[::1]", "port": 8480}, "http://[::1]:8480"),
+        ({"host": "http://api.example.com:8480", "port": 443}, "http://api.example.com:8480"),
+        ({"host": "api.example.com", "schema": "http", "port": 8480}, "http://api.example.com:8480"),
+        ({"host": "", "port": 8443}, "https://api.mediarithmics.com:8443"),
+        ({"host": "https://api.example.com"}, "https://api.example.com"),
+    ],
+)
+def test_the_port_goes_where_a_port_stands(connect: Any, fields: dict[str, Any], address: str) -> None:
+    assert connect(**fields).get_conn().base_url == address
+
+
+def test_proxies_may_be_json_in_the_forms_text_field(connect: Any) -> None:
+    by_scheme = {"http": "http://u:p@one:3128", "https": "http://two:3128"}
+    for given in (by_scheme, json.dumps(by_scheme), f" {json.dumps(by_scheme)}"):
+        assert connect(extra={"proxies": given}).get_conn().proxies == by_scheme
+    assert connect(extra={"proxies": " "}).get_conn().proxies == {}
+
+
+@pytest.mark.parametrize(
     ("fields", "line"),
     [
         (
@@ -107,7 +153,22 @@ def test_the_organisation_of_a_task_goes_before_the_connections(connect: Any) ->
             "connect_timeout -1 in its extra: give a number of seconds above 0",
         ),
         ({"extra": {"size_fields": "big"}}, "size_fields 'big' is not one of documented, console"),
-        ({"extra": {"proxies": 3128}}, "proxies 3128 in its extra: give a URL, or an object"),
+        ({"extra": {"proxies": 3128}}, "proxies in its extra: give a URL, or an object"),
+        (
+            {"extra": {"proxies": ["http://u:secret@p:3128"]}},
+            "proxies in its extra: give a URL, or an object",
+        ),
+        (
+            {"extra": {"proxies": '{"https": "http://u:secret@p'}},
+            "proxies in its extra: give a URL, or an object",
+        ),
+        ({"host": "user:secret@api.x.com"}, "host holds a user name or password"),
+        ({"host": "https://api.x.com?token=secret", "port": 443}, "host holds more than an address"),
+        ({"host": "http://[::1", "port": 443}, "host 'http://[::1' is not an address"),
+        *(
+            ({"extra": extra}, 'its extra is not a JSON object: write it like {"organisation_id": "1185"}')
+            for extra in ("[1]", '"secret"', "5", "null", "{secret", "None")
+        ),
         ({"extra": {"verify": "/no/such/bundle.pem"}}, "verify '/no/such/bundle.pem' is not a CA bundle"),
     ],
 )
@@ -150,6 +211,18 @@ class TestTheTestButton:
             ok, message = connect(connection_to(server)).test_connection()
         assert ok
         assert "an unknown user" in message
+
+    @pytest.mark.parametrize(
+        "answer", [answer_of(b"<html>no such page</html>", 404), answer_of(b'{"status": "ok", "data": {}}')]
+    )
+    def test_an_address_that_proves_nothing_is_not_the_platform(self, connect: Any, answer: bytes) -> None:
+        with RawServer(answer) as other:
+            ok, message = connect(host=other.url).test_connection()
+        assert not ok
+        assert message == (
+            "the token could not be checked, as the host does not say whose it is: "
+            "set organisation_id in the extra, or check the host"
+        )
 
     @pytest.mark.parametrize(
         ("extra", "fields", "expected"),
@@ -203,6 +276,51 @@ def test_a_wait_of_a_dag_author_can_run_out(connect: Any, platform: SandboxServe
     execution = hook.create_execution(instance)
     with pytest.raises(api.MicsTimeoutError, match="was not over at"):
         hook.wait_for_execution(instance, execution.id, poll_interval=0.1, timeout=0.3)
+
+
+@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
+@pytest.mark.parametrize("value", ["30", [30], float("nan"), -1, True])
+def test_a_wait_of_no_length_of_time_is_one_line(connect: Any, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^wait_for_execution: {name} "):
+        connect().wait_for_execution("1", "2", **{name: value})
+
+
+def test_a_wait_may_be_given_as_timedeltas(connect: Any, platform: SandboxServer) -> None:
+    hook = connect(connection_to(platform))
+    instance = platform.create_instance("is quick", properties={"duration_s": 0})
+    execution = hook.create_execution(instance)
+    times = {"poll_interval": timedelta(seconds=0.1), "timeout": timedelta(seconds=20)}
+    assert hook.wait_for_execution(instance, execution.id, **times).succeeded
+
+
+@pytest.mark.parametrize("spelled", ["HTTP://LOCALHOST:{}", "http://LocalHost:{}/", "http://localhost:{}/v1"])
+async def test_no_request_of_a_trigger_is_logged_however_the_host_is_spelled(
+    connect: Any, platform: SandboxServer, caplog: pytest.LogCaptureFixture, spelled: str
+) -> None:
+    caplog.set_level("INFO", "httpx")
+    hook = connect(connection_to(platform, host=spelled.format(platform.port)))
+    assert (await hook.arun(api.get_connected_user())).display_name
+    assert [each for each in caplog.records if each.name == "httpx"] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "is_logged"),
+    [
+        ("https://one.example.com:443", "https://one.example.com/v1/x", False),
+        ("https://two.example.com/mics", "https://two.example.com/mics/v1/x", False),
+        ("https://two.example.com/mics", "https://two.example.com/v1/x", True),
+        ("https://three.example.com", "http://three.example.com/v1/x", True),
+        ("https://four.example.com", "https://four.example.com.evil.com/v1/x", True),
+        ("https://five\x7f", "https://five.example.com/", True),
+    ],
+)
+def test_requests_to_other_addresses_are_logged_as_before(
+    caplog: pytest.LogCaptureFixture, address: str, url: str, is_logged: bool
+) -> None:
+    caplog.set_level("INFO", "httpx")
+    keep_requests_out(address)
+    logging.getLogger("httpx").info("HTTP Request: %s %s", "GET", httpx.URL(url))
+    assert bool(caplog.records) is is_logged
 
 
 async def test_a_call_can_be_awaited(connect: Any, platform: SandboxServer) -> None:
