@@ -21,5 +21,7 @@ def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) 
         bound = "must not be below 0 seconds" if may_be_zero else "must be above 0 seconds"
         raise ValueError(f"{owner}: {name} {value} {bound}")
     if seconds > LONGEST:
-        raise ValueError(f"{owner}: {name} {value} is longer than a hundred years: give seconds or a timedelta")
+        raise ValueError(
+            f"{owner}: {name} {value} is longer than a hundred years: give seconds or a timedelta"
+        )
     return float(seconds)

@@ -17,15 +17,17 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.moments import moment_of
 from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import ExecutionStory, ending, is_outage, utc
-from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.api.waiting import APPEARS_WITHIN, ExecutionStory, ending, is_outage, readable, utc
+from airflow_provider_mics.durations import seconds_of
+from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import MicsInstanceLink, push_link
+from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.planning.crons import Cron
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
 from airflow_provider_mics.submitting.submission import find_executions, newest
@@ -51,9 +53,9 @@ class MicsExecutionSensor(BaseSensorOperator):
     :param execution_id: the execution (templated)
     :param expected_start_date: the tick: an aware datetime, ISO 8601 text or epoch milliseconds (templated); by
         default the time of this DAG run
-    :param appear_timeout: seconds after the tick, or after the sensor's start if that is later, for the platform to
-        create the tick's execution
-    :param poll_interval: seconds between two questions to the platform when deferred; ``poke_interval`` when not
+    :param appear_timeout: seconds (or a timedelta) after the tick, or after the sensor's start if that is later, for
+        the platform to create the tick's execution
+    :param poll_interval: seconds (or a timedelta) between two questions when deferred; ``poke_interval`` when not
     :param deferrable: whether to wait without a worker slot; by default as Airflow's ``default_deferrable``
     :param mics_conn_id: the Airflow connection of type ``mediarithmics``
     :param organisation_id: instead of the organisation in the connection's extra
@@ -78,8 +80,8 @@ class MicsExecutionSensor(BaseSensorOperator):
         instance_id: str,
         execution_id: str | None = None,
         expected_start_date: datetime | str | int | None = None,
-        appear_timeout: float = 600.0,
-        poll_interval: float = 30.0,
+        appear_timeout: float | timedelta = 600.0,
+        poll_interval: float | timedelta = 30.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         mics_conn_id: str = "mics_default",
         organisation_id: str | None = None,
@@ -89,17 +91,15 @@ class MicsExecutionSensor(BaseSensorOperator):
         self.instance_id = instance_id
         self.execution_id = execution_id
         self.expected_start_date = expected_start_date
-        self.appear_timeout = appear_timeout
-        self.poll_interval = poll_interval
+        self.appear_timeout = seconds_of(self.task_id, "appear_timeout", appear_timeout, may_be_zero=True)
+        self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
         self.deferrable = deferrable
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
         if execution_id is not None and expected_start_date is not None:
             raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
-        if poll_interval <= 0 or appear_timeout < 0:
-            raise ValueError(
-                f"{self.task_id}: poll_interval must be above 0 seconds, appear_timeout not below 0"
-            )
+        # A template that renders to nothing must not turn this into a wait for a tick.
+        self._is_for_one_id = execution_id is not None
 
     @cached_property
     def hook(self) -> MicsHook:
@@ -118,14 +118,11 @@ class MicsExecutionSensor(BaseSensorOperator):
             try:
                 execution = self._look(context)
             except MicsError as error:
-                if not is_outage(error):
-                    raise
-                self.log.warning("The platform cannot be asked: %s", error)
-                return False
+                return self._bear(error)
             if execution is not None and execution.is_over:
                 return PokeReturnValue(is_done=True, xcom_value=self._finish(execution))
             if self.deferrable:
-                self._defer(execution)
+                self._defer()
             if execution is None:
                 self._fail_if_it_never_appears()
                 return False
@@ -133,10 +130,25 @@ class MicsExecutionSensor(BaseSensorOperator):
                 self.log.log(line.level, "%s", line.message)
             return False
 
+    def _bear(self, error: MicsError) -> bool:
+        """Go on after what is no answer: an outage, or an execution so new that the platform does not show it yet."""
+        if is_outage(error):
+            self.log.warning("The platform cannot be asked: %s", error)
+            return False
+        is_new = datetime.now(UTC) - self._began < APPEARS_WITHIN
+        if not isinstance(error, MicsNotFoundError) or not self._is_for_one_id or not is_new:
+            raise error
+        self.log.warning("%s. Looking for it for %s.", error, readable(APPEARS_WITHIN))
+        if self.deferrable:
+            self._defer()
+        return False
+
     def _prepare(self, context: Context) -> None:
         if self._is_prepared:
             return
-        checked_id("instance_id", self.instance_id)
+        self.instance_id = checked_id("instance_id", rendered(self.instance_id))
+        if self._is_for_one_id:
+            self.execution_id = checked_id("execution_id", rendered(self.execution_id))
         self._began = wait_began(context)
         self._moment = moment_of(self.expected_start_date) or task_try_of(context).run_moment
         push_link(context, self.hook, self.instance_id)
@@ -177,9 +189,9 @@ class MicsExecutionSensor(BaseSensorOperator):
             f"within {self.appear_timeout:g} s"
         )
 
-    def _defer(self, execution: Execution | None) -> NoReturn:
-        if execution is not None:
-            self._follow(execution)
+    def _defer(self) -> NoReturn:
+        if self.execution_id:
+            self._follow(self.execution_id)
         tick, until = self._tick(), min(self._appears_until, self._deadline)
         trigger = MicsTickTrigger.of(tick, until, **self._trigger_arguments())
         self.log.info("Waiting for the platform to create the %s, until %s.", tick, utc(until))
@@ -196,12 +208,12 @@ class MicsExecutionSensor(BaseSensorOperator):
             context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=self.execution_id)
             if outcome.execution.is_over:
                 return self._finish(outcome.execution)
-            self._follow(outcome.execution)
+            self._follow(self.execution_id)
 
-    def _follow(self, execution: Execution) -> NoReturn:
+    def _follow(self, execution_id: str) -> NoReturn:
         trigger = MicsExecutionTrigger(
             instance_id=self.instance_id,
-            execution_id=execution.id,
+            execution_id=execution_id,
             deadline=self._deadline.timestamp(),
             cancel_on_kill=False,
             **self._trigger_arguments(),
@@ -219,7 +231,7 @@ class MicsExecutionSensor(BaseSensorOperator):
         return {
             "mics_conn_id": self.mics_conn_id,
             "organisation_id": self.organisation_id or None,
-            "poll_interval": float(self.poll_interval),
+            "poll_interval": self.poll_interval,
         }
 
     def _finish(self, execution: Execution, *, is_told: bool = False) -> dict[str, Any]:
@@ -232,7 +244,7 @@ class MicsExecutionSensor(BaseSensorOperator):
 
     def _fail_with(self, outcome: Outcome, timeout_message: str) -> NoReturn:
         if not outcome.timed_out:
-            raise AirflowFailException(outcome.message)
+            raise task_failure(outcome.message, final=outcome.is_final)
         if self.soft_fail:
             raise AirflowSkipException(timeout_message)
         raise AirflowSensorTimeout(timeout_message)

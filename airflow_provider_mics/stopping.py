@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ QUESTION_SECONDS = 4.0
 """A triggerer or worker that shuts down may never get an answer from Airflow, and has ten seconds to end."""
 LONG_QUESTION_SECONDS = 18.0
 """Airflow 3.3 calls ``on_kill`` of a trigger only while the triggerer goes on, and gives it 30 seconds."""
-WAITING_STATES = ("running", "deferred")
+WAITING_STATES = ("running", "deferred", "up_for_retry")
+"""The last is no person's doing: the scheduler took the worker for dead, and the next try goes on with the batch."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ class WaitingTask:
 def was_stopped_by_a_person(waiting: WaitingTask, patience: float = QUESTION_SECONDS) -> bool:
     """Whether nobody waits for the execution any more. Where Airflow gives no answer in time, nobody said so."""
     answers: list[bool] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            answers.append(not waiting.still_waits())
+
     # A thread: the signal that brought us here may have interrupted the very channel the question goes through.
-    asking = threading.Thread(target=lambda: answers.append(not waiting.still_waits()), daemon=True)
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(patience)
     return bool(answers and answers[0])

@@ -5,32 +5,42 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow import __version__ as airflow_version
+
 from airflow_provider_mics.submitting.identity import TaskTry
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+CLEARS_ARE_COUNTED = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 2)
+"""Whether each clear moves a run's ``clear_number``; before Airflow 3.2 that of a run still going did not."""
 
 
 def task_try_of(context: Context) -> TaskTry:
     """This try, as what decides on the identity of its execution.
 
     How many tries came before the task's last clear is ``max_tries - retries`` on every line: a clear sets
-    ``max_tries`` to the tries so far plus the retries, and a retry leaves it (``clear_task_instances``).
+    ``max_tries`` to the tries so far plus the retries, and a retry leaves it (``clear_task_instances``). Where the
+    DAG's ``retries`` were lowered meanwhile, it is too many: never more than there were, and none without a clear.
     """
     task_instance: Any = context["ti"]
     dag_run: Any = context["dag_run"]
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     moment = _run_moment(dag_run, run_type)
-    generation = max(0, task_instance.max_tries - context["task"].retries)
+    tries_before = task_instance.try_number - 1
+    generation = min(max(0, task_instance.max_tries - context["task"].retries), tries_before)
+    if CLEARS_ARE_COUNTED and getattr(dag_run, "clear_number", None) == 0:
+        generation = 0
     return TaskTry(
         dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
         task_id=task_instance.task_id,
         map_index=task_instance.map_index,
         run_type=run_type,
         run_moment=moment,
         run_started=dag_run.start_date or moment,
         generation=generation,
-        is_retry=task_instance.try_number - generation > 1,
+        is_retry=tries_before > generation,
     )
 
 

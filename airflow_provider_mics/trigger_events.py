@@ -13,11 +13,15 @@ from airflow_provider_mics.api.models import Execution
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a wait ended. ``execution`` is set when it is over, or has appeared; else ``message`` says what happened."""
+    """How a wait ended. ``execution`` is set when it is over, or has appeared; else ``message`` says what happened.
+
+    ``is_settled``: the time was up, and the trigger has seen to it that the execution is canceled, where it is to be.
+    """
 
     execution_id: str
     execution: Execution | None
     timed_out: bool
+    is_settled: bool
     is_final: bool
     message: str
 
@@ -27,8 +31,9 @@ def over(execution: Execution) -> dict[str, Any]:
     return {"status": "over", "execution_id": execution.id, "execution": execution.to_json()}
 
 
-def timed_out(execution_id: str, message: str) -> dict[str, Any]:
-    return {"status": "timeout", "execution_id": execution_id, "message": message}
+def timed_out(execution_id: str, message: str, *, is_settled: bool = False) -> dict[str, Any]:
+    """The deadline passed. ``is_settled``: nothing is left to do about the execution."""
+    return {"status": "timeout", "execution_id": execution_id, "message": message, "settled": is_settled}
 
 
 def failed(execution_id: str, error: MicsError, *, is_final: bool) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def outcome_of(event: dict[str, Any] | None) -> Outcome:
         execution_id=str(event.get("execution_id", "")),
         execution=Execution.model_validate(execution) if status == "over" else None,
         timed_out=status == "timeout",
+        is_settled=bool(event.get("settled")),
         is_final=bool(event.get("final")),
         message=str(event.get("message", "")),
     )

@@ -16,7 +16,7 @@ from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import utc
 from airflow_provider_mics.event_triggers import MicsExecutionEventTrigger
-from airflow_provider_mics.failures import is_final
+from airflow_provider_mics.failures import is_final, one_line_of
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.stopping import (
     LONG_QUESTION_SECONDS,
@@ -26,11 +26,13 @@ from airflow_provider_mics.stopping import (
     was_stopped_by_a_person_async,
 )
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
+from airflow_provider_mics.submitting.time_limits import stop_at_deadline
 from airflow_provider_mics.watching import until_appears, watch_execution
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
 
 LATE_LOOK_SECONDS = 10.0
+LAST_WORDS_SECONDS = 90.0
 CANCEL_SECONDS = 8.0
 """A triggerer that shuts down gives its triggers ten seconds."""
 IS_TOLD_OF_KILLS = hasattr(BaseTrigger, "on_kill")
@@ -104,33 +106,58 @@ class MicsExecutionTrigger(BaseTrigger):
         patience = LONG_QUESTION_SECONDS if IS_TOLD_OF_KILLS else QUESTION_SECONDS
         if not await was_stopped_by_a_person_async(waiting, patience):
             return
-        name = f"execution {self.execution_id} of instance {self.instance_id}"
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 how = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).how
-            self.log.info("The task was stopped: canceled %s (%s).", name, how)
+            self.log.info("The task was stopped: canceled %s (%s).", self._name, how)
         except (MicsError, TimeoutError) as error:
-            self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
+            line = one_line_of(error)
+            self.log.error("The task was stopped, but %s could not be canceled: %s", self._name, line)
 
     @property
     def _hook(self) -> MicsHook:
         return MicsHook(self.mics_conn_id, self.organisation_id)
 
     async def _event(self) -> dict[str, Any]:
+        scope = until(self.deadline)
         try:
-            async with until(self.deadline):
+            async with scope:
                 execution = await watch_execution(
                     **_sharing(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
                 )
-        except TimeoutError:
-            name = f"execution {self.execution_id} of instance {self.instance_id}"
-            message = f"{name} was not over at {utc(datetime.fromtimestamp(self.deadline or 0, UTC))}"
-            return trigger_events.timed_out(self.execution_id, message)
+        except TimeoutError as error:
+            if not scope.expired():
+                return trigger_events.failed(self.execution_id, MicsError(one_line_of(error)), is_final=False)
+            return await self._out_of_time()
         except MicsError as error:
             return trigger_events.failed(self.execution_id, error, is_final=is_final(error))
         return trigger_events.over(execution)
+
+    async def _out_of_time(self) -> dict[str, Any]:
+        """What to tell at the deadline: an end that came since the last look, or that the batch is canceled now.
+
+        Canceled here and not by the task: Airflow 2 ends a task whose ``execution_timeout`` is over when it resumes,
+        before it could do anything.
+        """
+        moment = datetime.fromtimestamp(self.deadline or 0, UTC)
+        message = f"{self._name} was not over at {utc(moment)}"
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                stopped = await self._hook.arun(
+                    stop_at_deadline(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
+                )
+        except (MicsError, TimeoutError) as error:
+            self.log.warning("%s, and the platform cannot be asked: %s", message, one_line_of(error))
+            return trigger_events.timed_out(self.execution_id, message)
+        if stopped.ended_by_itself:
+            return trigger_events.over(stopped.execution)
+        return trigger_events.timed_out(self.execution_id, f"{message}{stopped.note}", is_settled=True)
+
+    @property
+    def _name(self) -> str:
+        return f"execution {self.execution_id} of instance {self.instance_id}"
 
 
 class MicsTickTrigger(BaseTrigger):
@@ -200,14 +227,17 @@ class MicsTickTrigger(BaseTrigger):
             timedelta(seconds=self.tolerance),
             tuple(datetime.fromisoformat(moment) for moment in self.readings),
         )
+        scope = until(self.deadline)
         try:
-            async with until(self.deadline):
+            async with scope:
                 execution = await until_appears(
                     **_sharing(self), instance_id=self.instance_id, matches=identity.matches
                 )
             event = trigger_events.over(execution)
-        except TimeoutError:
+        except TimeoutError as error:
             event = trigger_events.timed_out("", f"the platform did not create the {identity}")
+            if not scope.expired():
+                event = trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
         except MicsError as error:
             event = trigger_events.failed("", error, is_final=is_final(error))
         yield TriggerEvent(event)

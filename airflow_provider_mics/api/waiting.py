@@ -154,11 +154,12 @@ def wait_for_execution(
     :raises MicsNotFoundError: the platform no longer has the execution
     """
     story, outage = ExecutionStory(instance_id, execution_id), Outage()
-    first_asked = now = yield Now()
+    missing_since: datetime | None = None
     while True:
         try:
             execution = yield from get_execution(instance_id, execution_id)
             now = yield Now()
+            missing_since = None
             yield from outage.answered(now)
             yield from story.tell(execution, now)
             if execution.is_over:
@@ -168,7 +169,8 @@ def wait_for_execution(
             raise
         except MicsError as error:
             now = yield Now()
-            missing = isinstance(error, MicsNotFoundError) and now - first_asked < APPEARS_WITHIN
+            missing_since = (missing_since or now) if isinstance(error, MicsNotFoundError) else None
+            missing = missing_since is not None and now - missing_since < APPEARS_WITHIN
             if not missing and not is_outage(error):
                 raise
             yield from outage.failed(error, now)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.dag_factory.dags import DagBuilder, instance_asset
 from airflow_provider_mics.dag_factory.inventories import InventorySource, is_id_only
+from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.planning.inventory import Inventory
 from airflow_provider_mics.planning.plans import (
     DAG_ID_PREFIX,
@@ -22,6 +23,8 @@ from airflow_provider_mics.planning.plans import (
     plan_instance,
 )
 from airflow_provider_mics.planning.wall_clocks import zone_of
+
+OWNER = "integration_batch_dags"
 
 __all__ = ["DagPlan", "Inventory", "instance_asset", "integration_batch_dags", "plan_instance"]
 
@@ -36,13 +39,13 @@ def integration_batch_dags(
     customize: Callable[[DAG, Instance], object] | None = None,
     default_args: Mapping[str, Any] | None = None,
     start_date: datetime | None = None,
-    platform_grace: timedelta | None = timedelta(minutes=2),
+    platform_grace: float | timedelta | None = timedelta(minutes=2),
     timezone: str | None = None,
     plan: Planner = plan_instance,
     snapshot: str | Path | None = None,
-    snapshot_ttl: timedelta = timedelta(minutes=5),
+    snapshot_ttl: float | timedelta = timedelta(minutes=5),
     deferrable: bool = True,
-    poll_interval: float = 30.0,
+    poll_interval: float | timedelta = 30.0,
 ) -> dict[str, DAG]:
     """The DAGs of an organisation's instances, by DAG id: ``globals().update(integration_batch_dags())``.
 
@@ -75,7 +78,10 @@ def integration_batch_dags(
         raise ValueError(f"timezone {timezone!r} is not known: give an IANA name such as Europe/Paris")
     if start_date is not None and start_date.tzinfo is None:
         raise ValueError(f"start_date {start_date.isoformat()} has no time zone: give an aware datetime")
-    source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, snapshot_ttl)
+    if platform_grace is not None:
+        seconds_of(OWNER, "platform_grace", platform_grace, may_be_zero=True)
+    ttl = timedelta(seconds=seconds_of(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True))
+    source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
     builder = DagBuilder(
         mics_conn_id=mics_conn_id,
         organisation_id=organisation_id,
@@ -84,7 +90,7 @@ def integration_batch_dags(
         start_date=start_date,
         platform_grace=platform_grace,
         deferrable=deferrable,
-        poll_interval=poll_interval,
+        poll_interval=seconds_of(OWNER, "poll_interval", poll_interval),
     )
 
     def is_selected(instance: Instance) -> bool:

@@ -16,6 +16,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.failures import one_line_of
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
+from airflow_provider_mics.planning.calendars import normalised
 from airflow_provider_mics.planning.inventory import Inventory
 from airflow_provider_mics.planning.plans import DagPlan, invalid_cron, is_id, unplanned
 
@@ -43,7 +44,7 @@ class DagBuilder:
     customize: Callable[[DAG, Instance], object] | None
     default_args: Mapping[str, Any]
     start_date: datetime | None
-    platform_grace: timedelta | None
+    platform_grace: float | timedelta | None
     deferrable: bool
     poll_interval: float
     _timetables: dict[tuple[str, str], CronTriggerTimetable] = field(default_factory=dict)
@@ -181,6 +182,6 @@ def _own_cron(instance: Instance, plan: DagPlan) -> str | None:
     must never become an execution that nobody asked for. Only a plan with a schedule of its own has no ticks.
     """
     own = instance.cron or ""
-    if plan.cron is None or " ".join(own.lower().split()) == plan.cron:
+    if plan.cron is None or normalised(own) == plan.cron:
         return own
     return None

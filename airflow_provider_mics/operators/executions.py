@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
@@ -16,6 +16,7 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.moments import moment_of
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import ending, utc, wait_for_execution
+from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.arguments import is_literal, rendered
@@ -24,6 +25,7 @@ from airflow_provider_mics.stopping import WaitingTask, was_stopped_by_a_person
 from airflow_provider_mics.submitting.identity import ExecutionIdentity, identity_of
 from airflow_provider_mics.submitting.submission import Submission, recall_execution, submit_execution
 from airflow_provider_mics.submitting.ticks import until_tick_appears
+from airflow_provider_mics.submitting.time_limits import stop_at_deadline
 from airflow_provider_mics.submitting.turns import DEFAULT_GRACE, Due, NothingToRun, TickPlan, whose_turn
 from airflow_provider_mics.task_notes import note_execution, noted_execution
 from airflow_provider_mics.task_tries import deadline_of, task_try_of
@@ -52,10 +54,10 @@ class MicsCreateExecutionOperator(MicsOperator):
         milliseconds (templated); by default at once
     :param wait_for_completion: whether to wait until it is over; else the task ends when it is planned
     :param deferrable: whether to wait without a worker slot; by default as Airflow's ``default_deferrable``
-    :param poll_interval: seconds between two questions to the platform
+    :param poll_interval: seconds (or a timedelta) between two questions to the platform
     :param timeout: how long to wait at most, in seconds or as a timedelta; when it passes, the execution is canceled
     :param cancel_on_kill: whether the execution is canceled when a person stops the task, or its time is up
-    :param submission_timeout: seconds for which an outage is borne while the execution is being submitted
+    :param submission_timeout: seconds (or a timedelta) for which an outage is borne while the execution is submitted
     :param cron: the instance's own cron, where this DAG's schedule is just that: its scheduled runs are then ticks
     :param timezone: the time zone (IANA name) of ``cron``; by default the connection's
     :param schedule_since: since when ``cron`` is in force (ISO 8601), where that is known
@@ -78,14 +80,14 @@ class MicsCreateExecutionOperator(MicsOperator):
         expected_start_date: datetime | str | int | None = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 30.0,
+        poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
-        submission_timeout: float = 600.0,
+        submission_timeout: float | timedelta = 600.0,
         cron: str | None = None,
         timezone: str | None = None,
         schedule_since: str | None = None,
-        platform_grace: timedelta | None = DEFAULT_GRACE,
+        platform_grace: float | timedelta | None = DEFAULT_GRACE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,30 +96,26 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.expected_start_date = expected_start_date
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timedelta(seconds=timeout) if isinstance(timeout, (int, float)) else timeout
+        self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
+        self.timeout = _length_of(self.task_id, "timeout", timeout)
         self.cancel_on_kill = cancel_on_kill
-        self.submission_timeout = submission_timeout
+        self.submission_timeout = seconds_of(
+            self.task_id, "submission_timeout", submission_timeout, may_be_zero=True
+        )
         self.cron = cron
         self.timezone = timezone
         self.schedule_since = schedule_since
-        self.platform_grace = platform_grace
+        self.platform_grace = _length_of(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self._waiting: WaitingTask | None = None
         self._deadline: datetime | None = None
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
         self._refuse_what_cannot_be_sent()
-        if self.poll_interval <= 0:
-            raise ValueError(f"{self.task_id}: poll_interval {self.poll_interval} must be above 0 seconds")
-        if self.timeout is not None and self.timeout <= timedelta(0):
-            raise ValueError(f"{self.task_id}: timeout {self.timeout} must be above 0 seconds")
         if self.timeout is not None and not self.wait_for_completion:
             raise ValueError(
                 f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
             )
-        if self.platform_grace is not None and self.platform_grace < timedelta(0):
-            raise ValueError(f"{self.task_id}: platform_grace {self.platform_grace} must not be negative")
 
     def _refuse_what_cannot_be_sent(self) -> None:
         """As far as it is known when the DAG is read: a template is checked when the task runs."""
@@ -150,9 +148,10 @@ class MicsCreateExecutionOperator(MicsOperator):
 
     def _identity(self, context: Context) -> ExecutionIdentity:
         kind = rendered(self.execution_type)
+        self.instance_id = checked_id("instance_id", rendered(self.instance_id))
         return identity_of(
             task_try_of(context),
-            checked_id("instance_id", self.instance_id),
+            self.instance_id,
             execution_type=ExecutionType(checked_execution_type(kind)) if kind else None,
             expected_start_date=moment_of(self.expected_start_date),
             runs_on_cron=self.cron is not None,
@@ -189,24 +188,31 @@ class MicsCreateExecutionOperator(MicsOperator):
         submission = self.hook.run(
             submit_execution(
                 identity,
-                organisation_id=self.organisation_id or None,
                 is_retry=task_try_of(context).is_retry,
                 known=known,
                 patience=timedelta(seconds=self.submission_timeout),
+                on_created=lambda created: self._wait_is_for(context, created),
             )
         )
         return self._follow(context, identity, submission)
 
     def _follow(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> Any:
         execution = submission.execution
-        context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        note_execution(context, execution.id)
+        self._wait_is_for(context, execution)
         self._tell(identity, submission)
         if not self.wait_for_completion:
             return execution.to_json()
         if execution.is_over:
             return self._finish(execution)
         return self._wait(context, execution)
+
+    def _wait_is_for(self, context: Context, execution: Execution) -> None:
+        """From here on the execution is found by who looks at the task, and canceled by who stops it."""
+        if self._waiting is not None and self._waiting.execution_id == execution.id:
+            return
+        self._waiting = WaitingTask.of(context["ti"], execution.id)
+        context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
+        note_execution(context, execution.id)
 
     def _tell(self, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
@@ -227,7 +233,6 @@ class MicsCreateExecutionOperator(MicsOperator):
                 **self._trigger_arguments(),
             )
             self.defer(trigger=trigger, method_name="execute_complete")
-        self._waiting = WaitingTask.of(context["ti"], execution.id)
         self._deadline = deadline
         try:
             ended = self.hook.run(
@@ -236,14 +241,14 @@ class MicsCreateExecutionOperator(MicsOperator):
                 )
             )
         except MicsTimeoutError as error:
-            self._out_of_time(execution.id, str(error))
+            return self._out_of_time(execution.id, str(error))
         return self._finish(ended)
 
     def _trigger_arguments(self) -> dict[str, Any]:
         return {
             "mics_conn_id": self.mics_conn_id,
             "organisation_id": self.organisation_id or None,
-            "poll_interval": float(self.poll_interval),
+            "poll_interval": self.poll_interval,
         }
 
     def on_kill(self) -> None:
@@ -268,20 +273,21 @@ class MicsCreateExecutionOperator(MicsOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on when the trigger has fired: the execution is over, its time is up, or it cannot be watched."""
         outcome = outcome_of(event)
-        if outcome.timed_out:
-            self._out_of_time(outcome.execution_id, outcome.message)
+        if outcome.timed_out and not outcome.is_settled:
+            return self._out_of_time(outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
         return self._finish(outcome.execution)
 
-    def _out_of_time(self, execution_id: str, message: str) -> NoReturn:
-        if self.cancel_on_kill:
-            try:
-                how = self.hook.cancel_execution(self.instance_id, execution_id).how
-                message = f"{message}; canceled it ({how})"
-            except MicsError as error:
-                message = f"{message}; it could not be canceled: {error}"
-        raise AirflowException(message)
+    def _out_of_time(self, execution_id: str, message: str) -> Any:
+        stop = stop_at_deadline(self.instance_id, execution_id, cancels=self.cancel_on_kill)
+        try:
+            stopped = self.hook.run(stop)
+        except MicsError as error:
+            raise AirflowException(f"{message}; it could not be canceled: {error}") from None
+        if stopped.ended_by_itself:
+            return self._finish(stopped.execution)
+        raise AirflowException(f"{message}{stopped.note}")
 
     def _finish(self, execution: Execution) -> dict[str, Any]:
         name = f"Execution {execution.id} of instance {self.instance_id}"
@@ -290,3 +296,9 @@ class MicsCreateExecutionOperator(MicsOperator):
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
+
+
+def _length_of(task_id: str, name: str, value: Any, *, may_be_zero: bool = False) -> timedelta | None:
+    if value is None:
+        return None
+    return timedelta(seconds=seconds_of(task_id, name, value, may_be_zero=may_be_zero))

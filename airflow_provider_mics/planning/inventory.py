@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -18,6 +18,8 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.planning.listings import Listing
 
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the platform's clock may be ahead of ours: a change that it puts into our future is still when it says."""
 FORMAT = "mics-inventory"
 VERSION = 1
 
@@ -162,7 +164,11 @@ def _in_force_since(
             if previous.timezone == timezone:
                 return previous.schedule_since[instance.id]
             return fetched_at
-    if modified is None or modified > fetched_at or (earliest is not None and modified < earliest):
+    if (
+        modified is None
+        or modified > fetched_at + CLOCKS_APART
+        or (earliest is not None and modified < earliest)
+    ):
         return fetched_at
     return modified
 

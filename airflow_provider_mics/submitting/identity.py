@@ -18,6 +18,8 @@ from airflow_provider_mics.planning.crons import Cron
 
 OFFSET_RANGE = 10_000
 """Milliseconds within which the tasks of one run are kept apart."""
+RUN_OFFSET_RANGE = 3_600_000
+"""Milliseconds within which runs are kept apart that were begun in the same millisecond."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class TaskTry:
     """
 
     dag_id: str
+    run_id: str
     task_id: str
     map_index: int
     run_type: str
@@ -39,9 +42,21 @@ class TaskTry:
 
     @property
     def offset(self) -> timedelta:
-        """Keeps two tasks of one run apart: without it the second would take the first's execution for its own."""
-        name = f"{self.dag_id}.{self.task_id}.{self.map_index}"
-        return timedelta(milliseconds=crc32(name.encode()) % OFFSET_RANGE)
+        """Keeps two tasks of one run apart: without it the second would take the first's execution for its own.
+
+        Mapped tasks are counted on from their common offset, since chance would bring two of a hundred together.
+        """
+        of_task = _drawn(f"{self.dag_id}.{self.task_id}.-1", OFFSET_RANGE)
+        return of_task + timedelta(milliseconds=self.map_index + 1)
+
+    @property
+    def run_offset(self) -> timedelta:
+        """Keeps two runs apart that the scheduler begins in one go, as it does with those cleared or backfilled."""
+        return _drawn(self.run_id, RUN_OFFSET_RANGE)
+
+
+def _drawn(name: str, milliseconds_range: int) -> timedelta:
+    return timedelta(milliseconds=crc32(name.encode()) % milliseconds_range)
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def identity_of(
     ):
         tick = expected_start_date or task_try.run_moment
         return ExecutionIdentity(instance_id, ExecutionType.CRON, tick)
-    own_moment = task_try.run_started if asked_anew else task_try.run_moment
+    own_moment = task_try.run_started - task_try.run_offset if asked_anew else task_try.run_moment
     moment = expected_start_date or own_moment - task_try.offset
     generation = timedelta(milliseconds=task_try.generation)
     return ExecutionIdentity(instance_id, ExecutionType.MANUAL, moment + generation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -29,6 +29,9 @@ LOOK_INTERVAL = 2.0
 LOOK_PAGE_SIZE = 500
 
 
+OnCreated = Callable[[Execution], object]
+
+
 @dataclass(frozen=True)
 class Submission:
     """The execution of an identity, and whether this try created it or found it there."""
@@ -45,11 +48,13 @@ def submit_execution(
     is_retry: bool = False,
     known: Sequence[Execution] | None = None,
     patience: timedelta = timedelta(minutes=10),
+    on_created: OnCreated = lambda _: None,
 ) -> Steps[Submission]:
     """The one execution of ``identity``: found, or created where it certainly is not there.
 
     A retry whose execution ended badly gets the next one of the same identity. ``known`` are the executions of this
     identity, where they were looked for just now. ``patience`` bounds how long an outage of the platform is borne.
+    ``on_created`` is told of the execution as soon as its id is known, before it is looked whether it is the only one.
 
     :raises MicsAuthError: at once, the token is wrong or lacks rights
     :raises MicsApiError: the platform refused the execution
@@ -66,7 +71,7 @@ def submit_execution(
         found = yield from _adopt(identity, known, is_retry, give_up)
     if found is not None:
         return Submission(found, "found")
-    return (yield from _create(identity, organisation_id, known, give_up))
+    return (yield from _create(identity, organisation_id, known, give_up, on_created))
 
 
 @flow
@@ -159,6 +164,7 @@ def _create(
     organisation_id: str | None,
     known: Sequence[Execution],
     give_up: datetime,
+    on_created: OnCreated,
 ) -> Steps[Submission]:
     known_ids = {each.id for each in known}
     outage = Outage()
@@ -178,12 +184,16 @@ def _create(
                 logging.WARNING,
             )
             found = yield from _look_until_settled(identity, known, give_up)
+            if all(each.id in known_ids for each in found):
+                yield from bear(error, outage, give_up)
+                # The platform's own scheduler, or a worker taken for dead, may have come first meanwhile.
+                found = yield from through_outages(find_executions(identity), give_up)
             new = [each for each in found if each.id not in known_ids]
-            if new:
-                return (yield from _without_surplus(identity, newest(new), known_ids, give_up))
-            yield from bear(error, outage, give_up)
-        else:
-            return (yield from _without_surplus(identity, created, known_ids, give_up))
+            if not new:
+                continue
+            created = newest(new)
+        on_created(created)
+        return (yield from _without_surplus(identity, created, known_ids, give_up))
 
 
 @flow

@@ -83,13 +83,13 @@ def whose_turn(
         give_up,
     )
     found = tuple(each for each in executions if identity.matches(each))
-    if found:
-        return Due(identity, found)
     tick = identity.expected_start_date
-    if plan.cron is not None:
-        reason = _why_not(instance, cron, tick)
-        if reason:
-            return NothingToRun(reason)
+    reason = None if plan.cron is None else _why_not(instance, cron, tick)
+    # Pausing cancels what the platform had planned ahead: that is no failure of this run.
+    if found and not (reason and all(each.canceled for each in found)):
+        return Due(identity, found)
+    if reason:
+        return NothingToRun(reason)
     if cron is None or not instance.is_active or not cron.is_tick(tick):
         return Due(identity, ())
     now = yield Now()

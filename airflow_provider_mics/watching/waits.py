@@ -98,6 +98,10 @@ class Wait(Generic[T]):
         self._failures_alone += 1
         self._not_asked_before = loop_time + backoff(self.poll_interval, self._failures_alone, error)
 
+    def note(self, line: Log) -> None:
+        """Pass a line on to the log of the one who waits."""
+        self._log([line])
+
     def fail(self, error: BaseException) -> None:
         self._end(_End(error=error))
 

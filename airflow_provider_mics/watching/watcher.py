@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.api.calls import Log
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
 from airflow_provider_mics.api.waiting import backoff
 from airflow_provider_mics.watching.looks import Looker
 from airflow_provider_mics.watching.schedules import Schedule
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Waits = Sequence[Wait[Any]]
 
+CLIENT_PATIENCE = 60.0
+"""Seconds for which a connection that cannot be read is tried again, before it ends those who wait on it."""
 FAREWELL = 2.0
 """Seconds for which the last to leave waits for the client to be closed."""
 
@@ -42,6 +46,7 @@ class Watcher:
         self._looker = Looker()
         self._failures = 0
         self._client: AsyncMicsClient | None = None
+        self._no_client_since: float | None = None
         self._token_is_doubtful = False
         # A context of its own: what is logged here belongs to none of those who wait.
         self._task = self.loop.create_task(self._run(), name=name, context=Context())
@@ -115,9 +120,23 @@ class Watcher:
 
     async def _look_once(self, waits: Waits) -> MicsError | None:
         if self._client is None:
-            self._client = await waits[0].make_client()
+            try:
+                self._client = await waits[0].make_client()
+            except Exception as error:  # noqa: BLE001 - Airflow may not find its own connection for a moment
+                return self._bear_without_client(error, waits)
+            self._no_client_since = None
         interval = min(wait.poll_interval for wait in waits)
         return await self._looker.look(self._client, waits, interval)
+
+    def _bear_without_client(self, error: Exception, waits: Waits) -> MicsError:
+        now = self.loop.time()
+        if self._no_client_since is None:
+            self._no_client_since = now
+            for wait in waits:
+                wait.note(Log(f"The connection cannot be read: {error}. Trying again.", logging.WARNING))
+        elif now - self._no_client_since >= CLIENT_PATIENCE:
+            raise error
+        return MicsConnectionError(str(error), certainly_not_sent=True)
 
     def _rest_after(self, trouble: MicsError | None) -> float:
         """Seconds, a little more than is due, at random: not all who were refused come back at the same moment."""

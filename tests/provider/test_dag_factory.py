@@ -131,6 +131,15 @@ def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instance
     assert task.cron == (one.cron or "")
 
 
+@pytest.mark.parametrize(
+    "cron", ["0 5-5 * * *", "30 5 * * 1-1", "0 5 1-1 * *", "0 5 * JAN-JAN *", "0  5 * * MON"]
+)
+def test_a_scheduled_run_is_a_tick_however_the_cron_is_written(snapshot, cron):
+    dag = dag_of(snapshot, instance(cron=cron))
+    assert dag.timetable.can_be_scheduled
+    assert dag.tasks[0].cron == cron
+
+
 def test_a_renamed_instance_keeps_its_dag(snapshot):
     before = dag_of(snapshot, instance(name="old"))
     after = dag_of(snapshot, instance(name="new"))

@@ -314,7 +314,7 @@ def test_no_token_is_in_any_log_or_xcom(played: Played) -> None:
         ({"poll_interval": 0}, "poll_interval 0 must be above 0 seconds"),
         ({"timeout": -1}, "must be above 0 seconds"),
         ({"timeout": 5, "wait_for_completion": False}, "wait_for_completion=False waits for nothing"),
-        ({"platform_grace": timedelta(seconds=-1)}, "must not be negative"),
+        ({"platform_grace": timedelta(seconds=-1)}, "must not be below 0 seconds"),
         ({"execution_type": "cron-like"}, "execution_type 'cron-like' is not one of MANUAL, CRON"),
         ({"instance_id": ""}, "instance_id"),
         ({"expected_start_date": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001

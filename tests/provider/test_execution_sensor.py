@@ -207,8 +207,8 @@ def test_nothing_that_a_sensor_does_starts_a_batch(watched: Watched) -> None:
             {"execution_id": "1", "expected_start_date": TICK},
             "give execution_id or expected_start_date, not both",
         ),
-        ({"poll_interval": 0}, "poll_interval must be above 0 seconds"),
-        ({"appear_timeout": -1}, "appear_timeout not below 0"),
+        ({"poll_interval": 0}, "poll_interval 0 must be above 0 seconds"),
+        ({"appear_timeout": -1}, "appear_timeout -1 must not be below 0"),
     ],
 )
 def test_arguments_that_contradict_are_refused_when_the_dag_is_read(

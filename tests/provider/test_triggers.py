@@ -20,6 +20,7 @@ from airflow_provider_mics.stopping import WaitingTask
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
 from airflow_provider_mics.trigger_events import outcome_of
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
+from airflow_provider_mics.watching import watcher
 from tests.sandbox_server import SandboxServer
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
@@ -112,11 +113,43 @@ async def test_an_outage_is_waited_out(mics_default: SandboxServer, hangs: tuple
 
 
 async def test_the_deadline_is_an_absolute_time(mics_default: SandboxServer, hangs: tuple[str, str]) -> None:
-    outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() + 0.5))
+    kept = {"poll_interval": 0.1, "cancel_on_kill": False}
+    outcome = await event_of(MicsExecutionTrigger(*hangs, deadline=time.time() + 0.5, **kept))
     assert outcome.timed_out
     assert "was not over at" in outcome.message
-    again = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() - 60))
+    assert outcome.message.endswith("; it goes on")
+    again = await event_of(MicsExecutionTrigger(*hangs, deadline=time.time() - 60, **kept))
     assert again.timed_out
+    assert [each["status"] for each in mics_default.executions()] == ["RUNNING"]
+
+
+async def test_a_deadline_that_passes_cancels_and_waits_until_the_platform_has_done_so(
+    mics_default: SandboxServer, hangs: tuple[str, str]
+) -> None:
+    mics_default.quirks(cancel_takes_s=3)
+    outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() + 0.5))
+    assert outcome.timed_out
+    assert outcome.is_settled
+    assert outcome.message.endswith("; canceled it (cancel action)")
+    assert [each["status"] for each in mics_default.executions()] == ["CANCELED"]
+
+
+async def test_a_batch_that_ended_just_before_the_deadline_has_ended_in_time(
+    mics_default: SandboxServer, hangs: tuple[str, str]
+) -> None:
+    waiting = asyncio.create_task(
+        event_of(MicsExecutionTrigger(*hangs, poll_interval=60, deadline=time.time() + 3))
+    )
+
+    def is_looked_at() -> bool:
+        return any(route.startswith("GET") and "executions" in route for route in mics_default.counters())
+
+    await asyncio.to_thread(mics_default.wait_until, is_looked_at)
+    await asyncio.to_thread(mics_default.end_execution, hangs[1], "SUCCEEDED")
+    outcome = await waiting
+    assert not outcome.timed_out
+    assert outcome.execution is not None
+    assert outcome.execution.succeeded
 
 
 async def test_what_can_never_be_watched_is_an_error_and_final(
@@ -129,8 +162,11 @@ async def test_what_can_never_be_watched_is_an_error_and_final(
     assert mics_default.token not in outcome.message
 
 
-async def test_a_connection_that_is_not_there_is_an_error_and_final() -> None:
-    outcome = await asyncio.wait_for(event_of(MicsExecutionTrigger("1", "2", "nowhere")), 20)
+async def test_a_connection_that_is_not_there_is_an_error_and_final(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "CLIENT_PATIENCE", 0)
+    outcome = await asyncio.wait_for(
+        event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
+    )
     assert outcome.is_final
     assert outcome.message.startswith("there is no connection 'nowhere'")
 

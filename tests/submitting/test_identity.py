@@ -15,7 +15,7 @@ from airflow_provider_mics.submitting.identity import TaskTry, identity_of
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 STARTED = TICK + timedelta(seconds=7)
-SCHEDULED = TaskTry("nightly", "import", -1, "scheduled", TICK, STARTED)
+SCHEDULED = TaskTry("nightly", "run", "import", -1, "scheduled", TICK, STARTED)
 MANUAL = replace(SCHEDULED, run_type="manual")
 CHOSEN = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
@@ -49,7 +49,9 @@ def test_a_cleared_task_gets_a_new_identity_with_each_generation(runs_on_cron):
     ]
     assert len({(each.execution_type, each.expected_start_date) for each in generations}) == 4
     assert all(each.execution_type == ExecutionType.MANUAL for each in generations[1:])
-    assert generations[2].expected_start_date == STARTED - SCHEDULED.offset + timedelta(milliseconds=2)
+    assert generations[
+        2
+    ].expected_start_date == STARTED - SCHEDULED.run_offset - SCHEDULED.offset + timedelta(milliseconds=2)
 
 
 def test_a_cleared_task_keeps_the_moment_a_person_chose_but_for_its_generation():
@@ -61,7 +63,7 @@ def test_a_backfilled_run_is_not_taken_for_the_tick_the_platform_fired():
     backfill = replace(SCHEDULED, run_type="backfill")
     identity = identity_of(backfill, "42", runs_on_cron=True)
     assert identity.execution_type == ExecutionType.MANUAL
-    assert identity.expected_start_date == STARTED - backfill.offset
+    assert identity.expected_start_date == STARTED - backfill.run_offset - backfill.offset
 
 
 @given(st.integers(1, 50), st.booleans())
@@ -77,6 +79,19 @@ def test_a_plain_retry_never_moves_the_identity(generation, runs_on_cron):
 def test_two_tasks_of_one_moment_are_kept_apart(change):
     other = replace(MANUAL, **change)
     assert identity_of(MANUAL, "42").expected_start_date != identity_of(other, "42").expected_start_date
+
+
+def test_no_two_of_many_mapped_tasks_of_one_run_share_a_moment():
+    moments = {
+        identity_of(replace(MANUAL, map_index=index), "42").expected_start_date for index in range(1_000)
+    }
+    assert len(moments) == 1_000
+
+
+@pytest.mark.parametrize("change", [{"generation": 1}, {"run_type": "backfill"}])
+def test_runs_that_a_scheduler_begins_in_the_same_millisecond_are_kept_apart(change):
+    runs = [replace(SCHEDULED, run_id=f"manual__{number}", **change) for number in range(16)]
+    assert len({identity_of(run, "42").expected_start_date for run in runs}) == 16
 
 
 def test_no_task_is_delayed_by_its_offset():

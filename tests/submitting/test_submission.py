@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_mics.api.calls import Sleep
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.submitting.identity import ExecutionIdentity, TaskTry, identity_of
-from airflow_provider_mics.submitting.submission import recall_execution, submit_execution
+from airflow_provider_mics.submitting.submission import SETTLING, recall_execution, submit_execution
 from tests.submitting.simulated_platform import (
     START,
     Killed,
@@ -25,7 +26,7 @@ from tests.submitting.simulated_platform import (
     status,
 )
 
-TRY = TaskTry("nightly", "import", -1, "manual", START, START)
+TRY = TaskTry("nightly", "run", "import", -1, "manual", START, START)
 IDENTITY = identity_of(TRY, "42")
 
 
@@ -110,6 +111,31 @@ def test_a_process_killed_around_the_post_leaves_one_execution_to_its_retry(stal
         platform.run(submit_execution(IDENTITY, is_retry=failed_before))
     platform.run(submit_execution(IDENTITY, is_retry=True))
     assert len(platform.executions) == 1 + failed_before
+
+
+def test_what_appears_in_the_pause_before_another_request_is_taken_up():
+    """The platform's own scheduler recovers from the same outage before we ask again."""
+    tick = ExecutionIdentity("42", ExecutionType.CRON, START)
+
+    class FiresInAPause(SimulatedPlatform):
+        def _perform(self, step):
+            looked = [each for each in self.requests if each.startswith("GET")]
+            if isinstance(step, Sleep) and self.now - START >= SETTLING and not self.executions and looked:
+                self.fire(START, "RUNNING")
+            return super()._perform(step)
+
+    platform = FiresInAPause(faults=faults_on_post(status(503)))
+    submission = platform.run(submit_execution(tick))
+    assert (submission.execution.id, len(platform.executions)) == ("1", 1)
+    assert [each for each in platform.requests if each.startswith("POST")] == [platform.requests[1]]
+
+
+def test_who_submits_hears_of_an_execution_before_it_is_known_to_be_the_only_one():
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=5))
+    heard = []
+    platform.run(submit_execution(IDENTITY, on_created=lambda each: heard.append((each.id, platform.now))))
+    assert heard == [("1", START)]
+    assert platform.now - START >= timedelta(seconds=5)
 
 
 def test_a_request_delivered_twice_leaves_one_execution_to_run():

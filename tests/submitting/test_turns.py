@@ -110,6 +110,14 @@ def test_what_was_fired_before_the_pause_is_still_taken_up():
     assert isinstance(turn(platform), Due)
 
 
+def test_what_the_platform_planned_ahead_and_canceled_on_pausing_is_no_failure():
+    platform = platform_at(TICK + timedelta(seconds=1), cron_status="PAUSED")
+    platform.fire(TICK, "CANCELED")
+    assert isinstance(turn(platform), NothingToRun)
+    platform.instance["cron_status"] = "ACTIVE"
+    assert isinstance(turn(platform), Due), "a person canceled it"
+
+
 def test_a_hand_written_dag_may_run_a_paused_instance_as_cron_at_once():
     assert isinstance(turn(platform_at(TICK, cron_status="PAUSED"), cron=None), Due)
 

@@ -171,7 +171,26 @@ async def test_other_connections_have_a_watcher_of_their_own(platform):
     assert len(await results(waits)) == 2
 
 
-async def test_an_unexpected_error_reaches_all_who_wait(platform):
+async def test_a_connection_that_cannot_be_read_for_a_moment_ends_no_wait(platform):
+    make_client, failures = platform.make_client, [MicsError("there is no connection"), OSError("gone")]
+
+    async def broken_at_first():
+        if failures:
+            raise failures.pop(0)
+        return await make_client()
+
+    platform.make_client = broken_at_first
+    instance_id = platform.instance("succeed")
+    waits = platform.watch_all(instance_id, platform.executions(instance_id, 2))
+    assert [each.succeeded for each in await results(waits)] == [True, True]
+    assert [wait.messages[0] for wait in waits] == [
+        "The connection cannot be read: there is no connection. Trying again."
+    ] * 2
+
+
+async def test_an_unexpected_error_reaches_all_who_wait(platform, monkeypatch):
+    monkeypatch.setattr("airflow_provider_mics.watching.watcher.CLIENT_PATIENCE", 0)
+
     async def broken():
         raise ZeroDivisionError("of the factory")
 
@@ -192,7 +211,9 @@ async def test_even_an_error_that_is_no_exception_reaches_all_who_wait(platform)
     assert [type(each) for each in await results(waits)] == [Deadlock] * 3
 
 
-async def test_a_connection_that_cannot_be_used_is_each_waits_own_clear_error(platform):
+async def test_a_connection_that_cannot_be_used_is_each_waits_own_clear_error(platform, monkeypatch):
+    monkeypatch.setattr("airflow_provider_mics.watching.watcher.CLIENT_PATIENCE", 0)
+
     async def broken():
         raise MicsError("host 'x' has no scheme")
 
