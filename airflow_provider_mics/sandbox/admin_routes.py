@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, json_response, refuse
-from airflow_provider_mics.sandbox.asking import number_of_id
+from airflow_provider_mics.sandbox.asking import number_of_id, object_of
 from airflow_provider_mics.sandbox.execution_store import Execution
 from airflow_provider_mics.sandbox.fault_kinds import described
 from airflow_provider_mics.sandbox.faults import FaultPlan, UnknownFaultError, fault_rules
@@ -191,13 +191,7 @@ def _clock(platform: LocalPlatform) -> dict[str, Any]:
 
 
 async def _object(request: Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        raise refuse("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise refuse("the body must be a JSON object")
-    return body
+    return object_of(await request.body())
 
 
 def _platform(request: Request) -> LocalPlatform:

@@ -19,7 +19,7 @@ from airflow_provider_mics.sandbox import (
     plugin_routes,
     user_routes,
 )
-from airflow_provider_mics.sandbox.answers import RefusedError, json_response, refusal
+from airflow_provider_mics.sandbox.answers import RefusedError, error_content, json_response, refusal
 from airflow_provider_mics.sandbox.fault_layer import FaultLayer
 from airflow_provider_mics.sandbox.faults import FaultPlan
 from airflow_provider_mics.sandbox.local_platform import LocalPlatform
@@ -79,7 +79,7 @@ async def _answer_no_route(request: Request, refused: Exception) -> Response:
 
 async def _answer_crash(_: Request, crash: Exception) -> Response:
     traceback.print_exception(crash, file=sys.stderr)
-    return json_response({"status": "error", "error": f"the sandbox itself failed: {crash!r}"}, 500)
+    return json_response(error_content(500, f"the sandbox itself failed: {crash!r}"), 500)
 
 
 def _report_crash(task: asyncio.Task[None]) -> None:

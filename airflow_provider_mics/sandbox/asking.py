@@ -61,14 +61,7 @@ class Ask:
 
     async def body(self) -> dict[str, Any]:
         """The JSON object that was sent."""
-        content = await self.request.body()
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
-            raise refuse("the body is not JSON") from None
-        if not isinstance(body, dict):
-            raise refuse("the body must be a JSON object")
-        return body
+        return object_of(await self.request.body())
 
     def organisation(self, body: dict[str, Any] | None = None) -> str:
         """The organisation that the query or the body names: one that the token reaches."""
@@ -129,6 +122,23 @@ class Ask:
         if not value.isdecimal() or not least <= int(value) <= LARGEST_ID:
             raise refuse(f"{name} must be a whole number of at least {least}, not {value!r}")
         return int(value)
+
+
+def object_of(content: bytes) -> dict[str, Any]:
+    """The JSON object of a body: one that can be kept and given back, or no list that holds it could be read."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        raise refuse("the body is not JSON") from None
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise refuse(
+            "the body holds NaN, an infinity or half a character, which JSON cannot give back"
+        ) from None
+    if not isinstance(body, dict):
+        raise refuse("the body must be a JSON object")
+    return body
 
 
 def number_of_id(text: Any) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_mics.sandbox.answers import refuse
 
+LARGEST_NUMBER = 2**63 - 1
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
@@ -52,6 +53,16 @@ def flag(body: dict[str, Any], name: str, default: bool) -> bool:
         return default
     if not isinstance(value, bool):
         raise refuse(f"{name} must be true or false, not {value!r}")
+    return value
+
+
+def optional_number(body: dict[str, Any], name: str) -> int | None:
+    """A whole number from 0, as large as the database can hold."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_NUMBER:
+        raise refuse(f"{name} must be a whole number from 0, not {value!r}")
     return value
 
 

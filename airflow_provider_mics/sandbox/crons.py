@@ -27,13 +27,24 @@ DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 
 
-@functools.lru_cache(maxsize=4096)
 def is_readable(cron: str) -> bool:
     """Whether it is a plain five-field cron that can ever fire."""
+    return cron_problem(cron) is None
+
+
+@functools.lru_cache(maxsize=4096)
+def cron_problem(cron: str) -> str | None:
+    """Why a cron is refused, as the rest of a sentence about it; None where it is fine."""
     fields = cron.split()
-    if len(fields) != 5 or not all(PLAIN_FIELD.fullmatch(NAMES.sub("1", field)) for field in fields):
-        return False
-    return croniter.is_valid(cron) and _next_on_wall(cron, datetime(2024, 1, 1, tzinfo=UTC)) is not None
+    if len(fields) != 5:
+        return "must have five fields (minute hour day month weekday)"
+    if not all(PLAIN_FIELD.fullmatch(NAMES.sub("1", field)) for field in fields):
+        return "must have numbers, names and the signs * , - / in its five fields only"
+    if not croniter.is_valid(cron):
+        return "must have in each of its five fields values that the field can have"
+    if _next_on_wall(cron, datetime(2024, 1, 1, tzinfo=UTC)) is None:
+        return "must fire some day: none of its months has such a day"
+    return None
 
 
 def next_tick_ms(

@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_mics.sandbox.answers import refuse
 from airflow_provider_mics.sandbox.asking import number_of_id
 from airflow_provider_mics.sandbox.bodies import choice, flag, optional_text, required_text, unknown_fields
-from airflow_provider_mics.sandbox.crons import is_readable
+from airflow_provider_mics.sandbox.crons import cron_problem
 from airflow_provider_mics.sandbox.instance_store import SIZES, Instance
 from airflow_provider_mics.sandbox.local_platform import LocalPlatform
 from airflow_provider_mics.sandbox.plugin_store import EVERYBODYS_ORGANISATIONS, Plugin, Version
@@ -106,8 +106,9 @@ class InstanceDocuments:
         cron_status = choice(body, "cron_status", ("ACTIVE", "PAUSED"))
         if (cron is None) != (cron_status is None):
             raise refuse("cron and cron_status must be used together: give both or neither")
-        if cron is not None and self._platform.quirks.cron_validation and not is_readable(cron):
-            raise refuse(f"cron must have five fields (minute hour day month weekday), not {cron!r}")
+        problem = cron_problem(cron) if cron is not None and self._platform.quirks.cron_validation else None
+        if problem is not None:
+            raise refuse(f"cron {problem}, not {cron!r}")
         return cron, cron_status
 
     def _keys_read(self, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, one, refuse
 from airflow_provider_mics.sandbox.asking import Ask, Asked, number_of_id
-from airflow_provider_mics.sandbox.bodies import optional_text, required_text, unknown_fields
+from airflow_provider_mics.sandbox.bodies import optional_number, optional_text, required_text, unknown_fields
 from airflow_provider_mics.sandbox.plugin_store import EVERYBODYS_ORGANISATIONS, Plugin, Version
 
 router = APIRouter(prefix="/v1/plugins")
@@ -89,7 +89,7 @@ async def create_version(ask: Asked, plugin_id: str) -> Response:
         raise RefusedError(409, f"version {number} of plugin {plugin.id} already exists")
     values = {
         "properties": properties,
-        "max_qps": body.get("max_qps"),
+        "max_qps": optional_number(body, "max_qps"),
         "maintainer_id": optional_text(body, "maintainer_id"),
         "extra": unknown_fields(body, VERSION_FIELDS),
     }

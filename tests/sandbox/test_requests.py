@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -97,11 +98,36 @@ def test_a_method_that_a_route_lacks_is_a_405(server: SandboxServer) -> None:
     refusal(server.send("PATCH", "plugins"), 405)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"a": NaN}',
+        b'{"a": [-Infinity]}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
+        b'{"\\udfff": 1}',
+    ],
+    ids=lambda content: content[:20].decode("latin-1"),
+)
 def test_a_body_that_is_no_json_object_is_a_400(server: SandboxServer, content: bytes) -> None:
     headers = {"Authorization": server.token}
     answer = requests.post(f"{server.url}/v1/plugins", data=content, headers=headers, timeout=10)
     refusal(answer, 400)
+
+
+def test_what_no_answer_could_give_back_is_not_kept(server: SandboxServer) -> None:
+    path = f"{server.url}/v1/integration_batch_instances/{server.create_instance()}"
+    headers = {"Authorization": server.token}
+    for field in (b'"note": NaN', b'"note": "\\ud800"', b'"name": "\\ud800"'):
+        answer = requests.put(path, data=b'{"name": "n", %s}' % field, headers=headers, timeout=10)
+        assert "which JSON cannot give back" in refusal(answer, 400)
+    pair = b'{"name": "\\ud83d\\ude00"}'
+    assert requests.put(path, data=pair, headers=headers, timeout=10).json()["data"]["name"] == "\U0001f600"
 
 
 @pytest.mark.parametrize("query", [{"first_result": "-1"}, {"max_results": "0"}, {"max_results": "many"}])
@@ -135,6 +161,9 @@ def test_a_plugin_and_a_version_exist_once(server: SandboxServer) -> None:
             "origin of property a",
         ),
         ({"plugin_properties": "none"}, "must be a list"),
+        ({"max_qps": ["a"]}, "max_qps must be a whole number from 0"),
+        ({"max_qps": 10**30}, "max_qps must be a whole number from 0"),
+        ({"max_qps": True}, "max_qps must be a whole number from 0"),
     ],
 )
 def test_a_version_that_cannot_be_is_a_400(
@@ -156,6 +185,12 @@ def test_a_version_that_cannot_be_is_a_400(
         ({"cron_status": "ACTIVE"}, "both or neither"),
         ({"cron": "0 5 * *", "cron_status": "ACTIVE"}, "five fields"),
         ({"cron": "@daily", "cron_status": "ACTIVE"}, "five fields"),
+        (
+            {"cron": "0 0 31 2 *", "cron_status": "ACTIVE"},
+            "must fire some day: none of its months has such a day",
+        ),
+        ({"cron": "61 0 * * *", "cron_status": "ACTIVE"}, "values that the field can have"),
+        ({"cron": "0 0 L * *", "cron_status": "ACTIVE"}, "the signs * , - / in its five fields only"),
         ({"cron": "0 5 * * *", "cron_status": "ON"}, "cron_status must be one of"),
         ({"ram_size": "HUGE"}, "ram_size must be one of"),
         ({"archived": "no"}, "archived must be true or false"),
@@ -196,3 +231,11 @@ def test_a_new_execution_can_only_be_pending(server: SandboxServer) -> None:
     path = f"integration_batch_instances/{server.create_instance()}/executions"
     body = {"status": "RUNNING", "parameters": {"execution_type": "MANUAL", "expected_start_date": 1}}
     assert "must be PENDING" in refusal(server.send("POST", path, body), 400)
+
+
+def test_a_crash_of_the_sandbox_itself_has_the_wrapper_of_an_error() -> None:
+    with SandboxServer() as server:
+        with sqlite3.connect(server.db) as database:
+            database.execute("ALTER TABLE instances RENAME TO lost")
+        answer = server.send("GET", "integration_batch_instances", organisation_id=server.organisation_id)
+        assert "the sandbox itself failed: OperationalError" in refusal(answer, 500)
