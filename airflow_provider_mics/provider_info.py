@@ -38,7 +38,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": FIELDS,
             }
         ],
-        "extra-links": [f"{PACKAGE}.links.MicsInstanceLink"],
+        "extra-links": [f"{PACKAGE}.links.MicsInstanceLink", f"{PACKAGE}.links.MicsPluginLink"],
     }
 
 

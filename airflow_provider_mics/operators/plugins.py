@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mics.api.checks import checked_version_number
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.links import MicsPluginLink, push_plugin_link
 from airflow_provider_mics.operators.arguments import is_literal, refuse_both, refuse_unknown, rendered
 from airflow_provider_mics.operators.resources import PLUGIN_ID_KEY, VERSION_ID_KEY, MicsResourceOperator
 from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
@@ -38,7 +39,7 @@ class MicsCreatePluginOperator(MicsResourceOperator):
         "artifact_id",
         "plugin_type",
     )
-    operator_extra_links = ()  # type: ignore[assignment]  # there is no instance yet
+    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # there is no instance yet
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class MicsCreatePluginOperator(MicsResourceOperator):
                     patience=self._patience,
                 )
             ).resource
+            push_plugin_link(context, self.hook, plugin.id)
         context["ti"].xcom_push(key=PLUGIN_ID_KEY, value=plugin.id)
         return plugin.to_json()
 
@@ -104,7 +106,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
         "maintainer_id",
     )
     template_fields_renderers = {"properties": "json"}  # noqa: RUF012 - as Airflow declares it
-    operator_extra_links = ()  # type: ignore[assignment]  # there is no instance yet
+    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # there is no instance yet
 
     def __init__(
         self,
@@ -167,5 +169,8 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
                     patience=self._patience,
                 )
             ).resource
+            plugin_id = version.plugin_id or rendered(self.plugin_id)
+            if plugin_id is not None:
+                push_plugin_link(context, self.hook, plugin_id)
         context["ti"].xcom_push(key=VERSION_ID_KEY, value=version.id)
         return version.to_json()

@@ -48,7 +48,8 @@ def test_airflow_knows_the_connection_type(manager: ProvidersManager) -> None:
 
 
 def test_airflow_knows_the_extra_links(manager: ProvidersManager) -> None:
-    assert "airflow_provider_mics.links.MicsInstanceLink" in manager.extra_links_class_names
+    links = {f"airflow_provider_mics.links.Mics{name}Link" for name in ("Instance", "Plugin")}
+    assert links <= set(manager.extra_links_class_names)
 
 
 def test_airflow_has_no_complaint(manager: ProvidersManager, caplog: pytest.LogCaptureFixture) -> None:

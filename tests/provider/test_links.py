@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mics import operators
-from airflow_provider_mics.links import MicsInstanceLink
+from airflow_provider_mics.links import MicsInstanceLink, MicsPluginLink
 from airflow_provider_mics.sensors import MicsExecutionSensor
 from tests.provider.airflow_home import copy_of
 from tests.provider.dag_runs import DagFolder
@@ -68,7 +68,7 @@ def test_the_link_of_a_failed_or_mapped_task_opens_its_instance(
 
 
 @pytest.mark.parametrize("name", [*operators.__all__, "MicsExecutionSensor"])
-def test_whatever_is_about_an_instance_has_the_link(name: str) -> None:
+def test_whatever_is_about_an_instance_or_a_plugin_has_its_link(name: str) -> None:
     kind = getattr(operators, name, MicsExecutionSensor)
     links = [type(link) for link in kind.operator_extra_links]
-    assert links == ([] if "Plugin" in name else [MicsInstanceLink])
+    assert links == ([MicsPluginLink] if "Plugin" in name else [MicsInstanceLink])

@@ -70,6 +70,8 @@ def test_plugins_and_versions_from_a_dag(dag_folder: DagFolder, mics_default: Sa
     plugin_id = run.xcom("plugin")["id"]
     assert run.xcom("plugin", "plugin_id") == plugin_id == run.xcom("again")["id"]
     assert run.xcom("first", "version_id") == run.xcom("found", "version_id") == run.xcom("first")["id"]
+    page = f"https://computing-console.mediarithmics.com/#/o/1185/plugins/{plugin_id}"
+    assert run.xcom("plugin", "mics_plugin_link") == page == run.xcom("first", "mics_plugin_link")
     versions = mics_default.call("GET", f"plugins/{plugin_id}/versions")
     assert sorted(each["version_id"] for each in versions) == ["1.0.0", "2.0.0", "2.1.0-rc1"]
     path = f"plugins/{plugin_id}/versions/{run.xcom('first')['id']}/properties"

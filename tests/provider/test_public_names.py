@@ -63,7 +63,7 @@ NAMES: dict[str, dict[str, set[str]]] = {
         "MicsExecutionTrigger": {"instance_id", "execution_id", "poll_interval"} | CONNECTION,
         "MicsExecutionEventTrigger": {"instance_id", "statuses", "poll_interval"} | CONNECTION,
     },
-    "links": {"MicsInstanceLink": {"get_link"}},
+    "links": {"MicsInstanceLink": {"get_link"}, "MicsPluginLink": {"get_link"}},
     "dag_factory": {
         "integration_batch_dags": {
             "group_id",
