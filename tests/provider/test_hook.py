@@ -282,7 +282,7 @@ def test_a_wait_of_a_dag_author_can_run_out(connect: Any, platform: SandboxServe
 @pytest.mark.parametrize("value", ["30", [30], float("nan"), -1, True])
 def test_a_wait_of_no_length_of_time_is_one_line(connect: Any, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^wait_for_execution: {name} "):
-        connect().wait_for_execution("1", "2", **{name: value})
+        connect(host="http://127.0.0.1:9").wait_for_execution("1", "2", **{name: value})
 
 
 def test_a_wait_may_be_given_as_timedeltas(connect: Any, platform: SandboxServer) -> None:
