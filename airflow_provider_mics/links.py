@@ -37,11 +37,13 @@ class MicsPluginLink(_ConsoleLink):
     xcom_key = PLUGIN_LINK_KEY
 
 
-def push_link(context: Context, hook: MicsHook, instance_id: str) -> None:
-    """Write the link to the instance's page into the task's XCom, where the organisation is known."""
-    if hook.organisation_id is not None:
-        page = instance_page(hook.console_url, hook.organisation_id, instance_id)
-        context["ti"].xcom_push(key=LINK_KEY, value=page)
+def push_link(context: Context, hook: MicsHook, instance_id: str) -> str | None:
+    """Write the link to the instance's page into the task's XCom, and return it, where the organisation is known."""
+    if hook.organisation_id is None:
+        return None
+    page = instance_page(hook.console_url, hook.organisation_id, instance_id)
+    context["ti"].xcom_push(key=LINK_KEY, value=page)
+    return page
 
 
 def push_plugin_link(context: Context, hook: MicsHook, plugin_id: str) -> None:

@@ -151,7 +151,9 @@ class MicsExecutionSensor(BaseSensorOperator):
             self.execution_id = checked_id("execution_id", rendered(self.execution_id))
         self._began = wait_began(context)
         self._moment = moment_of(self.expected_start_date) or task_try_of(context).run_moment
-        push_link(context, self.hook, self.instance_id)
+        page = push_link(context, self.hook, self.instance_id)
+        if page is not None:
+            self.log.info("The instance on the platform: %s", page)
         self._is_prepared = True
 
     def _look(self, context: Context) -> Execution | None:

@@ -132,7 +132,9 @@ class MicsCreateExecutionOperator(MicsOperator):
     def execute(self, context: Context) -> Any:
         with readable_failures():
             identity = self._identity(context)
-            push_link(context, self.hook, identity.instance_id)
+            page = push_link(context, self.hook, identity.instance_id)
+            if page is not None:
+                self.log.info("The instance on the platform: %s", page)
             noted = noted_execution(context)
             recalled = self.hook.run(recall_execution(identity.instance_id, noted)) if noted else None
             if recalled is not None:
