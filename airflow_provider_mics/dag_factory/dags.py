@@ -13,10 +13,10 @@ from zlib import crc32
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, BaseOperator, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from airflow_provider_mics.api.crons import normalised
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.failures import one_line_of
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
-from airflow_provider_mics.planning.calendars import normalised
 from airflow_provider_mics.planning.inventory import Inventory
 from airflow_provider_mics.planning.plans import DagPlan, invalid_cron, is_id, unplanned
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
@@ -13,17 +12,13 @@ from itertools import pairwise
 
 from croniter import croniter
 
-from airflow_provider_mics.api.checks import cron_problem
+from airflow_provider_mics.api.crons import cron_problem, normalised
 from airflow_provider_mics.planning.wall_clocks import DAY, MINUTE
 
-LONGEST_MONTHS = {month: 29 if month == 2 else monthrange(2023, month)[1] for month in range(1, 13)}
 MOST_YEARS_BETWEEN = 9
 """The 29th of February can be eight years away (1896, 1904; 2096, 2104)."""
 YEARS_OF_ALL_CALENDARS = 28
 MINUTES_OF_DAY = 24 * 60
-_RANGE_OF_ONE = re.compile(r"\b(\w+)-\1\b(?:/\d+)?", re.ASCII)
-_NAME = re.compile(r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)\b")
-_STANDARD = re.compile(r"[\d*,/ -]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -73,15 +68,6 @@ class Calendar:
                 yield day
             day -= DAY if day.month in self.months else DAY * day.day
 
-    @property
-    def has_days(self) -> bool:
-        """Whether there is any day it fires on: there is no 30th of February."""
-        return (
-            self.days is None
-            or self.weekdays is not None
-            or any(min(self.days) <= LONGEST_MONTHS[month] for month in self.months)
-        )
-
     @cached_property
     def shortest_period(self) -> timedelta:
         """The shortest time between two neighbouring ticks, in a time zone whose clocks never change."""
@@ -115,21 +101,10 @@ class Calendar:
                     yield day
 
 
-def normalised(expression: str) -> str:
-    """A cron in small letters, one space between fields, ``1-1`` written as ``1``: croniter takes it for ``*``."""
-    return _RANGE_OF_ONE.sub(r"\1", " ".join(expression.lower().split()))
-
-
 @lru_cache(maxsize=8192)
 def calendar_problem(expression: str) -> str | None:
     """Why a cron cannot be scheduled on, or None where it can."""
-    plain = normalised(expression)
-    problem = cron_problem(plain)
-    if problem is not None:
-        return problem
-    if not _STANDARD.fullmatch(_NAME.sub("1", plain)):
-        return "uses a sign that standard Unix cron does not have"
-    return None if calendar_of(expression).has_days else "never fires: none of its months has such a day"
+    return cron_problem(expression)
 
 
 @lru_cache(maxsize=8192)

@@ -15,7 +15,8 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, available_timezones
 
-from airflow_provider_mics.planning.calendars import Calendar, calendar_of, calendar_problem, normalised
+from airflow_provider_mics.api.crons import normalised
+from airflow_provider_mics.planning.calendars import Calendar, calendar_of, calendar_problem
 from airflow_provider_mics.planning.wall_clocks import (
     DAY,
     MINUTE,

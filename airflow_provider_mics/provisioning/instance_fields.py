@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_mics.api.checks import checked_cron, checked_size, checked_word, cron_problem
+from airflow_provider_mics.api.checks import checked_cron, checked_size, checked_word
+from airflow_provider_mics.api.crons import cron_problem
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import SIZE_NAMES
 from airflow_provider_mics.api.vocabulary import CronStatus

@@ -15,8 +15,9 @@ from airflow_provider_mics.api import (
     create_plugin_version,
     get_instance,
 )
-from airflow_provider_mics.api.checks import LAST_MOMENT, checked_id, checked_milliseconds, cron_problem
+from airflow_provider_mics.api.checks import LAST_MOMENT, checked_id, checked_milliseconds
 from airflow_provider_mics.api.console import instance_page
+from airflow_provider_mics.api.crons import cron_problem
 from airflow_provider_mics.api.fields import from_milliseconds, milliseconds
 from airflow_provider_mics.api.instances import set_instance_property
 from airflow_provider_mics.api.moments import moment_of
