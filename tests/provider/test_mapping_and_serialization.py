@@ -79,7 +79,7 @@ def test_it_survives_serialization_and_is_the_same_in_every_process(cls: type) -
         if name in task.template_fields:
             assert getattr(task, name) == value
     links = [link.name for link in task.operator_extra_links]
-    assert links == ([] if "Plugin" in cls.__name__ else ["mediarithmics instance"])
+    assert links == [f"mediarithmics {'plugin' if 'Plugin' in cls.__name__ else 'instance'}"]
 
 
 @each_class
