@@ -42,7 +42,9 @@ class ConnectionSettings:
     @classmethod
     def of(cls, connection: Connection) -> ConnectionSettings:
         conn_id = connection.conn_id or "?"
-        if connection.conn_type not in (CONN_TYPE, "", None):
+        if connection.conn_type not in (CONN_TYPE, "", None) or not (
+            connection.conn_type or connection.password
+        ):
             raise api.MicsError(
                 f"connection {conn_id} is of type {connection.conn_type!r}: make it one of type {CONN_TYPE!r}"
             )

@@ -48,7 +48,8 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()
         self.instance_id = instance_id
-        self.statuses = sorted({_checked_end(status) for status in statuses})
+        wanted = [statuses] if isinstance(statuses, str) else statuses
+        self.statuses = sorted({_checked_end(status) for status in wanted})
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
         self.poll_interval = poll_interval

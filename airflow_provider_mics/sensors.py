@@ -164,9 +164,15 @@ class MicsExecutionSensor(BaseSensorOperator):
         if not found:
             return None
         execution = newest(found)
+        self._has_appeared(context, execution)
+        return execution
+
+    def _has_appeared(self, context: Context, execution: Execution) -> None:
         self.execution_id = execution.id
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        return execution
+        tick = execution.expected_start_date
+        if tick is not None:
+            self.log.info("Execution %s is that of the tick of %s.", execution.id, utc(tick))
 
     def _tick(self) -> ExecutionIdentity:
         instance = self.hook.run(get_instance(self.instance_id))
@@ -206,11 +212,10 @@ class MicsExecutionSensor(BaseSensorOperator):
             outcome = outcome_of(event)
             if outcome.execution is None:
                 self._fail_with(outcome, self._never_appeared())
-            self.execution_id = outcome.execution.id
-            context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=self.execution_id)
+            self._has_appeared(context, outcome.execution)
             if outcome.execution.is_over:
                 return self._finish(outcome.execution)
-            self._follow(self.execution_id)
+            self._follow(outcome.execution.id)
 
     def _follow(self, execution_id: str) -> NoReturn:
         trigger = MicsExecutionTrigger(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from airflow_provider_mics.planning.plans import (
 from airflow_provider_mics.planning.wall_clocks import zone_of
 
 OWNER = "integration_batch_dags"
+logger = logging.getLogger(__name__)
 
 __all__ = ["DagPlan", "Inventory", "instance_asset", "integration_batch_dags", "plan_instance"]
 
@@ -81,6 +83,7 @@ def integration_batch_dags(
     if platform_grace is not None:
         seconds_of(OWNER, "platform_grace", platform_grace, may_be_zero=True)
     ttl = timedelta(seconds=seconds_of(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True))
+    organisation_id = None if organisation_id is None else str(organisation_id)
     source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
     builder = DagBuilder(
         mics_conn_id=mics_conn_id,
@@ -104,7 +107,14 @@ def integration_batch_dags(
     if wanted is not None:
         return _dags_of_worker(wanted, source, builder, plan, is_selected)
     inventory = source.current()
-    return builder.build_all(inventory, plan_all(inventory, plan=plan, select=is_selected))
+    planned = plan_all(inventory, plan=plan, select=is_selected)
+    if inventory.instances and not planned:
+        logger.warning(
+            "None of the %d integration batches of connection %r is selected: see group_id, artifact_id and select.",
+            len(inventory.instances),
+            mics_conn_id,
+        )
+    return builder.build_all(inventory, planned)
 
 
 def _dags_of_worker(

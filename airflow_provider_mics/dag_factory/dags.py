@@ -118,6 +118,8 @@ class DagBuilder:
             doing = "customize(...) failed"
             if self.customize is not None:
                 self.customize(dag, instance)
+            if dag.dag_id in taken:
+                raise ValueError(f"the DAG id {dag.dag_id} is taken by another instance")
         except Exception as error:  # noqa: BLE001
             reason = f"{doing}: {one_line_of(error)}"
             explained = unplanned(inventory, instance, reason)

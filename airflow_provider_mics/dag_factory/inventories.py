@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
-from airflow_provider_mics.api.errors import MicsApiError, MicsError
+from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsTimeoutError
 from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.api.waiting import is_outage
 from airflow_provider_mics.dag_factory.platform import Platform
 from airflow_provider_mics.dag_factory.snapshot_places import local_path, snapshot_place
 from airflow_provider_mics.failures import one_line_of
@@ -126,10 +127,21 @@ class InventorySource:
         try:
             return self._keep(self._listed(None))
         except Exception as error:  # noqa: BLE001
-            raise MicsError(
-                f"The integration batches of connection {self.mics_conn_id!r} cannot be listed, "
-                f"and there is no snapshot of them from before ({self._place}): {one_line_of(error)}"
-            ) from None
+            raise self._nothing_known(one_line_of(error)) from None
+
+    def _nothing_known(self, failure: str) -> MicsError:
+        return MicsError(
+            f"The integration batches of connection {self.mics_conn_id!r} cannot be listed, "
+            f"and there is no snapshot of them from before ({self._place}): {failure}"
+        )
+
+    def _is_of_another_platform(self, known: Inventory) -> bool:
+        """Whether the connection has become that of another platform or organisation since the snapshot."""
+        platform = Platform(self.mics_conn_id, self.organisation_id)
+        try:
+            return not known.is_of(platform.host, platform.organisation_id)
+        except Exception:  # noqa: BLE001 - a connection that cannot be read says nothing
+            return False
 
     def _refreshed(self, known: Inventory) -> Inventory:
         failure = self._last_failure.within(PAUSE_AFTER_FAILURE, datetime.now(UTC))
@@ -138,7 +150,12 @@ class InventorySource:
                 return self._keep(self._listed(known))
             except Exception as error:  # noqa: BLE001
                 failure = one_line_of(error)
-                self._last_failure.remember(failure, datetime.now(UTC))
+                if _needs_a_rest(error):
+                    now = datetime.now(UTC)
+                    again = f"to be asked again after {now + PAUSE_AFTER_FAILURE:%H:%M:%S} UTC"
+                    self._last_failure.remember(f"{failure} ({again})", now)
+        if self._is_of_another_platform(known):
+            raise self._nothing_known(failure)
         logger.warning(
             "The integration batches of connection %r cannot be listed: %s. Going on with the snapshot of %s.",
             self.mics_conn_id,
@@ -152,6 +169,7 @@ class InventorySource:
         return merged(
             platform.listing(is_urgent=known is None),
             known,
+            host=platform.host,
             organisation_id=platform.organisation_id,
             timezone=self.timezone or platform.timezone,
             console_url=platform.console_url,
@@ -183,3 +201,8 @@ class InventorySource:
 def is_id_only(instance: Instance) -> bool:
     """Whether nothing is known of an instance but its id."""
     return instance.model_fields_set == {"id"}
+
+
+def _needs_a_rest(error: Exception) -> bool:
+    """Whether not each parse is to try again: a refusal takes no time, and a person may be mending it right now."""
+    return not isinstance(error, MicsError) or is_outage(error) or isinstance(error, MicsTimeoutError)

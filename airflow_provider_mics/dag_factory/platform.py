@@ -48,6 +48,10 @@ class Platform:
         return self._hook.organisation_id
 
     @property
+    def host(self) -> str:
+        return self._hook.settings.host
+
+    @property
     def timezone(self) -> str:
         return self._hook.timezone
 
@@ -57,9 +61,9 @@ class Platform:
 
     def listing(self, *, is_urgent: bool) -> Listing:
         """The organisation's instances. What is not urgent is not asked of a host that was silent just now."""
-        since = _silent_since.get(self._hook.settings.host)
+        since = _silent_since.get(self.host)
         if not is_urgent and since is not None and time.monotonic() - since < SILENCE_LASTS:
-            raise MicsConnectionError(f"{self._hook.settings.host} gave no answer a moment ago")
+            raise MicsConnectionError(f"{self.host} gave no answer a moment ago")
         return self._run(listed_within)
 
     def instance(self, instance_id: str) -> Instance:

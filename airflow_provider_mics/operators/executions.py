@@ -15,7 +15,7 @@ from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.moments import moment_of
 from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import ending, utc, wait_for_execution
+from airflow_provider_mics.api.waiting import ending, readable, utc, wait_for_execution
 from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import push_link
@@ -36,6 +36,8 @@ from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+LATE = timedelta(minutes=15)
+"""After so long, who looks at the log of a scheduled run may wonder why its batch starts now."""
 STOP_SECONDS = 2.0
 """A worker that is stopped has five seconds in all, for the question and for the answer."""
 
@@ -201,7 +203,7 @@ class MicsCreateExecutionOperator(MicsOperator):
     def _follow(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> Any:
         execution = submission.execution
         self._wait_is_for(context, execution)
-        self._tell(identity, submission)
+        self._tell(context, identity, submission)
         if not self.wait_for_completion:
             return execution.to_json()
         if execution.is_over:
@@ -216,13 +218,21 @@ class MicsCreateExecutionOperator(MicsOperator):
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
         note_execution(context, execution.id)
 
-    def _tell(self, identity: ExecutionIdentity, submission: Submission) -> None:
+    def _tell(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
-        if submission.how == "created":
-            self.log.info("Created execution %s: %s.", execution.id, identity)
-        else:
+        if task_try_of(context).generation:
+            self.log.info("This task was cleared: its batch is run anew, beside what its earlier tries ran.")
+        if submission.how == "found":
             status = ending(execution) if execution.is_over else execution.status
             self.log.info("Found execution %s, %s: %s.", execution.id, status, identity)
+            return
+        late = datetime.now(UTC) - identity.expected_start_date
+        at_once = ", to start at once" if late > timedelta(0) else ""
+        self.log.info("Created execution %s: %s%s.", execution.id, identity, at_once)
+        if identity.is_tick and late > LATE:
+            self.log.warning(
+                "That tick was %s ago, and the platform had no execution for it.", readable(late)
+            )
 
     def _wait(self, context: Context, execution: Execution) -> Any:
         deadline = deadline_of(context, self.timeout)

@@ -38,6 +38,7 @@ class _Header(BaseModel):
     console_url: str
     fetched_at: AwareDatetime
     count: int
+    host: str | None = None
 
 
 class _Line(BaseModel):
@@ -52,7 +53,8 @@ class _Line(BaseModel):
 class Inventory:
     """The instances of an organisation as they were listed; archived ones are not among them.
 
-    ``timezone`` is the one its crons are read in (IANA name), ``fetched_at`` when the listing had ended.
+    ``timezone`` is the one its crons are read in (IANA name), ``fetched_at`` when the listing had ended, ``host`` the
+    address of the platform that was asked.
     ``schedule_since`` says by instance id since when its present cron, status and zone hold (UTC).
     """
 
@@ -62,6 +64,11 @@ class Inventory:
     fetched_at: datetime
     instances: tuple[Instance, ...] = ()
     schedule_since: Mapping[str, datetime] = field(default_factory=dict)
+    host: str | None = None
+
+    def is_of(self, host: str, organisation_id: str | None) -> bool:
+        """Whether it is of this organisation on this platform, as far as it says."""
+        return self.organisation_id == organisation_id and self.host in (None, host)
 
     def get(self, instance_id: str) -> Instance | None:
         """The instance of an id, or None."""
@@ -81,6 +88,7 @@ class Inventory:
             "console_url": self.console_url,
             "fetched_at": self.fetched_at.isoformat(),
             "count": len(self.instances),
+            "host": self.host,
         }
         lines = [
             {
@@ -125,6 +133,7 @@ class Inventory:
             fetched_at=header.fetched_at.astimezone(UTC),
             instances=tuple(line.instance for line in lines),
             schedule_since={line.id: line.schedule_since.astimezone(UTC) for line in lines},
+            host=header.host,
         )
 
 
@@ -132,6 +141,7 @@ def merged(
     listing: Listing,
     previous: Inventory | None,
     *,
+    host: str,
     organisation_id: str | None,
     timezone: str,
     console_url: str,
@@ -143,14 +153,14 @@ def merged(
     was last modified; where that cannot be the moment of the change, since now: a past tick must never fire.
     Only a complete listing takes away what ``previous`` had.
     """
-    if previous is not None and previous.organisation_id != organisation_id:
+    if previous is not None and not previous.is_of(host, organisation_id):
         previous = None
     kept = {} if previous is None or listing.is_complete else {each.id: each for each in previous.instances}
     by_id = kept | {each.id: each for each in listing.instances}
     present = [each for each in by_id.values() if not each.archived]
     instances = tuple(sorted(present, key=lambda each: (len(each.id), each.id)))
     since = {each.id: _in_force_since(each, previous, timezone, fetched_at) for each in instances}
-    return Inventory(organisation_id, timezone, console_url, fetched_at, instances, since)
+    return Inventory(organisation_id, timezone, console_url, fetched_at, instances, since, host)
 
 
 def _in_force_since(

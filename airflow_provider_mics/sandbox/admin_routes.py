@@ -75,6 +75,7 @@ async def delete_faults(request: Request) -> Response:
 
 @router.get("/clock")
 async def get_clock(request: Request) -> Response:
+    """What time it is on the platform, how fast it goes, and in which time zone crons are read."""
     return json_response(_clock(_platform(request)))
 
 
@@ -107,11 +108,13 @@ async def tick(request: Request) -> Response:
 
 @router.get("/counters")
 async def get_counters(request: Request) -> Response:
+    """How many requests came, by method and route."""
     return json_response(dict(_traffic(request).counts))
 
 
 @router.delete("/counters")
 async def reset_counters(request: Request) -> Response:
+    """Count from nothing."""
     _traffic(request).reset()
     return json_response({})
 
@@ -124,6 +127,7 @@ async def get_requests(request: Request) -> Response:
 
 @router.get("/tokens")
 async def get_tokens(request: Request) -> Response:
+    """The tokens, each with the organisations it reaches."""
     return json_response(_platform(request).tokens)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_mics.sandbox import fault_kinds, quirks
+from fastapi.routing import APIRoute
+
+from airflow_provider_mics.sandbox import admin_routes, behaviours, bulk_routes, fault_kinds, quirks
 from airflow_provider_mics.sandbox.application import application
 from airflow_provider_mics.sandbox.database import UnusableFileError
 from airflow_provider_mics.sandbox.demo import seed_demo
@@ -91,12 +93,26 @@ def _epilog() -> str:
     ]
     parameters = [f"{name}: {field.description}" for name, field in FaultParameters.model_fields.items()]
     sections = {
+        "properties of an instance that say what its executions do": (behaviours.__doc__ or "").splitlines()[
+            2:
+        ],
         "quirks (NAME=DEFAULT: meaning)": quirks.described(),
         'a fault: {"kind": ..., and any of these}': rule,
         "kinds of fault": [f"{kind}: {meaning}" for kind, meaning in fault_kinds.described().items()],
         "parameters of a fault": parameters,
+        "while it runs, in JSON": _routes(),
     }
     return "\n\n".join("\n  ".join([f"{title}:", *lines]) for title, lines in sections.items())
+
+
+def _routes() -> list[str]:
+    """The admin routes, each with what it does."""
+    return [
+        f"{method} {route.path}: {(route.endpoint.__doc__ or '').splitlines()[0]}"
+        for route in (*admin_routes.router.routes, *bulk_routes.router.routes)
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods)
+    ]
 
 
 def _plan(options: argparse.Namespace) -> FaultPlan:

@@ -42,10 +42,12 @@ def inventory(
     timezone: str = "Europe/Paris",
     organisation_id: str = "1185",
     is_complete: bool = True,
+    host: str = "https://platform.test",
 ) -> Inventory:
     return merged(
         Listing(instances, is_complete),
         previous,
+        host=host,
         organisation_id=organisation_id,
         timezone=timezone,
         console_url=CONSOLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +23,12 @@ except ImportError:
 
 
 def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(0)) -> Inventory:
-    """A snapshot of organisation 1185 in Europe/Paris."""
-    kept = inventory(*instances, fetched_at=datetime.now(UTC) - age)
+    """A snapshot of what ``mics_default`` leads to, where there is such a connection, in Europe/Paris."""
+    connection = json.loads(os.environ.get("AIRFLOW_CONN_MICS_DEFAULT", "{}"))
+    source = {"host": connection.get("host", "https://platform.test")}
+    if "extra" in connection:
+        source["organisation_id"] = connection["extra"]["organisation_id"]
+    kept = inventory(*instances, fetched_at=datetime.now(UTC) - age, **source)
     LocalFile(path).write_bytes(kept.to_bytes())
     return kept
 

@@ -235,6 +235,19 @@ class TestAdaptation:
         assert "customize(...) failed: KeyError: 'no pool'" in broken.description
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
+    def test_one_that_is_changed_into_another_shows_why_and_takes_no_other_down(self, snapshot):
+        def adapt(dag: Any, one: Any) -> None:
+            dag.dag_id = "all_the_same"
+
+        dags = dags_of(snapshot, *map(instance, (1, 2)), customize=adapt)
+        assert list(dags) == ["all_the_same", "mics_integration_batch_2"]
+        assert "the DAG id all_the_same is taken" in dags["mics_integration_batch_2"].description
+
+    def test_a_selection_of_nothing_is_a_warning(self, snapshot, caplog):
+        assert dags_of(snapshot, instance(1), instance(2), group_id="com.nobody") == {}
+        [line] = [record.getMessage() for record in caplog.records]
+        assert line.startswith("None of the 2 integration batches of connection 'mics_default' is selected")
+
     @pytest.mark.parametrize("dag_id", ["not a dag id", "x" * 300, "", None])
     def test_a_plan_that_airflow_refuses_shows_why(self, snapshot, dag_id):
         def mine(known: Any, one: Any) -> Any:

@@ -149,6 +149,7 @@ def test_it_comes_back_the_same_from_plain_json() -> None:
     again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert arguments["statuses"] == ["FAILED", "SUCCEEDED"]
+    assert MicsExecutionEventTrigger("1", statuses="FAILED").statuses == ["FAILED"]
 
 
 @pytest.mark.parametrize(

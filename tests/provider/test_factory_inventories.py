@@ -303,16 +303,44 @@ class TestOutage:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["1"]
         assert "401" in warnings_in(caplog)[0]
 
+    def test_a_token_that_is_mended_is_used_at_once(self, mics_default, snapshot, caplog):
+        write_snapshot(snapshot, instance("old"), age=HOUR)
+        organisation_id = json.loads(os.environ["AIRFLOW_CONN_MICS_DEFAULT"])["extra"]["organisation_id"]
+        mics_default.set_tokens({"another-token": [organisation_id]})
+        assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["old"]
+        mics_default.set_tokens({mics_default.token: [organisation_id]})
+        assert ids_of(integration_batch_dags(snapshot=snapshot)) == []
+        assert len(warnings_in(caplog)) == 1
+
+    def test_a_failure_from_before_says_when_the_platform_is_asked_again(
+        self, mics_default, snapshot, caplog
+    ):
+        write_snapshot(snapshot, instance(1), age=HOUR)
+        mics_default.faults([{"kind": "500"}])
+        for _ in range(2):
+            integration_batch_dags(snapshot=snapshot)
+        assert "to be asked again after" in warnings_in(caplog)[1]
+
+    @pytest.mark.parametrize("change", [{"host": "http://127.0.0.1:1"}, {"extra": {"organisation_id": "77"}}])
+    def test_the_batches_of_one_platform_are_never_shown_for_another(
+        self, mics_default, snapshot, monkeypatch, change
+    ):
+        write_snapshot(snapshot, instance(1), age=HOUR)
+        connection = json.loads(os.environ["AIRFLOW_CONN_MICS_DEFAULT"])
+        monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection | change))
+        with pytest.raises(MicsError, match="cannot be listed, and there is no snapshot"):
+            integration_batch_dags(snapshot=snapshot)
+
     def test_a_platform_that_never_answers_does_not_use_up_the_time_for_parsing(
         self, snapshot, monkeypatch, caplog
     ):
-        write_snapshot(snapshot, instance(1), age=HOUR)
         monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "3")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
             connection = {"conn_type": "mediarithmics", "host": url, "password": "some-token"}
             connection["extra"] = {"organisation_id": "1185"}
             monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection))
+            write_snapshot(snapshot, instance(1), age=HOUR)
             began = time.monotonic()
             assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["1"]
             # A second factory in the same file, of another snapshot, does not wait as long again.

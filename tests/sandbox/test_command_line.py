@@ -26,7 +26,16 @@ def run(*arguments: str, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 def test_help_describes_every_quirk_and_every_kind_of_fault() -> None:
     text = run("--help").stdout
-    for word in ("platform_silent", "list_order", "drop_after", "stale_list", "retry_after", "--seed-demo"):
+    for word in (
+        "--seed-demo",
+        "PUT /_sandbox/clock",
+        "platform_silent",
+        "list_order",
+        "drop_after",
+        "stale_list",
+        "retry_after",
+        "sandbox.outcome",
+    ):
         assert word in text
 
 
