@@ -177,6 +177,7 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
     It does not wait for the platform to have stopped it. Only a pending execution is ever deleted, since what
     becomes of a running one that is deleted is not known.
 
+    :raises MicsNotFoundError: there is no such execution, or it went away meanwhile
     :raises MicsError: the platform offers none of them for this execution; it says what was tried
     """
     execution, as_it_came = yield from _get_as_it_came(instance_id, execution_id)
@@ -204,8 +205,11 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
                     return Cancellation("already over", now)
                 raise
             refusals.append(refusal)
+    now = yield from get_execution(instance_id, execution_id)
+    if now.is_over:
+        return Cancellation("already over", now)
     tried = "; ".join(str(refusal) for refusal in refusals)
     raise MicsError(
-        f"execution {execution_id} of instance {instance_id} goes on as {execution.status}: "
+        f"execution {execution_id} of instance {instance_id} goes on as {now.status}: "
         f"the platform offers no way to cancel it: {tried}"
     )

@@ -12,8 +12,10 @@ from airflow_provider_mics.api.fields import from_milliseconds
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 
 
-def moment_of(value: datetime | str | int | None) -> datetime | None:
+def moment_of(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
     """A moment as a user may write it: an aware datetime, ISO 8601 text, epoch milliseconds, or nothing.
+
+    ``name`` is that of the argument, for the error.
 
     :raises MicsError: it cannot be understood, has no time zone, or is negative
     """
@@ -21,17 +23,15 @@ def moment_of(value: datetime | str | int | None) -> datetime | None:
         return None
     if isinstance(value, str):
         text = value.strip()
-        value = int(text) if _NUMBER.fullmatch(text) else _parsed(text)
-    return from_milliseconds(checked_milliseconds("expected_start_date", value)).astimezone(UTC)
+        value = int(text) if _NUMBER.fullmatch(text) else _parsed(name, text)
+    return from_milliseconds(checked_milliseconds(name, value)).astimezone(UTC)
 
 
-def _parsed(text: str) -> datetime:
+def _parsed(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise MicsError(
-            f"expected_start_date {text!r} is not a moment: write it like 2026-01-31T05:30:00+00:00"
-        ) from None
+        raise MicsError(f"{name} {text!r} is not a moment: write it like 2026-01-31T05:30:00+00:00") from None
     if moment.tzinfo is None:
-        raise MicsError(f"expected_start_date {text!r} has no time zone: add one, such as +00:00")
+        raise MicsError(f"{name} {text!r} has no time zone: add one, such as +00:00")
     return moment

@@ -166,7 +166,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         plan = TickPlan(
             cron=self.cron,
             timezone=self.timezone or self.hook.timezone,
-            schedule_since=moment_of(self.schedule_since),
+            schedule_since=moment_of(self.schedule_since, "schedule_since"),
             grace=self.platform_grace,
         )
         give_up = datetime.now(UTC) + timedelta(seconds=self.submission_timeout)
