@@ -12,8 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Steps, flow
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.connection_settings import CONN_TYPE, ConnectionSettings
-from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.request_logs import keep_requests_out
 
 if TYPE_CHECKING:

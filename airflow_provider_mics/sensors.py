@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.instances import get_instance
@@ -24,7 +25,6 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.moments import moment_of
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import APPEARS_WITHIN, ExecutionStory, ending, is_outage, readable, utc
-from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import MicsInstanceLink, push_link
 from airflow_provider_mics.operators.arguments import rendered

@@ -15,7 +15,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import utc
-from airflow_provider_mics.event_triggers import MicsExecutionEventTrigger
+from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.failures import is_final, one_line_of
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.stopping import (

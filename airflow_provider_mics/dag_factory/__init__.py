@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.dag_factory.dags import DagBuilder, instance_asset
 from airflow_provider_mics.dag_factory.inventories import InventorySource, is_id_only
-from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.planning.inventory import Inventory
 from airflow_provider_mics.planning.plans import (
     DAG_ID_PREFIX,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.durations import seconds_of
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures
 from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.resources import MicsInstanceOperator

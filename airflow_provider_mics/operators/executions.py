@@ -10,13 +10,13 @@ from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_mics.api.checks import checked_execution_type, checked_id
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.moments import moment_of
 from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import ending, readable, utc, wait_for_execution
-from airflow_provider_mics.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.arguments import is_literal, rendered

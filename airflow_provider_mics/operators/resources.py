@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.durations import seconds_of
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.platform import MicsOperator
