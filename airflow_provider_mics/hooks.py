@@ -15,6 +15,7 @@ from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.connection_settings import CONN_TYPE, ConnectionSettings
 from airflow_provider_mics.request_logs import keep_requests_out
+from airflow_provider_mics.templates import rendered_id
 
 if TYPE_CHECKING:
     from airflow_provider_mics.api.calls import Job
@@ -46,7 +47,7 @@ class MicsHook(BaseHook):
     ) -> None:
         super().__init__()
         self.mics_conn_id = mics_conn_id
-        self._organisation_id = _rendered_id(organisation_id)
+        self._organisation_id = rendered_id(organisation_id)
         self._client: api.MicsClient | None = None
 
     @classmethod
@@ -210,12 +211,6 @@ class MicsHook(BaseHook):
     def cancel_execution(self, instance_id: str, execution_id: str) -> api.Cancellation:
         """Cancel an execution by whatever the platform offers, without waiting for it to have stopped."""
         return self.run(api.cancel_execution(instance_id, execution_id))
-
-
-def _rendered_id(organisation_id: str | int | None) -> str | None:
-    """An id after rendering: a template may give a number, or spaces; one of nothing gives ``None`` as text."""
-    text = str(organisation_id).strip()
-    return None if text in ("", "None") else text
 
 
 def _no_connection(conn_id: str) -> api.MicsError:

@@ -27,11 +27,11 @@ from airflow_provider_mics.api.vocabulary import ExecutionType
 from airflow_provider_mics.api.waiting import APPEARS_WITHIN, ExecutionStory, ending, is_outage, readable, utc
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import MicsInstanceLink, push_link
-from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.planning.crons import Cron
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
 from airflow_provider_mics.submitting.submission import find_executions, newest
 from airflow_provider_mics.task_tries import task_try_of, wait_began
+from airflow_provider_mics.templates import rendered
 from airflow_provider_mics.trigger_events import Outcome, outcome_of
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
 from airflow_provider_mics.xcoms import EXECUTION_ID_KEY

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.provisioning.instance_fields import checked_fields
+from airflow_provider_mics.templates import is_literal, rendered, rendered_flag
 
 
 class NotGiven:
@@ -34,31 +35,6 @@ NOT_GIVEN = NotGiven()
 def given(**arguments: Any) -> dict[str, Any]:
     """The arguments that were given, None among them."""
     return {name: value for name, value in arguments.items() if not isinstance(value, NotGiven)}
-
-
-def is_literal(value: Any) -> bool:
-    """Whether a value is what it will be when the task runs: no template, and no result of another task."""
-    if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
-    return value is None or isinstance(value, (bool, int, float))
-
-
-def rendered(value: Any) -> Any:
-    """A value after rendering, where a template of nothing gives an empty text or ``None`` as text."""
-    return None if value in ("", "None") else value
-
-
-def rendered_flag(name: str, value: Any) -> bool:
-    """A boolean after rendering, where a template gives ``True`` as text.
-
-    :raises MicsError: it is neither true nor false
-    """
-    words = {"true": True, "false": False}
-    if isinstance(value, str) and value.strip().lower() in words:
-        return words[value.strip().lower()]
-    if not isinstance(value, bool):
-        raise MicsError(f"{name} {value!r} is neither True nor False")
-    return value
 
 
 def rendered_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

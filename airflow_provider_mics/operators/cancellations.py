@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_mics.api.checks import checked_id
 from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.failures import readable_failures
-from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.resources import MicsInstanceOperator
 from airflow_provider_mics.provisioning.cancellations import cancel, discard_execution, until_over
+from airflow_provider_mics.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

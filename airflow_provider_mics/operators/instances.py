@@ -14,7 +14,6 @@ from airflow_provider_mics.operators.arguments import (
     refuse_both,
     refuse_contradictions,
     refuse_unknown,
-    rendered,
     rendered_fields,
 )
 from airflow_provider_mics.operators.resources import (
@@ -25,6 +24,7 @@ from airflow_provider_mics.operators.resources import (
 from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
 from airflow_provider_mics.provisioning.instances import change_instance, discard_instance, ensure_instance
 from airflow_provider_mics.task_tries import task_try_of
+from airflow_provider_mics.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

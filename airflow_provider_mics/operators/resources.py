@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_mics.api.checks import checked_id
 from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.links import push_link
-from airflow_provider_mics.operators.arguments import rendered
 from airflow_provider_mics.operators.platform import MicsOperator
 from airflow_provider_mics.submitting.patience import through_outages
+from airflow_provider_mics.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
