@@ -18,6 +18,7 @@ from airflow_provider_mics.api.waiting import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.failures import is_final, one_line_of
 from airflow_provider_mics.hooks import MicsHook
+from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
 from airflow_provider_mics.stopping import (
     LONG_QUESTION_SECONDS,
     QUESTION_SECONDS,
@@ -26,7 +27,6 @@ from airflow_provider_mics.stopping import (
     was_stopped_by_a_person_async,
 )
 from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.time_limits import stop_at_deadline
 from airflow_provider_mics.watching import until_appears, watch_execution
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]

@@ -20,11 +20,11 @@ from airflow_provider_mics.api.waiting import ending, readable, utc, wait_for_ex
 from airflow_provider_mics.failures import readable_failures, task_failure
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.platform import MicsOperator
+from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
 from airflow_provider_mics.stopping import WaitingTask, was_stopped_by_a_person
 from airflow_provider_mics.submitting.identity import ExecutionIdentity, identity_of
 from airflow_provider_mics.submitting.submission import Submission, recall_execution, submit_execution
 from airflow_provider_mics.submitting.ticks import until_tick_appears
-from airflow_provider_mics.submitting.time_limits import stop_at_deadline
 from airflow_provider_mics.submitting.turns import DEFAULT_GRACE, Due, NothingToRun, TickPlan, whose_turn
 from airflow_provider_mics.task_notes import note_execution, noted_execution
 from airflow_provider_mics.task_tries import deadline_of, task_try_of
