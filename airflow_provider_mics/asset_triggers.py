@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
@@ -73,10 +75,12 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look for ever: a watcher that ends or raises is started again by Airflow each second."""
         hook = MicsHook(self.mics_conn_id, self.organisation_id)
-        noticed = await self._recalled()
+        noticed, is_recalled = None, False
         outage = Outage()
         while True:
             try:
+                if not is_recalled:
+                    noticed, is_recalled = await self._recalled(), True
                 # Made anew after an error: the token may have been replaced in the connection.
                 async with await hook.make_async_client(max_retries=1) as client:
                     while True:
@@ -112,28 +116,36 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
 
     async def _recalled(self) -> Noticed | None:
         """What was noticed before this process; None where nothing is kept (before Airflow 3.3), or nothing yet."""
-        store: Any = getattr(self, "asset_state_store", None)
-        if store is None:
-            return None
-        try:
+        for store in self._stores:
             kept = await store.aget(self._key)
-            return None if kept is None else Noticed.from_json(kept)
-        except Exception as error:  # noqa: BLE001 - then this is a first look
-            self.log.warning("What was noticed before cannot be read: %s", error)
-            return None
+            if kept is not None:
+                try:
+                    return Noticed.from_json(kept)
+                except Exception as error:  # noqa: BLE001 - then this is a first look
+                    self.log.warning("What was noticed before cannot be read: %s", one_line_of(error))
+        return None
 
     async def _keep(self, noticed: Noticed) -> None:
-        store: Any = getattr(self, "asset_state_store", None)
-        if store is None:
-            return
         try:
-            await store.aset(self._key, noticed.to_json())
+            for store in self._stores:
+                await store.aset(self._key, noticed.to_json())
         except Exception as error:  # noqa: BLE001 - events go on without it, until a restart
-            self.log.warning("What was noticed cannot be kept: %s", error)
+            self.log.warning("What was noticed cannot be kept: %s", one_line_of(error))
+
+    @property
+    def _stores(self) -> list[Any]:
+        """The store of each asset watched for: Airflow gives all with the same arguments one trigger."""
+        stores: Any = getattr(self, "asset_state_store", None)
+        if stores is None:
+            return []
+        each = [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()]
+        return each or [stores]
 
     @property
     def _key(self) -> str:
-        return f"mics_noticed_{self.instance_id}"
+        """Two triggers of one asset may watch for other ends of the same instance."""
+        what = json.dumps([self.statuses, self.mics_conn_id, self.organisation_id])
+        return f"mics_noticed_{self.instance_id}_{crc32(what.encode()):08x}"
 
 
 def _checked_end(status: str) -> str:

@@ -20,16 +20,17 @@ def task_try_of(context: Context) -> TaskTry:
     """This try, as what decides on the identity of its execution.
 
     How many tries came before the task's last clear is ``max_tries - retries`` on every line: a clear sets
-    ``max_tries`` to the tries so far plus the retries, and a retry leaves it (``clear_task_instances``). Where the
-    DAG's ``retries`` were lowered meanwhile, it is too many: never more than there were, and none without a clear.
+    ``max_tries`` to the tries so far plus the retries, and a retry leaves it (``clear_task_instances``). More than
+    there were tries at all, or any without a clear, only says that the DAG's ``retries`` were lowered meanwhile.
     """
     task_instance: Any = context["ti"]
     dag_run: Any = context["dag_run"]
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     moment = _run_moment(dag_run, run_type)
     tries_before = task_instance.try_number - 1
-    generation = min(max(0, task_instance.max_tries - context["task"].retries), tries_before)
-    if CLEARS_ARE_COUNTED and getattr(dag_run, "clear_number", None) == 0:
+    generation = max(0, task_instance.max_tries - context["task"].retries)
+    was_never_cleared = CLEARS_ARE_COUNTED and getattr(dag_run, "clear_number", None) == 0
+    if generation > tries_before or was_never_cleared:
         generation = 0
     return TaskTry(
         dag_id=task_instance.dag_id,

@@ -120,6 +120,7 @@ class MicsExecutionTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         scope = until(self.deadline)
+        began_late = self.deadline is not None and self.deadline <= datetime.now(UTC).timestamp()
         try:
             async with scope:
                 execution = await watch_execution(
@@ -133,6 +134,9 @@ class MicsExecutionTrigger(BaseTrigger):
             return await self._out_of_time()
         except MicsError as error:
             return trigger_events.failed(self.execution_id, error, is_final=is_final(error))
+        if began_late and self.cancel_on_kill and execution.canceled:
+            # A triggerer that ended before it could tell has canceled it.
+            return self._timed_out("; it is canceled", is_settled=True)
         return trigger_events.over(execution)
 
     async def _out_of_time(self) -> dict[str, Any]:
@@ -141,19 +145,22 @@ class MicsExecutionTrigger(BaseTrigger):
         Canceled here and not by the task: Airflow 2 ends a task whose ``execution_timeout`` is over when it resumes,
         before it could do anything.
         """
-        moment = datetime.fromtimestamp(self.deadline or 0, UTC)
-        message = f"{self._name} was not over at {utc(moment)}"
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 stopped = await self._hook.arun(
                     stop_at_deadline(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
                 )
-        except (MicsError, TimeoutError) as error:
-            self.log.warning("%s, and the platform cannot be asked: %s", message, one_line_of(error))
-            return trigger_events.timed_out(self.execution_id, message)
+        except Exception as error:  # noqa: BLE001 - the task, which this event wakes, tries again
+            self.log.warning("The time is up, and the platform cannot be asked: %s", one_line_of(error))
+            return self._timed_out("", is_settled=False)
         if stopped.ended_by_itself:
             return trigger_events.over(stopped.execution)
-        return trigger_events.timed_out(self.execution_id, f"{message}{stopped.note}", is_settled=True)
+        return self._timed_out(stopped.note, is_settled=True)
+
+    def _timed_out(self, note: str, *, is_settled: bool) -> dict[str, Any]:
+        moment = utc(datetime.fromtimestamp(self.deadline or 0, UTC))
+        message = f"{self._name} was not over at {moment}{note}"
+        return trigger_events.timed_out(self.execution_id, message, is_settled=is_settled)
 
     @property
     def _name(self) -> str:

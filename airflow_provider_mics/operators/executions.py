@@ -215,6 +215,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         if self._waiting is not None and self._waiting.execution_id == execution.id:
             return
         self._waiting = WaitingTask.of(context["ti"], execution.id)
+        self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
         note_execution(context, execution.id)
 

@@ -18,6 +18,8 @@ from airflow_provider_mics.planning.crons import Cron
 
 OFFSET_RANGE = 10_000
 """Milliseconds within which the tasks of one run are kept apart."""
+MAPPED_STEP = timedelta(milliseconds=100)
+"""Between two mapped tasks of one run: more than any task is cleared times, each of which moves it by a millisecond."""
 RUN_OFFSET_RANGE = 3_600_000
 """Milliseconds within which runs are kept apart that were begun in the same millisecond."""
 
@@ -47,7 +49,7 @@ class TaskTry:
         Mapped tasks are counted on from their common offset, since chance would bring two of a hundred together.
         """
         of_task = _drawn(f"{self.dag_id}.{self.task_id}.-1", OFFSET_RANGE)
-        return of_task + timedelta(milliseconds=self.map_index + 1)
+        return of_task + (self.map_index + 1) * MAPPED_STEP
 
     @property
     def run_offset(self) -> timedelta:

@@ -64,7 +64,12 @@ class Noticed:
 
     def plus(self, executions: Sequence[Execution]) -> Self:
         """What has been noticed once these were seen too."""
-        ended = dict(self.ended) | {each.id: _ended_at(each) for each in executions if each.is_over}
+        ended = dict(self.ended)
+        for each in executions:
+            if each.is_over:
+                # One that was open until now has ended now, whatever the platform says, or adds later.
+                end = _ended_at(each)
+                ended[each.id] = max(end, self.since) if each.id in self.still_open else end
         since = max([self.since, *(end - STRAGGLING for end in ended.values())])
         still_open = frozenset(each.id for each in executions if not each.is_over)
         return type(self)(since, {name: end for name, end in ended.items() if end >= since}, still_open)

@@ -142,6 +142,48 @@ async def test_it_watches_on_through_an_outage_and_a_replaced_token(
         await watched.until(lambda: watched.ids == [first, second])
 
 
+async def test_two_triggers_of_one_asset_notice_for_themselves(mics_default: SandboxServer) -> None:
+    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    store = Store()
+    for statuses in (["SUCCEEDED"], ["FAILED"]):
+        async with watching(mics_default, instance_id, store, statuses=statuses):
+            pass
+    missed = ended(mics_default, instance_id, "FAILED")
+    async with watching(mics_default, instance_id, store, statuses=["SUCCEEDED"]) as watched:
+        assert watched.ids == []
+    async with watching(mics_default, instance_id, store, statuses=["FAILED"]) as watched:
+        await watched.until(lambda: watched.ids == [missed])
+
+
+async def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing(mics_default: SandboxServer) -> None:
+    class SlowAtFirst(Store):
+        failures = 1
+
+        async def aget(self, key: str, default: Any = None) -> Any:
+            if self.kept and self.failures:
+                self.failures -= 1
+                raise RuntimeError("the supervisor is busy")
+            return await super().aget(key, default)
+
+    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    store = SlowAtFirst()
+    async with watching(mics_default, instance_id, store):
+        pass
+    missed = ended(mics_default, instance_id)
+    async with watching(mics_default, instance_id, store) as watched:
+        await watched.until(lambda: watched.ids == [missed])
+
+
+@pytest.mark.skipif(IS_AIRFLOW_2, reason="asset watchers came with Airflow 3")
+def test_a_trigger_of_two_assets_keeps_what_it_noticed_with_each() -> None:
+    from airflow.sdk import Asset
+    from airflow.sdk.execution_time.context import AssetStateStoreAccessors
+
+    trigger = MicsExecutionEventTrigger("1")
+    trigger.asset_state_store = AssetStateStoreAccessors([Asset("one"), Asset("other")])
+    assert len(trigger._stores) == 2
+
+
 def test_it_comes_back_the_same_from_plain_json() -> None:
     trigger = MicsExecutionEventTrigger("1", ["SUCCEEDED", "FAILED"], "other", "1185", 5.0)
     path, arguments = trigger.serialize()

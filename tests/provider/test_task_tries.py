@@ -43,6 +43,7 @@ def the_try(number: int, max_tries: int, retries: int, clear_number: int = 1) ->
         (3, 5, 3, 2, False),  # cleared after two tries
         (4, 5, 3, 2, True),
         (1, 3, 0, 0, False),  # retries lowered before the first try
+        (2, 3, 1, 0, True),  # lowered between two tries: the same identity, and a retry of it
         (1, 0, 3, 0, False),  # raised
     ],
 )

@@ -134,6 +134,16 @@ async def test_a_deadline_that_passes_cancels_and_waits_until_the_platform_has_d
     assert [each["status"] for each in mics_default.executions()] == ["CANCELED"]
 
 
+async def test_a_triggerer_that_ended_before_it_could_tell_of_the_deadline_is_followed_by_one_that_does(
+    mics_default: SandboxServer, hangs: tuple[str, str]
+) -> None:
+    await asyncio.to_thread(mics_default.end_execution, hangs[1], "CANCELED")
+    outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() - 5))
+    assert outcome.timed_out
+    assert outcome.is_settled
+    assert outcome.message.endswith("; it is canceled")
+
+
 async def test_a_batch_that_ended_just_before_the_deadline_has_ended_in_time(
     mics_default: SandboxServer, hangs: tuple[str, str]
 ) -> None:

@@ -17,6 +17,7 @@ TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 STARTED = TICK + timedelta(seconds=7)
 SCHEDULED = TaskTry("nightly", "run", "import", -1, "scheduled", TICK, STARTED)
 MANUAL = replace(SCHEDULED, run_type="manual")
+CLEARED = replace(MANUAL, generation=1)
 CHOSEN = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
 
@@ -81,11 +82,13 @@ def test_two_tasks_of_one_moment_are_kept_apart(change):
     assert identity_of(MANUAL, "42").expected_start_date != identity_of(other, "42").expected_start_date
 
 
-def test_no_two_of_many_mapped_tasks_of_one_run_share_a_moment():
+def test_no_two_of_many_mapped_tasks_of_one_run_share_a_moment_however_often_each_was_cleared():
     moments = {
-        identity_of(replace(MANUAL, map_index=index), "42").expected_start_date for index in range(1_000)
+        identity_of(replace(CLEARED, map_index=index, generation=tries), "42").expected_start_date
+        for index in range(500)
+        for tries in range(1, 5)
     }
-    assert len(moments) == 1_000
+    assert len(moments) == 2_000
 
 
 @pytest.mark.parametrize("change", [{"generation": 1}, {"run_type": "backfill"}])

@@ -73,6 +73,13 @@ def test_one_that_is_canceled_before_it_began_is_news_though_nothing_says_when()
     assert news(noticed, execution("1", "CANCELED", -600, None))[0] == ["1"]
 
 
+def test_an_end_whose_duration_the_platform_adds_later_is_told_once() -> None:
+    _, noticed = news(Noticed.all_of([execution("0", began=600)]), execution("1", "RUNNING", 0, None))
+    found, noticed = news(noticed, execution("1", "SUCCEEDED", 0, None))
+    assert found == ["1"]
+    assert news(again(noticed), execution("1", "SUCCEEDED", 0, 40_000))[0] == []
+
+
 def test_an_end_that_a_list_shows_late_is_news_though_a_later_one_was_told() -> None:
     noticed = Noticed.all_of([execution("1")])
     found, noticed = news(noticed, execution("3", began=50), execution("1"))
