@@ -14,6 +14,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.checks import checked_id
+from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.vocabulary import OVER
@@ -54,13 +55,11 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
         self.statuses = sorted({_checked_end(status) for status in wanted})
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds_of(type(self).__name__, "poll_interval", poll_interval)
         try:
             checked_id("instance_id", instance_id)
         except MicsError as error:
             raise ValueError(f"{type(self).__name__}: {error}") from None
-        if poll_interval <= 0:
-            raise ValueError(f"{type(self).__name__}: poll_interval {poll_interval} must be above 0 seconds")
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         arguments = {

@@ -44,7 +44,6 @@ class Submission:
 def submit_execution(
     identity: ExecutionIdentity,
     *,
-    organisation_id: str | None = None,
     is_retry: bool = False,
     known: Sequence[Execution] | None = None,
     patience: timedelta = timedelta(minutes=10),
@@ -71,7 +70,7 @@ def submit_execution(
         found = yield from _adopt(identity, known, is_retry, give_up)
     if found is not None:
         return Submission(found, "found")
-    return (yield from _create(identity, organisation_id, known, give_up, on_created))
+    return (yield from _create(identity, known, give_up, on_created))
 
 
 @flow
@@ -161,7 +160,6 @@ def _look_until_settled(
 @flow
 def _create(
     identity: ExecutionIdentity,
-    organisation_id: str | None,
     known: Sequence[Execution],
     give_up: datetime,
     on_created: OnCreated,
@@ -174,7 +172,6 @@ def _create(
                 identity.instance_id,
                 identity.execution_type,
                 expected_start_date=identity.expected_start_date,
-                organisation_id=organisation_id,
             )
         except MicsError as error:
             if not is_outage(error):

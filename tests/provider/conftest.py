@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from tests.provider.airflow_home import copy_of, migrate, set_for_this_process
 from tests.provider.dag_runs import DagFolder
+from tests.provider.mics_connections import connection_to
 
 if TYPE_CHECKING:
     from tests.sandbox_server import SandboxServer
@@ -39,11 +39,5 @@ def dag_folder(airflow_home: Path, tmp_path: Path) -> DagFolder:
 @pytest.fixture
 def mics_default(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
     """The sandbox, and Airflow's connection ``mics_default`` to it."""
-    connection = {
-        "conn_type": "mediarithmics",
-        "host": sandbox.url,
-        "password": sandbox.token,
-        "extra": {"organisation_id": sandbox.organisation_id},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(sandbox))
     return sandbox

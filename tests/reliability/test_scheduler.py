@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.provider.mics_connections import connection_to
 from tests.reliability.conftest import AIRFLOW_LINE, IS_FULL, Tell
 from tests.sandbox_server import SandboxServer
 
@@ -54,23 +54,14 @@ def by_api(server: SandboxServer, instance_id: str) -> set[int]:
     return {each["expected_start_date"] for each in server.executions(instance_id, created_by="api")}
 
 
-def connection_to(server: SandboxServer) -> dict[str, str]:
-    connection = {
-        "conn_type": "mediarithmics",
-        "host": server.url,
-        "password": server.token,
-        "extra": {"organisation_id": server.organisation_id},
-    }
-    return {"AIRFLOW_CONN_MICS_DEFAULT": json.dumps(connection)}
-
-
 def test_each_tick_has_one_execution_whoever_fires_and_whoever_stops(
     migrated_home: Path, tmp_path: Path, sandbox: SandboxServer, tell: Tell
 ) -> None:
     from tests.reliability.airflow_processes import AirflowProcesses, home_of
 
     instance_id = sandbox.create_instance(cron="*/1 * * * *", properties={"duration_s": DURATION_S})
-    with AirflowProcesses(home_of(migrated_home, tmp_path / "home", DAGS), connection_to(sandbox)) as airflow:
+    environ = {"AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox)}
+    with AirflowProcesses(home_of(migrated_home, tmp_path / "home", DAGS), environ) as airflow:
 
         def succeeded() -> int:
             return int(airflow.rows("SELECT count(*) FROM dag_run WHERE state = 'success'")[0][0])

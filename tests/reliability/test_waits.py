@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.provider.mics_connections import connection_to
 from tests.reliability.conftest import IS_FULL, Tell
 from tests.sandbox_server import SandboxServer
 
@@ -19,13 +19,7 @@ PATIENCE_S = 120
 
 @pytest.fixture
 def platform(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
-    connection = {
-        "conn_type": "mediarithmics",
-        "host": sandbox.url,
-        "password": sandbox.token,
-        "extra": {"organisation_id": sandbox.organisation_id},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(sandbox))
     return sandbox
 
 
