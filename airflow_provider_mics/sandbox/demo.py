@@ -93,17 +93,16 @@ INSTANCES = [
 ]  # fmt: skip
 
 
-def seed_demo(platform: PlatformState) -> bool:
-    """Create the organisation of the demo. Return False, without a change, if it exists already."""
+def seed_demo(platform: PlatformState) -> None:
+    """Create the organisation of the demo, unless it exists already."""
     if platform.plugins.find(GROUP_ID, PLUGINS[0].artifact_id) is not None:
-        return False
+        return
     with platform.database.transaction():
         for plugin in PLUGINS:
             _create_plugin(platform, plugin)
         history = [execution for each in INSTANCES for execution in _create_instance(platform, each)]
         history.sort(key=lambda execution: (execution.expected_ms, execution.instance_id))
         platform.executions.insert_many(history)
-    return True
 
 
 def _create_plugin(platform: PlatformState, plugin: DemoPlugin) -> None:

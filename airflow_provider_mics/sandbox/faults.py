@@ -94,15 +94,17 @@ class FaultRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[Kind, BeforeValidator(lambda kind: str(kind) if isinstance(kind, int) else kind)]
-    method: str | None = Field(None, description="only requests with this method")
-    path: str | None = Field(
-        None, description="only requests whose path matches this regular expression anywhere"
+    kind: Annotated[Kind, BeforeValidator(lambda kind: str(kind) if isinstance(kind, int) else kind)] = Field(
+        description="required, see below"
     )
-    probability: float = Field(1.0, ge=0, le=1, description="share of the matching requests that get it")
-    times: int | None = Field(None, ge=0, description="number of requests that get it at most")
+    method: str | None = Field(None, description="only requests with this method")
+    path: str | None = Field(None, description="only requests in whose path this regular expression is found")
+    probability: float = Field(
+        1.0, ge=0, le=1, description="share of the matching requests that get the fault"
+    )
+    times: int | None = Field(None, ge=0, description="largest number of requests that get the fault")
     after: int = Field(0, ge=0, description="number of matching requests that are skipped first")
-    parameters: FaultParameters = FaultParameters()
+    parameters: FaultParameters = Field(FaultParameters(), description="a JSON object, see below")
 
     @field_validator("path")
     @classmethod

@@ -1,7 +1,6 @@
-"""The switchboard of uncertain readings: what the platform might do, and its documentation does not settle.
+"""Quirks: switches for behaviour of the platform that its documentation leaves open.
 
-This is the one place where a quirk is described: ``--help`` and ``GET /_sandbox/quirks`` show these descriptions.
-The defaults are the likeliest reading.
+The defaults are the most likely behaviour. ``--help`` and ``GET /_sandbox/quirks`` show the descriptions given here.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ Dropped = Literal["none", "optional", "all"]
 
 
 class Quirks(BaseModel):
-    """How this platform behaves where it could behave in several ways."""
+    """Values of all quirks."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -27,9 +26,10 @@ class Quirks(BaseModel):
         "execution_container_cpu_size and XL (console), or both",
     )
     sizes_accepted: Spelling = Field(
-        "both", description="names of the container sizes understood in requests; others are kept as unknown"
+        "both",
+        description="names of the container sizes accepted in requests; the others count as unknown fields",
     )
-    ids_as_numbers: bool = Field(False, description="ids are JSON numbers instead of strings of digits")
+    ids_as_numbers: bool = Field(False, description="ids are JSON numbers, not strings of digits")
     job_type: Literal["INTEGRATION_BATCH", "BATCH_INTEGRATION"] = Field(
         "INTEGRATION_BATCH", description="the job_type of executions"
     )
@@ -41,19 +41,20 @@ class Quirks(BaseModel):
     failed_as: str = Field("FAILED", description="spelling of FAILED: LOST, EXECUTOR_NOT_RESPONDING, ...")
     canceled_as: str = Field("CANCELED", description="spelling of CANCELED: CANCELLED, ...")
     unknown_status_s: float = Field(
-        0, ge=0, description="for so many seconds after its start an execution shows unknown_status"
+        0, ge=0, description="seconds after its start for which an execution has the status unknown_status"
     )
-    unknown_status: str = Field("PROVISIONING", description="the status shown during unknown_status_s")
+    unknown_status: str = Field("PROVISIONING", description="the status during unknown_status_s")
     sparse_executions: Dropped = Field(
         "none",
-        description="absent fields of executions: all but id, status and parameters (optional), or those too (all)",
+        description="missing fields of executions: none, all but id, status and parameters (optional), or all but "
+        "id and status (all)",
     )
     null_executions: Dropped = Field(
-        "none", description="fields of executions that are null: as in sparse_executions"
+        "none", description="fields of executions that are null, as in sparse_executions"
     )
-    extra_fields: bool = Field(False, description="resources and wrappers hold fields that nobody knows")
+    extra_fields: bool = Field(False, description="answers have additional, undocumented fields")
     execution_error: Literal["object", "string"] = Field(
-        "object", description="the error of a failed execution: {message} or the bare message"
+        "object", description="the error of a failed execution: {message}, or only the message"
     )
     task_counts: Literal["number", "string", "null"] = Field(
         "number",
@@ -63,21 +64,20 @@ class Quirks(BaseModel):
     # Lists
     list_order: Literal["newest", "oldest", "random", "unstable"] = Field(
         "newest",
-        description="order of lists: newest first, oldest first, a random one that stays, or another one each time",
+        description="order of lists: newest first, oldest first, shuffled (random), or shuffled each time (unstable)",
     )
-    lists_have_total: bool = Field(True, description="lists say their total")
+    lists_have_total: bool = Field(True, description="lists have a total")
     lists_paginated: bool = Field(
-        True, description="lists honour first_result and max_results; else they come whole"
+        True, description="lists apply first_result and max_results; if not, they are always complete"
     )
-    default_max_results: int = Field(50, ge=1, description="page size where the request names none")
-    max_results_cap: int | None = Field(
-        None, ge=1, description="the largest page; none: as large as asked for"
-    )
+    default_max_results: int = Field(50, ge=1, description="page size of requests without max_results")
+    max_results_cap: int | None = Field(None, ge=1, description="the largest page size; none: unlimited")
     max_results_echo: Literal["given", "asked"] = Field(
-        "given", description="the max_results of an answer is the capped one (given) or what was asked for"
+        "given",
+        description="max_results of an answer: the capped one (given), or that of the request (asked)",
     )
-    archived_in_lists: bool = Field(True, description="lists of instances hold archived ones")
-    list_filters: bool = Field(True, description="filters of lists (group_id, cron_status, ...) are honoured")
+    archived_in_lists: bool = Field(True, description="lists of instances include archived ones")
+    list_filters: bool = Field(True, description="lists apply filters (group_id, cron_status, ...)")
 
     # Routes that may be missing
     organisation_executions: Route = Field(
@@ -91,63 +91,65 @@ class Quirks(BaseModel):
 
     # What requests do
     put_semantics: Literal["replace", "merge"] = Field(
-        "replace", description="a PUT states the whole resource (replace), or only what is to change (merge)"
+        "replace", description="fields missing in a PUT are reset (replace) or kept (merge)"
     )
     cancel_answer: Literal["json", "text", "empty"] = Field(
-        "json", description="body of the answer to a cancel action: the execution, text/plain, or nothing"
+        "json", description="body of the answer to a cancel action: the execution, text/plain, or empty"
     )
-    cancel_running: bool = Field(True, description="a RUNNING execution can be canceled; else 409")
-    cancel_takes_s: float = Field(0, ge=0, description="seconds from a cancel to its effect")
+    cancel_running: bool = Field(True, description="a RUNNING execution can be canceled; if not, 409")
+    cancel_takes_s: float = Field(0, ge=0, description="seconds from a cancel request to its effect")
     delete_running: Literal["cancels", "hides", "refused"] = Field(
-        "cancels", description="DELETE of a RUNNING execution stops it, leaves it running unseen, or is a 409"
+        "cancels", description="DELETE of a RUNNING execution: stops it, hides it while it runs, or is a 409"
     )
     delete_answer: Literal["json", "empty"] = Field(
         "json", description='answer to a DELETE: {"status": "ok"}, or 204 without a body'
     )
     cron_validation: bool = Field(
-        True, description="an unreadable cron is refused; else it is kept and never fires"
+        True, description="an invalid cron is a 400; if not, it is stored and never fires"
     )
 
     # Errors
     errors_as: Literal["json", "html", "text", "bare_json"] = Field(
         "json",
-        description="form of errors: the wrapper, an HTML page, plain text, or JSON without the known fields",
+        description="format of errors: the documented JSON, an HTML page, plain text, or JSON with only a message",
     )
-    errors_with_status_200: bool = Field(False, description="errors come with HTTP status 200")
+    errors_with_status_200: bool = Field(False, description="errors have HTTP status 200")
 
     # The platform's own scheduler and clock
     creates_ahead_s: float = Field(
-        0, ge=0, description="the scheduler creates its executions so many seconds before their tick"
+        0, ge=0, description="seconds before a tick at which the scheduler creates its execution"
     )
     skips_planned_ticks: bool = Field(
         False,
-        description="the scheduler leaves out a tick for which a CRON execution was created by a request",
+        description="the scheduler skips a tick if a request has created a CRON execution for it",
     )
     platform_silent: bool = Field(
-        False, description="the scheduler fires nothing; what it leaves out is lost"
+        False, description="the scheduler creates nothing, and does not make up for it later"
     )
-    platform_late_s: float = Field(0, ge=0, description="the scheduler fires so many seconds after the tick")
+    platform_late_s: float = Field(
+        0, ge=0, description="seconds after a tick at which the scheduler creates its execution"
+    )
     missed_tick_grace_s: float = Field(
-        10, ge=0, description="a tick missed while the server was down is made up for so many seconds"
+        10, ge=0, description="real seconds for which a tick missed while the server was down is made up"
     )
-    pausing_cancels: bool = Field(True, description="pausing cancels the coming executions")
+    pausing_cancels: bool = Field(True, description="pausing an instance cancels its future executions")
     repeated_hour: Literal["first", "second"] = Field(
-        "first", description="in which of two like-named hours in autumn a fixed hour fires"
+        "first", description="which of the two hours of the same name in autumn a fixed hour fires in"
     )
     clock_offset_s: float = Field(
-        0, description="the platform's clock is ahead by so many seconds (or behind)"
+        0, description="seconds by which the platform's clock is ahead, or behind if negative"
     )
-    start_latency_s: float = Field(0, ge=0, description="seconds from the time of an execution to its start")
+    start_latency_s: float = Field(0, ge=0, description="seconds from expected_start_date to the start")
 
 
-class UnknownQuirkError(ValueError):
-    """A quirk that does not exist, or a value that it cannot have; one line for a person."""
+class InvalidQuirkError(ValueError):
+    """An unknown quirk or an invalid value. Its text is one line for the user."""
 
 
 def with_changes(quirks: Quirks, changes: dict[str, Any]) -> Quirks:
-    """The quirks with some of them changed.
+    """Return the quirks with some of them changed.
 
-    :raises UnknownQuirkError: no such quirk, or a value that it cannot have
+    :raises InvalidQuirkError: unknown name or invalid value
     """
     try:
         return Quirks.model_validate(quirks.model_dump() | changes)
@@ -155,12 +157,12 @@ def with_changes(quirks: Quirks, changes: dict[str, Any]) -> Quirks:
         problem = invalid.errors(include_url=False)[0]
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            raise UnknownQuirkError(f"there is no quirk {name!r}: see --help") from None
-        raise UnknownQuirkError(f"quirk {name}: {problem['msg']}, not {problem['input']!r}") from None
+            raise InvalidQuirkError(f"there is no quirk {name!r}: see --help") from None
+        raise InvalidQuirkError(f"quirk {name}: {problem['msg']}, not {problem['input']!r}") from None
 
 
 def quirk_of_option(option: str) -> dict[str, Any]:
-    """``NAME=VALUE`` as a change; a bare ``NAME`` switches on, ``none`` means no value."""
+    """Parse an option ``NAME=VALUE``. ``NAME`` alone means true, the value ``none`` no value."""
     name, given, value = option.partition("=")
     if not given:
         return {name: True}
@@ -168,6 +170,6 @@ def quirk_of_option(option: str) -> dict[str, Any]:
     return {name: None if optional and value.lower() == "none" else value}
 
 
-def described() -> list[str]:
-    """A line for each quirk: its name, its default and what it means."""
+def describe_quirks() -> list[str]:
+    """Return a line for each quirk with its name, default and description."""
     return [f"{name}={field.default}: {field.description}" for name, field in Quirks.model_fields.items()]

@@ -64,10 +64,13 @@ class Scheduler:
                 continue
 
     def set_next_tick(self, instance: Instance) -> None:
-        """Compute the next tick of an instance from now on."""
-        tick_ms = self._tick_after(instance, self._platform.now_ms) if instance.is_scheduled else None
-        self._platform.instances.update(instance.id, next_tick_ms=tick_ms)
+        """Compute the next tick of a stored instance from now on."""
+        self._platform.instances.update(instance.id, next_tick_ms=self.next_tick_ms(instance))
         self.wake()
+
+    def next_tick_ms(self, instance: Instance) -> int | None:
+        """Return the next tick of an instance after now, or None if the scheduler does not fire it."""
+        return self._tick_after(instance, self._platform.now_ms) if instance.is_scheduled else None
 
     def set_all_next_ticks(self) -> None:
         """Compute all next ticks again: the time zone has changed."""

@@ -71,7 +71,7 @@ class PlatformState:
     def change_quirks(self, changes: dict[str, Any]) -> None:
         """Change some quirks.
 
-        :raises UnknownQuirkError: unknown name or invalid value
+        :raises InvalidQuirkError: unknown name or invalid value
         """
         quirks = with_changes(self.quirks, changes)
         old_now_ms = self.now_ms

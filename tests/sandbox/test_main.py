@@ -46,7 +46,7 @@ def test_help_describes_every_quirk_and_every_kind_of_fault() -> None:
         (["--quirk", "list_order=sideways"], "quirk list_order"),
         (["--fault", "{"], "--fault {"),
         (["--fault", '{"kind": "explode"}'], "fault kind"),
-        (["--timezone", "Mars/Olympus"], "there is no time zone 'Mars/Olympus'"),
+        (["--timezone", "Mars/Olympus"], "unknown time zone 'Mars/Olympus'"),
         (["--speed", "0"], "must be above 0"),
         (["--token", "abc"], "TOKEN=ORG"),
         (["--db", "/nowhere/x.sqlite"], "/nowhere/x.sqlite"),
