@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -213,7 +212,7 @@ async def create_bulk(request: Request) -> Response:
             instance = platform.instances.get(instance_id)
             if instance is None:
                 raise bad_request(f"integration batch instance {instance_id} not found")
-            platform.executions.insert_many(_past_executions(instance, bulk, platform.now_ms))
+            _create_past_executions(platform, instance, bulk)
     return json_response({"instance_ids": [str(each) for each in instance_ids]})
 
 
@@ -256,22 +255,24 @@ def _bulk_version(platform: PlatformState, organisation_id: str) -> tuple[int, i
     return plugin_id, platform.plugins.create_version(version)
 
 
-def _past_executions(instance: Instance, bulk: Bulk, now_ms: int) -> Iterator[Execution]:
-    """Yield executions that have ended, the last of them one period ago."""
+def _create_past_executions(platform: PlatformState, instance: Instance, bulk: Bulk) -> None:
+    """Create executions that have ended, the last of them one period ago."""
     every_ms = int(bulk.every_s * 1000)
-    first_ms = now_ms // every_ms * every_ms - bulk.executions * every_ms
-    for tick_ms in range(first_ms, first_ms + bulk.executions * every_ms, every_ms):
-        yield Execution(
-            instance_id=instance.id,
-            organisation_id=instance.organisation_id,
-            execution_type=bulk.execution_type,
-            expected_ms=tick_ms,
-            created_ms=tick_ms,
-            created_real_ms=tick_ms,
-            created_by="history",
-            start_ms=tick_ms,
-            duration_ms=every_ms // 2,
-        )
+    first_ms = platform.now_ms // every_ms * every_ms - bulk.executions * every_ms
+    execution = Execution(
+        instance_id=instance.id,
+        organisation_id=instance.organisation_id,
+        execution_type=bulk.execution_type,
+        expected_ms=0,
+        created_ms=0,
+        created_real_ms=0,
+        created_by="history",
+        start_ms=0,
+        duration_ms=every_ms // 2,
+    )
+    times = ("expected_ms", "created_ms", "created_real_ms", "start_ms")
+    ticks = range(first_ms, first_ms + bulk.executions * every_ms, every_ms)
+    platform.executions.insert_series(execution, (dict.fromkeys(times, tick_ms) for tick_ms in ticks))
 
 
 def _execution_json(execution: Execution, now_ms: int) -> dict[str, Any]:

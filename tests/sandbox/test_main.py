@@ -71,14 +71,12 @@ def test_a_taken_port_is_said() -> None:
 
 
 def test_without_its_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as u\n"
-        "real = u.find_spec\n"
-        "u.find_spec = lambda name, *a: None if name == 'uvicorn' else real(name, *a)\n"
-    )
+    blocked = ("fastapi", "starlette", "uvicorn")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({blocked}))\n")
     ended = run(path=tmp_path)
     assert ended.returncode == 2
-    assert ended.stderr == 'the sandbox needs uvicorn: pip install "airflow-provider-mics[sandbox]"\n'
+    expected = 'the sandbox needs fastapi and uvicorn: pip install "airflow-provider-mics[sandbox]"\n'
+    assert ended.stderr == expected
 
 
 def test_options_set_quirks_faults_tokens_and_the_clock() -> None:
