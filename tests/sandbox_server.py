@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for tests: started, steered, killed and started again."""
+"""A sandbox in its own process, for tests that start, control, kill and restart it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_TIMEOUT_S = 60.0
 
 
 def keep_loopback_off_proxies() -> None:
-    """Let no proxy stand between this process, or its children, and a server on loopback."""
+    """Exclude loopback addresses from proxies, for this process and its children."""
     hosts = {
         host for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",") if host
     }
@@ -68,7 +68,7 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """The address, without ``/v1``."""
+        """The URL without ``/v1``."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -76,7 +76,7 @@ class SandboxServer:
         return self._running().pid
 
     def start(self) -> Self:
-        """Start it and wait until it answers; on the port it had before, where it had one."""
+        """Start it, on its former port if it had one, and wait until it answers."""
         keep_loopback_off_proxies()
         command = [sys.executable, "-m", "airflow_provider_mics.sandbox", "--port", str(self.port)]
         command += ["--db", str(self.db), *self._arguments()]
@@ -102,64 +102,64 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """End it as a person would, and forget its database where it was a temporary one."""
+        """End it with SIGTERM, and delete its database if that is a temporary one."""
         self.terminate()
         self._session.close()
         self._folder.cleanup()
 
     def terminate(self) -> int | None:
-        """SIGTERM, and wait; the exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL: no chance to save anything."""
+        """Send SIGKILL, so that it cannot save anything."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> Self:
-        """Start it again on the same port and database; the last quirks, and the last faults, are in force."""
+        """Kill it and start it on the same port and database, with the same quirks and faults."""
         self.kill()
         self._start_quirks = {}
         return self.start()
 
     def output(self) -> str:
-        """All that it printed so far."""
+        """Return everything that it has printed."""
         return self._lines.text()
 
     def quirks(self, **changes: Any) -> dict[str, Any]:
-        """Change some quirks (``reset=True`` takes all back first), and give them all."""
+        """Change some quirks (with ``reset=True`` the others become defaults), and return all."""
         answer: dict[str, Any] = self._admin("PUT", "quirks", changes)
         return answer
 
     def faults(self, rules: Sequence[dict[str, Any]] = (), seed: int = 0) -> None:
-        """Inject these faults from now on; none without rules. The counts go on until `clear_faults`."""
+        """Replace the fault rules. The counts continue until `clear_faults`."""
         self._faults = {"rules": list(rules), "seed": seed}
         self._admin("PUT", "faults", self._faults)
 
     def clear_faults(self) -> None:
-        """No more faults, and no counts."""
+        """Remove all fault rules and counts."""
         self._faults = {"rules": []}
         self._admin("DELETE", "faults")
 
     def injected(self) -> dict[str, int]:
-        """How many faults were injected, by kind."""
+        """Return the number of injected faults by kind."""
         counts: dict[str, int] = self._admin("GET", "faults")["injected"]
         return counts
 
     def executions(
         self, instance_id: str | None = None, created_by: str | None = None
     ) -> list[dict[str, Any]]:
-        """All executions ever, deleted ones too, oldest first; ``created_by`` is ``api`` or ``scheduler``."""
+        """Return all executions, also deleted ones, oldest first. ``created_by`` is ``api`` or ``scheduler``."""
         query: dict[str, Any] = {"instance_id": instance_id, "created_by": created_by}
         found: list[dict[str, Any]] = self._admin("GET", "executions", query=query)
         return found
 
     def end_execution(self, execution_id: str, status: str | None) -> dict[str, Any]:
-        """End an execution now, with any status; None lets it go its own way again."""
+        """End an execution now with any status, or undo that with None."""
         ended: dict[str, Any] = self._admin("PUT", f"executions/{execution_id}", {"status": status})
         return ended
 
     def counters(self) -> dict[str, int]:
-        """Requests so far by ``"GET /v1/integration_batch_instances/{id}"``."""
+        """Return the number of requests by method and route: ``"GET /v1/integration_batch_instances/{id}"``."""
         counts: dict[str, int] = self._admin("GET", "counters")
         return counts
 
@@ -167,46 +167,46 @@ class SandboxServer:
         self._admin("DELETE", "counters")
 
     def seen_requests(self) -> list[dict[str, Any]]:
-        """The last requests as they came: method, path, query, body, user_agent, status."""
+        """Return the latest requests: method, path, query, body, user_agent, status."""
         seen: list[dict[str, Any]] = self._admin("GET", "requests")
         return seen
 
     def clock(self) -> dict[str, Any]:
-        """``now_ms``, ``speed``, ``timezone``."""
+        """Return ``now_ms``, ``speed`` and ``timezone``."""
         clock: dict[str, Any] = self._admin("GET", "clock")
         return clock
 
     def now_ms(self) -> int:
-        """Epoch milliseconds on the platform."""
+        """Return the platform's time in epoch milliseconds."""
         return int(self.clock()["now_ms"])
 
     def jump_clock(self, seconds: float) -> None:
-        """Set the platform's clock forward, or backward where negative."""
+        """Set the platform's clock forward, or back if negative."""
         self._admin("PUT", "clock", {"jump_s": seconds})
 
     def set_clock(self, now_ms: int) -> None:
-        """Set the platform's clock to a moment."""
+        """Set the platform's clock to a time in epoch milliseconds."""
         self._admin("PUT", "clock", {"now_ms": now_ms})
 
     def set_speed(self, speed: float) -> None:
-        """Platform seconds in each real second."""
+        """Set the number of platform seconds per real second."""
         self._admin("PUT", "clock", {"speed": speed})
 
     def set_tokens(self, tokens: Mapping[str, Sequence[str]]) -> None:
-        """Let exactly these tokens in, each to its organisations: one left out is revoked."""
+        """Replace the valid tokens, each with its organisations. All others are revoked."""
         self._admin("PUT", "tokens", {token: list(names) for token, names in tokens.items()})
 
     def tick(self) -> int:
-        """Let the platform's scheduler look now; how many executions it created."""
+        """Run the platform's scheduler now, and return the number of executions that it created."""
         return int(self._admin("POST", "tick")["created"])
 
     def bulk(self, **what: Any) -> dict[str, Any]:
-        """Create many instances or executions at once: see ``POST /_sandbox/bulk``."""
+        """Create many instances or executions at once (``POST /_sandbox/bulk``)."""
         created: dict[str, Any] = self._admin("POST", "bulk", what)
         return created
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """A request to the platform as its first user: the ``data`` of the answer; an error raises HTTPError."""
+        """Send a request with the first token, and return the ``data`` of the answer. Raises HTTPError."""
         answer = self.send(method, path, body, **query)
         if not answer.ok:
             raise requests.HTTPError(f"{answer.status_code}: {answer.text}", response=answer)
@@ -215,7 +215,7 @@ class SandboxServer:
         )
 
     def send(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
-        """A request to the platform as its first user, whatever the answer; ``path`` without ``/v1/``."""
+        """Send a request with the first token, and return the answer. ``path`` is without ``/v1/``."""
         headers = {"Authorization": self.token}
         return self._session.request(
             method, f"{self.url}/v1/{path}", params=query, json=body, headers=headers, timeout=30
@@ -232,7 +232,7 @@ class SandboxServer:
         properties: dict[str, Any] | None = None,
         **fields: Any,
     ) -> str:
-        """Create an instance and, where it is missing, its plugin; the id.
+        """Create an instance, and its plugin if that does not exist. Returns the id of the instance.
 
         ``properties`` are its ``sandbox.*`` ones, without the prefix: ``{"duration_s": 0, "outcome": "fail"}``.
         """
@@ -254,14 +254,14 @@ class SandboxServer:
         return instance_id
 
     def set_property(self, instance_id: str, name: str, value: Any) -> None:
-        """Set a property of an instance, a STRING unless it exists."""
+        """Set a property of an instance. A new one is a STRING."""
         path = f"integration_batch_instances/{instance_id}/properties/technical_name={name}"
         self.call("PUT", path, {"technical_name": name, "value": {"value": value}})
 
     def create_execution(
         self, instance_id: str, expected_start_date: int | None = None, execution_type: str = "MANUAL"
     ) -> dict[str, Any]:
-        """Create an execution, to start now unless told otherwise (epoch milliseconds)."""
+        """Create an execution with a start in epoch milliseconds (default: now)."""
         moment = self.now_ms() if expected_start_date is None else expected_start_date
         parameters = {"execution_type": execution_type, "expected_start_date": moment}
         path = f"integration_batch_instances/{instance_id}/executions"
@@ -269,7 +269,7 @@ class SandboxServer:
         return created
 
     def wait_until(self, holds: Callable[[], Any], timeout_s: float = 20) -> Any:
-        """Wait until a condition holds, and give what it gave."""
+        """Wait until a function returns a true value, and return that value."""
         deadline = time.monotonic() + timeout_s
         while not (value := holds()):
             if time.monotonic() > deadline:
@@ -335,7 +335,7 @@ class SandboxServer:
 
 
 class _Lines:
-    """The lines that a process prints, read in a thread so that it never blocks on a full pipe."""
+    """The output of a process, read in a thread so that the process never blocks on a full pipe."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._all: list[str] = []
@@ -343,7 +343,7 @@ class _Lines:
         threading.Thread(target=self._read, args=[stream], daemon=True).start()
 
     def wait_for(self, pattern: re.Pattern[str], timeout_s: float) -> re.Match[str] | None:
-        """The first match in a line; None where the process ends or says nothing of the kind in time."""
+        """Return the first match in a line, or None if there is none before the timeout or the end."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:

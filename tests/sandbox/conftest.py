@@ -1,4 +1,4 @@
-"""One sandbox for the tests of a file; each begins without quirks, faults and counts."""
+"""One sandbox for all tests of a file. Each test starts without quirks, faults and counts."""
 
 from __future__ import annotations
 

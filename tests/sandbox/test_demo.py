@@ -47,7 +47,7 @@ def test_its_history_fits_its_crons(demo: SandboxServer) -> None:
     assert moments == sorted(moments)
 
 
-def test_one_of_them_always_fails_with_a_speaking_message(demo: SandboxServer) -> None:
+def test_one_of_them_always_fails_with_a_clear_message(demo: SandboxServer) -> None:
     execution = demo.create_execution("4109")
     path = f"integration_batch_instances/4109/executions/{execution['id']}"
     demo.jump_clock(60)

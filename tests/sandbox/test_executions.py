@@ -12,7 +12,7 @@ def path_of(instance_id: str, execution: dict[str, Any]) -> str:
 
 
 def ended(server: SandboxServer, instance_id: str, execution: dict[str, Any]) -> dict[str, Any]:
-    """The execution once it has ended."""
+    """Wait until an execution has ended, and return it."""
 
     def over() -> dict[str, Any] | None:
         seen: dict[str, Any] = server.call("GET", path_of(instance_id, execution))
@@ -110,7 +110,7 @@ def test_a_put_moves_a_pending_one(server: SandboxServer) -> None:
     assert (moved["status"], moved["parameters"]) == ("RUNNING", now)
 
 
-def test_a_deleted_one_does_not_run_and_is_remembered_only_behind_the_platforms_back(
+def test_a_deleted_one_does_not_run_and_only_the_admin_routes_show_it(
     server: SandboxServer,
 ) -> None:
     instance_id = server.create_instance()
@@ -149,7 +149,7 @@ def test_setting_the_clock_back_does_not_undo_what_happened(server: SandboxServe
     assert server.call("GET", path_of(instance_id, running))["status"] == "SUCCEEDED"
 
 
-def test_an_execution_can_be_ended_with_any_status_behind_the_platforms_back(server: SandboxServer) -> None:
+def test_an_admin_route_ends_an_execution_with_any_status(server: SandboxServer) -> None:
     instance_id = server.create_instance(properties={"outcome": "hang"})
     execution = server.create_execution(instance_id)
     server.end_execution(execution["id"], "LOST")

@@ -15,7 +15,7 @@ def test_ids_are_texts_and_times_are_epoch_milliseconds(server: SandboxServer) -
     assert instance["created_by"] == instance["last_modified_by"] == "1007"
 
 
-def test_an_instance_gets_the_current_version_unless_told_otherwise(server: SandboxServer) -> None:
+def test_an_instance_gets_the_current_version_unless_it_names_another(server: SandboxServer) -> None:
     first = server.call("GET", f"{INSTANCES}/{server.create_instance(artifact_id='versioned')}")
     plugin = server.call("GET", "plugins", artifact_id="versioned")[0]
     static = {"property_type": "STRING", "origin": "PLUGIN_STATIC", "value": {"value": "x"}}

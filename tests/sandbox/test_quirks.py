@@ -41,7 +41,7 @@ def test_sizes_have_the_names_and_the_spelling_of_the_page_or_of_the_console(ser
     assert {"cpu_size", "execution_container_cpu_size"} <= set(server.call("GET", path))
 
 
-def test_sizes_can_be_understood_under_one_name_only(server: SandboxServer) -> None:
+def test_sizes_can_be_accepted_under_one_name_only(server: SandboxServer) -> None:
     server.quirks(sizes_accepted="console", sizes_in_answers="console")
     path = f"{INSTANCES}/{server.create_instance(cpu_size='LARGE')}"
     instance = server.call("GET", path)
@@ -190,7 +190,7 @@ def test_executions_can_have_gaps(server: SandboxServer, dropped: str) -> None:
     assert len(shown) > 10
 
 
-def test_answers_can_hold_fields_that_nobody_knows(server: SandboxServer) -> None:
+def test_answers_can_have_undocumented_fields(server: SandboxServer) -> None:
     instance_id = server.create_instance()
     server.quirks(extra_fields=True)
     answer = server.send("GET", f"{INSTANCES}/{instance_id}").json()

@@ -1,4 +1,4 @@
-"""Who may ask for what, and what the platform says to bad requests."""
+"""Access rights, and the errors of invalid requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANDATORY = [{"technical_name": name, **STATIC} for name in ("provider", "name")
 
 
 def refusal(answer: requests.Response, status: int) -> str:
-    """The sentence of a refusal, once its wrapper is known to be whole."""
+    """Return the message of an error answer, after checking its other fields."""
     assert answer.status_code == status, answer.text
     wrapper = answer.json()
     assert set(wrapper) == {"status", "error", "error_code", "error_id"}

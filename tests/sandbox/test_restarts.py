@@ -29,7 +29,7 @@ def test_executions_go_on_while_the_server_is_down() -> None:
         instance_id = server.create_instance(properties={"duration_s": 500})
         execution = server.create_execution(instance_id)
         server.kill()
-        time.sleep(0.2)  # 200 seconds on the platform, on top of what a start takes
+        time.sleep(0.2)  # 200 seconds on the platform, in addition to the time of a start
         server.start()
         path = f"integration_batch_instances/{instance_id}/executions/{execution['id']}"
         done = server.wait_until(lambda: (e := server.call("GET", path))["status"] == "SUCCEEDED" and e)
@@ -50,7 +50,7 @@ def test_a_fast_platform_fires_each_tick_once_whatever_kills_it() -> None:
         server.wait_until(partial(has_more_than, server, instance_id, 3))
         ticks = [each["expected_start_date"] for each in server.executions(instance_id)]
         assert len(ticks) == len(set(ticks))
-        # Its grace is ten seconds of real time: what came while it was down was made up.
+        # The grace period is ten real seconds, so the ticks during the restart were made up.
         assert ticks == list(range(ticks[0], ticks[-1] + 1, 60_000))
 
 

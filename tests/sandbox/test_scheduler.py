@@ -16,7 +16,7 @@ def ticks(server: SandboxServer, instance_id: str) -> list[int]:
 
 
 def just_after_a_minute(server: SandboxServer, seconds: float = 1) -> int:
-    """Set the clock forward to shortly after a full minute; that minute, in epoch milliseconds."""
+    """Set the clock forward to shortly after a full minute, and return that minute in epoch milliseconds."""
     minute_ms = (server.now_ms() // MINUTE_MS + 2) * MINUTE_MS
     server.set_clock(minute_ms + int(seconds * 1000))
     return minute_ms

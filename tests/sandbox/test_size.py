@@ -38,5 +38,5 @@ def test_an_idle_server_uses_next_to_no_cpu(server: SandboxServer) -> None:
         return int(fields[11]) + int(fields[12])
 
     before = cpu_ticks()
-    time.sleep(2)  # what it does while nobody asks is the matter here
+    time.sleep(2)  # measures the server between requests
     assert cpu_ticks() - before <= 20

@@ -1,4 +1,4 @@
-"""The four requests of the vendor's page on integration batches, with the slips in their JSON repaired."""
+"""The four requests of the vendor's page on integration batches, with the errors in their JSON corrected."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_four_requests_work_as_they_stand(page: SandboxServer) -> None:
     version = post(page, f"plugins/{plugin['id']}/versions", VERSION)
     assert (version["version_id"], version["status"]) == ("1.0.0", "DRAFT")
 
-    # The page's own placeholders: the platform's id of the version just made.
+    # Replaces the page's placeholder by the id of the version created above.
     instance = post(page, "integration_batch_instances", INSTANCE.replace("my-version-id", version["id"]))
     assert (instance["cron"], instance["cron_status"], instance["ram_size"]) == ("* * * 7 *", "ACTIVE", "LOW")
     assert (instance["version_id"], instance["version_value"]) == (version["id"], "1.0.0")
