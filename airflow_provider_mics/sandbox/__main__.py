@@ -67,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_server_options(parser)
+    _add_platform_options(parser)
+    return parser
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(
         "--port", type=int, default=8480, help="port to listen on, 0 for a free one (default: 8480)"
@@ -77,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="create the organisation Acme Retail (1185) with example batches and their history",
     )
+
+
+def _add_platform_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timezone", type=_timezone, help="time zone of crons (default: the one in --db, or UTC)"
     )
@@ -107,7 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, default=0, help="random seed for the probability of faults (default: 0)"
     )
-    return parser
 
 
 def _epilog() -> str:

@@ -210,7 +210,7 @@ class Table(Generic[Record]):
         return [self._load(row) for row in rows], total
 
     def insert(self, record: Record) -> int:
-        """Store a record and return its id: the one that it has, or a new one where that is 0."""
+        """Store a record and return its id, which is a new one if the record has 0."""
         return self._database.execute(self._insert, *self._row(record).values()) or 0
 
     def insert_many(self, records: Iterable[Record]) -> None:
