@@ -13,15 +13,14 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_mics.api.calls import Log
-from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.vocabulary import OVER
-from airflow_provider_mics.api.waiting import Outage, backoff
-from airflow_provider_mics.failures import one_line_of
+from airflow_provider_mics.api.outages import Outage, backoff
+from airflow_provider_mics.api.validation import checked_id, seconds_of
+from airflow_provider_mics.core.polling.completions import Noticed, where_news_can_be
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.watching.endings import Noticed, where_news_can_be
+from airflow_provider_mics.runtime.failures import one_line_of
 
 
 class MicsExecutionEventTrigger(BaseEventTrigger):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -12,16 +13,20 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Steps, flow
-from airflow_provider_mics.api.durations import seconds_of
-from airflow_provider_mics.connection_settings import CONN_TYPE, ConnectionSettings
-from airflow_provider_mics.request_logs import keep_requests_out
-from airflow_provider_mics.templates import rendered_id
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings
+from airflow_provider_mics.runtime.templates import rendered_id
 
 if TYPE_CHECKING:
+    import httpx
+
     from airflow_provider_mics.api.calls import Job
 
+
 T = TypeVar("T")
+
 TEST_TIMEOUT = 10.0
+
 """Seconds. The Test button runs inside Airflow's web server, which must not hang."""
 
 
@@ -53,14 +58,14 @@ class MicsHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """The connection form of Airflow before 3.2; later ones read the same from the provider's metadata."""
-        from airflow_provider_mics.connection_form import field_behaviour
+        from airflow_provider_mics.provider_info import field_behaviour
 
         return field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """The extra fields of the connection form before Airflow 3.2."""
-        from airflow_provider_mics.connection_form import form_widgets
+        from airflow_provider_mics.provider_info import form_widgets
 
         return form_widgets()
 
@@ -242,3 +247,39 @@ def _whose_token(organisation_id: str | None) -> Steps[str]:
         f"The token is {name}'s and reaches organisation {organisation_id}, "
         f"which has {len(instances)} integration batch instance(s)."
     )
+
+
+class _OtherRequests(logging.Filter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.quiet_addresses: tuple[httpx.URL, ...] = ()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        url = record.args[1] if isinstance(record.args, tuple) and len(record.args) > 1 else None
+        return record.levelno > logging.INFO or not any(_is_at(url, each) for each in self.quiet_addresses)
+
+
+def _is_at(url: Any, address: httpx.URL) -> bool:
+    """Whether a URL is at an address, however a person spelled that: in capitals, or with the usual port."""
+    return (
+        isinstance(url, type(address))
+        and (url.scheme, url.host, url.port) == (address.scheme, address.host, address.port)
+        and url.path.startswith(address.path)
+    )
+
+
+_other_requests = _OtherRequests()
+
+
+def keep_requests_out(address: str) -> None:
+    """Log no request to ``address`` any more, unless it is worth a warning."""
+    import httpx
+
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        # No request can be made to it, so none is logged.
+        return
+    if url not in _other_requests.quiet_addresses:
+        _other_requests.quiet_addresses += (url,)
+        logging.getLogger("httpx").addFilter(_other_requests)

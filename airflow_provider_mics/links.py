@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
 from airflow_provider_mics.api.console import instance_page, plugin_page
-from airflow_provider_mics.xcoms import LINK_KEY, PLUGIN_LINK_KEY
+from airflow_provider_mics.runtime.xcom_keys import LINK_KEY, PLUGIN_LINK_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context

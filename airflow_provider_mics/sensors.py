@@ -16,25 +16,24 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import get_execution
+from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.moments import moment_of
-from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import APPEARS_WITHIN, ExecutionStory, ending, is_outage, readable, utc
-from airflow_provider_mics.failures import readable_failures, task_failure
+from airflow_provider_mics.api.outages import is_outage, readable
+from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionStory, ending, utc
+from airflow_provider_mics.api.validation import checked_id, moment_of, seconds_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.submission import find_executions, newest
+from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.links import MicsInstanceLink, push_link
-from airflow_provider_mics.planning.crons import Cron
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.submission import find_executions, newest
-from airflow_provider_mics.task_tries import task_try_of, wait_began
-from airflow_provider_mics.templates import rendered
-from airflow_provider_mics.trigger_events import Outcome, outcome_of
+from airflow_provider_mics.runtime.failures import readable_failures, task_failure
+from airflow_provider_mics.runtime.task_context import task_try_of, wait_began
+from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
+from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
-from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -10,24 +10,24 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mics import trigger_events
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
-from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import utc
+from airflow_provider_mics.api.field_types import ExecutionType
+from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
-from airflow_provider_mics.failures import is_final, one_line_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.polling import until_appears, watch_execution
+from airflow_provider_mics.core.provisioning.executions import stop_at_deadline
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
-from airflow_provider_mics.stopping import (
+from airflow_provider_mics.runtime import trigger_events
+from airflow_provider_mics.runtime.failures import is_final, one_line_of
+from airflow_provider_mics.runtime.on_kill import (
     LONG_QUESTION_SECONDS,
     QUESTION_SECONDS,
     WaitingTask,
     ask_ahead,
     was_stopped_by_a_person_async,
 )
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.watching import until_appears, watch_execution
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
 

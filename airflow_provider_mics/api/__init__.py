@@ -24,6 +24,7 @@ from airflow_provider_mics.api.executions import (
     list_organisation_executions,
     update_execution,
 )
+from airflow_provider_mics.api.field_types import ContainerSize, CronStatus, ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import (
     create_instance,
     delete_instance,
@@ -54,10 +55,9 @@ from airflow_provider_mics.api.plugins import (
     list_plugin_versions,
     list_plugins,
 )
+from airflow_provider_mics.api.progress import wait_for_execution
 from airflow_provider_mics.api.settings import DEFAULT_BASE_URL
 from airflow_provider_mics.api.users import get_connected_user
-from airflow_provider_mics.api.vocabulary import ContainerSize, CronStatus, ExecutionStatus, ExecutionType
-from airflow_provider_mics.api.waiting import wait_for_execution
 
 __all__ = [
     "DEFAULT_BASE_URL",

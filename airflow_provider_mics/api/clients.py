@@ -25,7 +25,7 @@ class MicsClient(ClientSettings):
     """A blocking client of the mediarithmics API: ``client.run(get_instance("42"))``. Close it, or use ``with``."""
 
     def __init__(self, *args: Any, sleep: Callable[[float], None] = time.sleep, **kwargs: Any) -> None:
-        from airflow_provider_mics.api.over_requests import RequestsTransport
+        from airflow_provider_mics.api.transport_requests import RequestsTransport
 
         super().__init__(*args, **kwargs)
         self._sleep = sleep
@@ -75,7 +75,7 @@ class AsyncMicsClient(ClientSettings):
     def __init__(
         self, *args: Any, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, **kwargs: Any
     ) -> None:
-        from airflow_provider_mics.api.over_httpx import HttpxTransport
+        from airflow_provider_mics.api.transport_httpx import HttpxTransport
 
         super().__init__(*args, **kwargs)
         self._sleep = sleep

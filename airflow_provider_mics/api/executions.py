@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from airflow_provider_mics.api.answers import anything, one, one_as_it_came
 from airflow_provider_mics.api.calls import Call, Flow, Job, Steps, flow
-from airflow_provider_mics.api.checks import checked_execution_type, checked_id, checked_milliseconds
 from airflow_provider_mics.api.errors import (
     MicsApiError,
     MicsError,
     MicsNotFoundError,
     MicsResponseError,
 )
+from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.vocabulary import ExecutionStatus, ExecutionType
+from airflow_provider_mics.api.responses import anything, one, one_as_it_came
+from airflow_provider_mics.api.validation import checked_execution_type, checked_id, checked_milliseconds
 
 ORGANISATION_EXECUTIONS = f"{INSTANCES}.executions"
 NO_SUCH_ROUTE = (404, 405)
@@ -82,7 +82,7 @@ def create_execution(
     """Plan an execution for a moment (an aware datetime, or epoch milliseconds); one in the past starts at once.
 
     The platform has no idempotency key: a lost answer leaves open whether the batch was started. To start one
-    exactly once, use `airflow_provider_mics.submitting`.
+    exactly once, use `airflow_provider_mics.core.exactly_once`.
     """
     body = {
         "organisation_id": organisation_id,

@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_mics.api.answers import anything, one, one_as_it_came
 from airflow_provider_mics.api.calls import Call, Flow, Steps, flow
-from airflow_provider_mics.api.checks import checked_cron, checked_id, checked_size, checked_word
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.field_types import ContainerSize, CronStatus
 from airflow_provider_mics.api.models import SIZE_NAMES, Instance, PluginProperty, spell_sizes
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.vocabulary import ContainerSize, CronStatus
+from airflow_provider_mics.api.responses import anything, one, one_as_it_came
+from airflow_provider_mics.api.validation import checked_cron, checked_id, checked_size, checked_word
 
 INSTANCES = "integration_batch_instances"
 

@@ -13,8 +13,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from airflow_provider_mics.api.fields import (
+from airflow_provider_mics.api.field_types import (
+    ENDED_BADLY,
+    NOT_STARTED,
+    OVER,
+    ContainerSize,
+    CronStatus,
     Duration,
+    ExecutionStatus,
+    ExecutionType,
     Flag,
     Id,
     Moment,
@@ -23,15 +30,6 @@ from airflow_provider_mics.api.fields import (
     WholeNumber,
     id_text,
     text,
-)
-from airflow_provider_mics.api.vocabulary import (
-    ENDED_BADLY,
-    NOT_STARTED,
-    OVER,
-    ContainerSize,
-    CronStatus,
-    ExecutionStatus,
-    ExecutionType,
     word_of,
 )
 

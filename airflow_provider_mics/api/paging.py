@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_provider_mics.api.answers import Page, page
 from airflow_provider_mics.api.calls import Call, Flow, Log, Steps, flow
 from airflow_provider_mics.api.errors import MicsResponseError
+from airflow_provider_mics.api.responses import Page, page
 
 T = TypeVar("T")
 PAGE_SIZE = 100

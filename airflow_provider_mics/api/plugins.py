@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_mics.api.answers import anything, one
 from airflow_provider_mics.api.calls import Call, Flow
-from airflow_provider_mics.api.checks import checked_id, checked_version_number
 from airflow_provider_mics.api.models import Plugin, PluginProperty, PluginVersion
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
+from airflow_provider_mics.api.responses import anything, one
+from airflow_provider_mics.api.validation import checked_id, checked_version_number
 
 
 def list_plugins(

@@ -13,12 +13,11 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_mics import __version__
-from airflow_provider_mics.api.answers import Response, answer, one_line, without
-from airflow_provider_mics.api.bodies import ACCEPTED_ENCODING
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.causes import reason
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
+from airflow_provider_mics.api.responses import Response, answer, one_line, without
+from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, reason
 
 T = TypeVar("T")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_mics.api.answers import one
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.models import ConnectedUser
+from airflow_provider_mics.api.responses import one
 
 
 def get_connected_user() -> Call[ConnectedUser]:

@@ -10,12 +10,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.dag_factory.dags import DagBuilder, instance_asset
-from airflow_provider_mics.dag_factory.inventories import InventorySource, is_id_only
-from airflow_provider_mics.planning.inventory import Inventory
-from airflow_provider_mics.planning.plans import (
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.planning.cron_ticks import zone_of
+from airflow_provider_mics.core.planning.dag_plans import (
     DAG_ID_PREFIX,
     DagPlan,
     Planner,
@@ -23,7 +21,9 @@ from airflow_provider_mics.planning.plans import (
     plan_all,
     plan_instance,
 )
-from airflow_provider_mics.planning.wall_clocks import zone_of
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.dag_factory.builder import DagBuilder, instance_asset
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
 
 OWNER = "integration_batch_dags"
 logger = logging.getLogger(__name__)

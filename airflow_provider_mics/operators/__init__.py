@@ -10,9 +10,10 @@ from airflow_provider_mics.operators.executions import MicsCreateExecutionOperat
 from airflow_provider_mics.operators.instances import (
     MicsCreateInstanceOperator,
     MicsDeleteInstanceOperator,
+    MicsPauseInstanceOperator,
+    MicsResumeInstanceOperator,
     MicsUpdateInstanceOperator,
 )
-from airflow_provider_mics.operators.pausing import MicsPauseInstanceOperator, MicsResumeInstanceOperator
 from airflow_provider_mics.operators.plugins import MicsCreatePluginOperator, MicsCreatePluginVersionOperator
 
 __all__ = [

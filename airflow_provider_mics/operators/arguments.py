@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.provisioning.instance_fields import checked_fields
-from airflow_provider_mics.templates import is_literal, rendered, rendered_flag
+from airflow_provider_mics.core.provisioning.instances import checked_fields
+from airflow_provider_mics.runtime.templates import is_literal, rendered, rendered_flag
 
 
 class NotGiven:

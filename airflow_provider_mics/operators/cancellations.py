@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.durations import seconds_of
-from airflow_provider_mics.failures import readable_failures
-from airflow_provider_mics.operators.resources import MicsInstanceOperator
-from airflow_provider_mics.provisioning.cancellations import cancel, discard_execution, until_over
-from airflow_provider_mics.templates import rendered
+from airflow_provider_mics.api.validation import checked_id, seconds_of
+from airflow_provider_mics.core.provisioning.executions import cancel, discard_execution, until_over
+from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
+from airflow_provider_mics.runtime.failures import readable_failures
+from airflow_provider_mics.runtime.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -9,29 +9,38 @@ from typing import TYPE_CHECKING, Any
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
-from airflow_provider_mics.api.checks import checked_execution_type, checked_id
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
+from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.moments import moment_of
-from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import ending, readable, utc, wait_for_execution
-from airflow_provider_mics.failures import readable_failures, task_failure
+from airflow_provider_mics.api.outages import readable
+from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
+from airflow_provider_mics.api.validation import checked_execution_type, checked_id, moment_of, seconds_of
+from airflow_provider_mics.core.exactly_once.handover import (
+    DEFAULT_GRACE,
+    Due,
+    NothingToRun,
+    TickPlan,
+    until_tick_appears,
+    whose_turn,
+)
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.core.exactly_once.submission import Submission, recall_execution, submit_execution
+from airflow_provider_mics.core.provisioning.executions import stop_at_deadline
 from airflow_provider_mics.links import push_link
-from airflow_provider_mics.operators.platform import MicsOperator
-from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
-from airflow_provider_mics.stopping import WaitingTask, was_stopped_by_a_person
-from airflow_provider_mics.submitting.identity import ExecutionIdentity, identity_of
-from airflow_provider_mics.submitting.submission import Submission, recall_execution, submit_execution
-from airflow_provider_mics.submitting.ticks import until_tick_appears
-from airflow_provider_mics.submitting.turns import DEFAULT_GRACE, Due, NothingToRun, TickPlan, whose_turn
-from airflow_provider_mics.task_notes import note_execution, noted_execution
-from airflow_provider_mics.task_tries import deadline_of, task_try_of
-from airflow_provider_mics.templates import is_literal, rendered
-from airflow_provider_mics.trigger_events import outcome_of
+from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.runtime.failures import readable_failures, task_failure
+from airflow_provider_mics.runtime.on_kill import WaitingTask, was_stopped_by_a_person
+from airflow_provider_mics.runtime.task_context import (
+    deadline_of,
+    note_execution,
+    noted_execution,
+    task_try_of,
+)
+from airflow_provider_mics.runtime.templates import is_literal, rendered
+from airflow_provider_mics.runtime.trigger_events import outcome_of
+from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
-from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

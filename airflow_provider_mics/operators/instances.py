@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.core.provisioning.find_or_create import IF_EXISTS, IfExists
+from airflow_provider_mics.core.provisioning.instances import (
+    change_instance,
+    discard_instance,
+    ensure_instance,
+)
+from airflow_provider_mics.core.provisioning.pausing import pause, resume
 from airflow_provider_mics.operators.arguments import (
     NOT_GIVEN,
     NotGiven,
@@ -16,20 +22,20 @@ from airflow_provider_mics.operators.arguments import (
     refuse_unknown,
     rendered_fields,
 )
-from airflow_provider_mics.operators.resources import (
+from airflow_provider_mics.operators.mics_operator import (
     MicsInstanceOperator,
     MicsResourceOperator,
     show_instance,
 )
-from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
-from airflow_provider_mics.provisioning.instances import change_instance, discard_instance, ensure_instance
-from airflow_provider_mics.task_tries import task_try_of
-from airflow_provider_mics.templates import rendered
+from airflow_provider_mics.runtime.failures import readable_failures
+from airflow_provider_mics.runtime.task_context import task_try_of
+from airflow_provider_mics.runtime.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_mics.provisioning.property_values import Properties
+    from airflow_provider_mics.core.provisioning.properties import Properties
+
 
 FIELDS = ("cron", "cron_status", "cpu_size", "ram_size", "disk_size")
 
@@ -231,3 +237,38 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
             instance_id = self._shown_instance_id(context)
             deleted = self._run_patiently(discard_instance(instance_id, missing_ok=self.missing_ok))
             return None if deleted is None else deleted.to_json()
+
+
+class MicsPauseInstanceOperator(MicsInstanceOperator):
+    """Pause an instance: its cron fires no more, and all its coming executions are canceled.
+
+    Coming is what is pending and expected to start in the future, whoever planned it; that none is left is made sure,
+    whether the platform cancels them itself or not. One that is paused already is fine. An instance without a cron
+    cannot be paused. Its value in XCom is the instance as JSON.
+
+    :param instance_id: the instance (templated)
+    :param cancel_running: whether what runs, or is due now, is canceled too
+    """
+
+    def __init__(self, *, cancel_running: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cancel_running = cancel_running
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with readable_failures():
+            instance_id = self._shown_instance_id(context)
+            return self._run_patiently(pause(instance_id, cancel_running=self.cancel_running)).to_json()
+
+
+class MicsResumeInstanceOperator(MicsInstanceOperator):
+    """Let the cron of an instance fire again, from its next tick on: what was missed is not made up.
+
+    An archived one stays archived, and does not fire until it is taken back (`MicsUpdateInstanceOperator`). Its value
+    in XCom is the instance as JSON.
+
+    :param instance_id: the instance (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with readable_failures():
+            return self._run_patiently(resume(self._shown_instance_id(context))).to_json()

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mics.api.checks import checked_version_number
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.api.validation import checked_version_number
+from airflow_provider_mics.core.provisioning.find_or_create import IF_EXISTS, IfExists
+from airflow_provider_mics.core.provisioning.plugins import (
+    DEFAULT_PROVIDER,
+    ensure_plugin,
+    ensure_plugin_version,
+)
 from airflow_provider_mics.links import MicsPluginLink, push_plugin_link
 from airflow_provider_mics.operators.arguments import refuse_both, refuse_unknown
-from airflow_provider_mics.operators.resources import PLUGIN_ID_KEY, VERSION_ID_KEY, MicsResourceOperator
-from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
-from airflow_provider_mics.provisioning.plugins import DEFAULT_PROVIDER, ensure_plugin, ensure_plugin_version
-from airflow_provider_mics.task_tries import task_try_of
-from airflow_provider_mics.templates import is_literal, rendered
+from airflow_provider_mics.operators.mics_operator import PLUGIN_ID_KEY, VERSION_ID_KEY, MicsResourceOperator
+from airflow_provider_mics.runtime.failures import readable_failures
+from airflow_provider_mics.runtime.task_context import task_try_of
+from airflow_provider_mics.runtime.templates import is_literal, rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_mics.provisioning.property_values import Properties
+    from airflow_provider_mics.core.provisioning.properties import Properties
 
 
 class MicsCreatePluginOperator(MicsResourceOperator):

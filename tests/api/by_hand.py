@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from airflow_provider_mics.api.answers import Response, answer
 from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep, Step
+from airflow_provider_mics.api.responses import Response, answer
 
 T = TypeVar("T")
 Server = Callable[[Call[Any]], Any]

@@ -20,7 +20,9 @@ from airflow_provider_mics.api import (
     MicsResponseError,
     Plugin,
 )
-from airflow_provider_mics.api.answers import (
+from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.models import ConnectedUser, PluginProperty, PluginVersion
+from airflow_provider_mics.api.responses import (
     Response,
     answer,
     anything,
@@ -29,8 +31,6 @@ from airflow_provider_mics.api.answers import (
     page,
     retry_after,
 )
-from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.models import ConnectedUser, PluginProperty, PluginVersion
 from tests.api.any_json import bodies
 
 TOKEN = "tok/en+with&odd<signs>0123456789"

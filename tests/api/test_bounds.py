@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.api import MicsConnectionError, MicsResponseError, get_instance, list_instances
-from airflow_provider_mics.api.bodies import GZIP_WINDOW, LARGEST_BODY
+from airflow_provider_mics.api.transport import GZIP_WINDOW, LARGEST_BODY
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, GOOD, INSTANCE, failure
 from tests.api.raw_server import RawServer, Reply, chunked, http, stopwatch, zipped

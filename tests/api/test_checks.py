@@ -15,12 +15,11 @@ from airflow_provider_mics.api import (
     create_plugin_version,
     get_instance,
 )
-from airflow_provider_mics.api.checks import LAST_MOMENT, checked_id, checked_milliseconds
 from airflow_provider_mics.api.console import instance_page
-from airflow_provider_mics.api.crons import cron_problem
-from airflow_provider_mics.api.fields import from_milliseconds, milliseconds
+from airflow_provider_mics.api.cron_syntax import cron_problem
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.instances import set_instance_property
-from airflow_provider_mics.api.moments import moment_of
+from airflow_provider_mics.api.validation import LAST_MOMENT, checked_id, checked_milliseconds, moment_of
 
 
 class TestIds:

@@ -9,9 +9,9 @@ import pytest
 from airflow_provider_mics.api import (
     MicsConnectionError,
     MicsResponseError,
-    bodies,
     delete_instance,
     get_instance,
+    transport,
 )
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, CUT, EXECUTION, GOOD, INSTANCE, failure
@@ -49,7 +49,7 @@ class TestConnections:
             assert server.connections == 1
 
     def test_are_left_after_an_answer_that_was_not_read_to_its_end(self, kind, monkeypatch):
-        monkeypatch.setattr(bodies, "LARGEST_BODY", 1000)
+        monkeypatch.setattr(transport, "LARGEST_BODY", 1000)
         with RawServer([http(200, b" " * 500_000), GOOD]) as server, client_of(kind, server.url) as client:
             failure(client)
             assert client.run(get_instance("42")).id == "42"

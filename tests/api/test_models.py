@@ -24,9 +24,9 @@ from airflow_provider_mics.api import (
     PluginProperty,
     PluginVersion,
 )
-from airflow_provider_mics.api.checks import LAST_MOMENT
-from airflow_provider_mics.api.fields import from_milliseconds, milliseconds
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import spell_sizes
+from airflow_provider_mics.api.validation import LAST_MOMENT
 
 NOON_MS = 1_772_452_800_000
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

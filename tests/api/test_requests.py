@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_mics.api import MicsConnectionError, get_instance, list_instances, set_instance_property
-from airflow_provider_mics.api.answers import anything
 from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.responses import anything
 from tests.api.both_clients import TOKEN, Kind, client_of
 from tests.api.exchanges import CREATE, EXECUTION, GOOD, INSTANCE, failure
 from tests.api.raw_server import RawServer, free_port, http

@@ -16,8 +16,8 @@ from airflow_provider_mics.api import (
     MicsRateLimitError,
     MicsResponseError,
 )
-from airflow_provider_mics.api.answers import anything
 from airflow_provider_mics.api.calls import Call, Log, Sleep
+from airflow_provider_mics.api.responses import anything
 from airflow_provider_mics.api.retries import LONGEST_PAUSE, attempts, can_be_retried
 
 METHODS = ("GET", "PUT", "DELETE", "POST")

@@ -20,8 +20,8 @@ from airflow_provider_mics.api import (
     set_instance_property,
     update_instance,
 )
-from airflow_provider_mics.api.answers import anything
 from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.responses import anything
 from tests.api.both_clients import TOKEN, client_of
 from tests.api.exchanges import INSTANCE
 from tests.api.raw_server import RawServer, http

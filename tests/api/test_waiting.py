@@ -21,9 +21,10 @@ from airflow_provider_mics.api import (
     MicsTimeoutError,
     wait_for_execution,
 )
-from airflow_provider_mics.api.answers import Response
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.waiting import backoff, ending, is_outage, progress, readable
+from airflow_provider_mics.api.outages import backoff, is_outage, readable
+from airflow_provider_mics.api.progress import ending, progress
+from airflow_provider_mics.api.responses import Response
 from tests.api.by_hand import NOON, ByHand, ok, refusal
 
 NAME = "Execution 9 of instance 1"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mics.api import AsyncMicsClient, create_execution, wait_for_execution
-from airflow_provider_mics.watching import watch_execution
+from airflow_provider_mics.core.polling import watch_execution
 from tests.sandbox_server import SandboxServer
 
 LIST = "GET /v1/integration_batch_instances.executions"

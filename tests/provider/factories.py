@@ -12,9 +12,9 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.planning.inventory import Inventory
-from airflow_provider_mics.planning.snapshots import LocalFile
-from tests.planning.instances import inventory
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.snapshots import LocalFile
+from tests.core.planning.instances import inventory
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization

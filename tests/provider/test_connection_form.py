@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from airflow import __version__ as airflow_version
 
-from airflow_provider_mics.connection_form import FIELDS, PLACEHOLDERS
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.provider_info import get_provider_info
+from airflow_provider_mics.provider_info import FIELDS, PLACEHOLDERS, get_provider_info
 
 IS_AIRFLOW_2 = airflow_version.startswith("2.")
 EXTRA = [

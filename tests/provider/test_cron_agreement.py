@@ -11,8 +11,8 @@ import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from airflow_provider_mics.planning.crons import Cron
-from tests.planning.wall_clock_oracle import utc
+from airflow_provider_mics.core.planning.cron_ticks import Cron
+from tests.core.planning.wall_clock_oracle import utc
 
 CRONS = [
     "30 2 * * *",

@@ -17,7 +17,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
-from tests.planning.instances import MODIFIED, instance
+from tests.core.planning.instances import MODIFIED, instance
 from tests.provider.airflow_home import PROJECT
 from tests.provider.factories import as_bytes, read_back, write_snapshot
 

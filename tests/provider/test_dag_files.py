@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mics.dag_factory import platform
+from airflow_provider_mics.dag_factory import inventory_source
 from tests.provider.dag_runs import DagFolder
 from tests.sandbox_server import SandboxServer
 
@@ -25,7 +25,7 @@ FACTORY = DAGS / "mics_integration_batches.py"
 
 @pytest.fixture(autouse=True)
 def _no_snapshot_from_before(airflow_home: Path):
-    platform._silent_since.clear()
+    inventory_source._silent_since.clear()
     for file in (airflow_home / "mics").glob("*"):
         file.unlink()
 

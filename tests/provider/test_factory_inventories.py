@@ -21,12 +21,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.dag_factory import integration_batch_dags, platform
-from airflow_provider_mics.dag_factory.inventories import InventorySource
-from airflow_provider_mics.dag_factory.snapshot_places import _StoredObject, snapshot_place
-from airflow_provider_mics.planning.inventory import Inventory
-from airflow_provider_mics.planning.snapshots import one_at_a_time
-from tests.planning.instances import instance
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.snapshots import one_at_a_time
+from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_source
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
+from tests.core.planning.instances import instance
 from tests.provider.airflow_home import PROJECT
 from tests.provider.factories import as_bytes, write_snapshot
 from tests.provider.mics_connections import connection_to
@@ -73,9 +72,9 @@ def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> Iterator[None]:
     """Airflow parses each time in a process of its own."""
-    platform._silent_since.clear()
+    inventory_source._silent_since.clear()
     yield
-    platform._silent_since.clear()
+    inventory_source._silent_since.clear()
 
 
 def forget_the_failure(snapshot: Path) -> None:
@@ -154,8 +153,8 @@ class TestWarmParse:
         )
         dags, modules = json.loads(done.stdout.rpartition("<<")[2])
         assert ids_of(dags) == ["1", "2"]
-        assert "airflow_provider_mics.api.over_requests" not in modules
-        assert "airflow_provider_mics.api.over_httpx" not in modules
+        assert "airflow_provider_mics.api.transport_requests" not in modules
+        assert "airflow_provider_mics.api.transport_httpx" not in modules
 
     def test_it_says_nothing(self, snapshot, caplog):
         caplog.set_level(logging.INFO)

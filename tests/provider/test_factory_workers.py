@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.dag_factory import integration_batch_dags, plan_instance
-from tests.planning.instances import instance
+from tests.core.planning.instances import instance
 from tests.provider.factories import as_bytes, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer

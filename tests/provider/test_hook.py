@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from airflow_provider_mics import api
-from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.request_logs import keep_requests_out
+from airflow_provider_mics.hooks import MicsHook, keep_requests_out
 from tests.provider.mics_connections import connection_to
 from tests.reliability.raw_server import RawServer, answer_of
 from tests.sandbox_server import SandboxServer

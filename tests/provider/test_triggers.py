@@ -13,14 +13,15 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException
 from airflow.serialization import serialized_objects
 
-from airflow_provider_mics import operators, stopping
+from airflow_provider_mics import operators
 from airflow_provider_mics.api import ExecutionType
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.polling import watcher
+from airflow_provider_mics.runtime import on_kill
+from airflow_provider_mics.runtime.on_kill import WaitingTask
+from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.sensors import MicsExecutionSensor
-from airflow_provider_mics.stopping import WaitingTask
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.trigger_events import outcome_of
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
-from airflow_provider_mics.watching import watcher
 from tests.sandbox_server import SandboxServer
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
@@ -234,5 +235,5 @@ class Answer(WaitingTask):
 )
 async def test_only_a_clear_answer_says_that_a_person_stopped_the_task(answer: str, stopped: bool) -> None:
     waiting = Answer("dag", answer, "run", -1, "7")
-    assert stopping.was_stopped_by_a_person(waiting, 0.3) is stopped
-    assert await stopping.was_stopped_by_a_person_async(waiting, 0.3) is stopped
+    assert on_kill.was_stopped_by_a_person(waiting, 0.3) is stopped
+    assert await on_kill.was_stopped_by_a_person_async(waiting, 0.3) is stopped

@@ -11,9 +11,9 @@ from typing import Any
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.models import ExecutionType
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.submission import submit_execution
-from airflow_provider_mics.submitting.ticks import until_tick_appears
+from airflow_provider_mics.core.exactly_once.handover import until_tick_appears
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.crashes import observed
 from tests.reliability.lab_time import SkippedTime
 

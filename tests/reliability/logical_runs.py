@@ -13,11 +13,11 @@ import requests
 
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.api.fields import milliseconds
+from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Execution, ExecutionType
-from airflow_provider_mics.api.waiting import wait_for_execution
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.submission import submit_execution
+from airflow_provider_mics.api.progress import wait_for_execution
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.crashes import Crash, CrashPlan, observed
 from tests.reliability.fault_rules import READ_TIMEOUT
 from tests.reliability.unreliable_client import Network, Notes

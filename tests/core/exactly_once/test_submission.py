@@ -1,0 +1,277 @@
+"""An execution is created exactly once, whatever answers are lost and whoever dies when."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_mics.api.calls import Sleep
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError
+from airflow_provider_mics.api.field_types import ExecutionType
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
+from airflow_provider_mics.core.exactly_once.submission import SETTLING, recall_execution, submit_execution
+from tests.core.exactly_once.simulated_platform import (
+    START,
+    Killed,
+    SimulatedPlatform,
+    delivered_twice,
+    killed_after,
+    killed_before,
+    lost_answer,
+    lost_request,
+    status,
+)
+
+TRY = TaskTry("nightly", "run", "import", -1, "manual", START, START)
+IDENTITY = identity_of(TRY, "42")
+
+
+def faults_on_post(*faults):
+    """Faults for the requests that create, in turn; everything else goes through."""
+    queue = list(faults)
+
+    def fault(platform, call):
+        wanted = (
+            queue.pop(0) if call.method == "POST" and call.path.endswith("/executions") and queue else None
+        )
+        return wanted(platform, call) if wanted else None
+
+    return itertools.repeat(fault)
+
+
+def test_a_first_try_creates_one_execution_with_its_identity():
+    platform = SimulatedPlatform()
+    submission = platform.run(submit_execution(IDENTITY))
+    assert submission.how == "created"
+    assert len(platform.executions) == 1
+    assert IDENTITY.matches(submission.execution)
+    assert platform.now == START, "nothing had to be waited for"
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "SUCCEEDED", "SOMETHING_NEW"])
+def test_what_is_there_is_adopted(state):
+    platform = SimulatedPlatform()
+    first = platform.run(submit_execution(IDENTITY)).execution
+    platform.executions[0]["status"] = state
+    again = platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert (again.how, again.execution.id) == ("found", first.id)
+    assert len(platform.executions) == 1
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED", "LOST"])
+def test_a_first_try_adopts_what_ended_badly_and_a_retry_runs_it_anew(state):
+    platform = SimulatedPlatform()
+    platform.run(submit_execution(IDENTITY))
+    platform.executions[0]["status"] = state
+    assert platform.run(submit_execution(IDENTITY)).execution.id == "1"
+    retried = platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert (retried.how, retried.execution.id) == ("created", "2")
+    once_more = platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert (once_more.how, once_more.execution.id) == ("found", "2")
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_lost_answer_is_looked_for_and_not_repeated(newest_first):
+    platform = SimulatedPlatform(newest_first=newest_first, faults=faults_on_post(lost_answer))
+    submission = platform.run(submit_execution(IDENTITY))
+    assert IDENTITY.matches(submission.execution)
+    assert len(platform.executions) == 1
+
+
+def test_a_lost_request_is_repeated_once_the_platform_would_have_shown_it():
+    platform = SimulatedPlatform(faults=faults_on_post(lost_request, lost_request))
+    platform.run(submit_execution(IDENTITY))
+    assert len(platform.executions) == 1
+    assert platform.now - START >= timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("stale", [0, 1, 5, 9])
+@pytest.mark.parametrize("lost", [lost_answer, lost_request])
+def test_a_list_that_lags_behind_leads_to_no_second_execution(stale, lost):
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=stale), faults=faults_on_post(lost))
+    platform.run(submit_execution(IDENTITY))
+    assert len(platform.executions) == 1
+
+
+@pytest.mark.parametrize("stale", [0, 5])
+@pytest.mark.parametrize("killed", [killed_before, killed_after])
+@pytest.mark.parametrize("failed_before", [False, True])
+def test_a_process_killed_around_the_post_leaves_one_execution_to_its_retry(stale, killed, failed_before):
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=stale))
+    if failed_before:
+        platform.run(submit_execution(IDENTITY))
+        platform.executions[0]["status"] = "FAILED"
+        platform.now += timedelta(minutes=1)
+    platform.faults = faults_on_post(killed)
+    with pytest.raises(Killed):
+        platform.run(submit_execution(IDENTITY, is_retry=failed_before))
+    platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert len(platform.executions) == 1 + failed_before
+
+
+def test_what_appears_in_the_pause_before_another_request_is_taken_up():
+    """The platform's own scheduler recovers from the same outage before we ask again."""
+    tick = ExecutionIdentity("42", ExecutionType.CRON, START)
+
+    class FiresInAPause(SimulatedPlatform):
+        def _perform(self, step):
+            looked = [each for each in self.requests if each.startswith("GET")]
+            if isinstance(step, Sleep) and self.now - START >= SETTLING and not self.executions and looked:
+                self.fire(START, "RUNNING")
+            return super()._perform(step)
+
+    platform = FiresInAPause(faults=faults_on_post(status(503)))
+    submission = platform.run(submit_execution(tick))
+    assert (submission.execution.id, len(platform.executions)) == ("1", 1)
+    assert [each for each in platform.requests if each.startswith("POST")] == [platform.requests[1]]
+
+
+def test_who_submits_hears_of_an_execution_before_it_is_known_to_be_the_only_one():
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=5))
+    heard = []
+    platform.run(submit_execution(IDENTITY, on_created=lambda each: heard.append((each.id, platform.now))))
+    assert heard == [("1", START)]
+    assert platform.now - START >= timedelta(seconds=5)
+
+
+def test_a_request_delivered_twice_leaves_one_execution_to_run():
+    platform = SimulatedPlatform(faults=faults_on_post(delivered_twice))
+    kept = platform.run(submit_execution(IDENTITY)).execution
+    states = {each["id"]: each["status"] for each in platform.executions}
+    assert len(states) == 2
+    assert states.pop(kept.id) == "PENDING"
+    assert set(states.values()) == {"CANCELED"}
+
+
+def pending(platform):
+    return [each["id"] for each in platform.executions if each["status"] == "PENDING"]
+
+
+@pytest.mark.parametrize("stale", [1, 5, 9])
+def test_a_request_delivered_twice_leaves_one_execution_though_the_list_lags_behind(stale):
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=stale), faults=faults_on_post(delivered_twice))
+    kept = platform.run(submit_execution(IDENTITY)).execution
+    assert (len(platform.executions), pending(platform)) == (2, [kept.id])
+
+
+def test_a_request_delivered_twice_leaves_one_execution_though_canceling_meets_an_outage():
+    outage = [status(502), lost_request, status(500), lost_answer] * 2
+    faults = itertools.chain([None, delivered_twice], [None, *outage], itertools.repeat(None))
+    platform = SimulatedPlatform(faults=faults)
+    kept = platform.run(submit_execution(IDENTITY)).execution
+    assert (len(platform.executions), pending(platform)) == (2, [kept.id])
+
+
+def test_a_process_killed_after_a_request_delivered_twice_leaves_one_execution_to_its_retry():
+    def delivered_twice_and_killed(platform, call):
+        platform.respond(call)
+        return killed_after(platform, call)
+
+    platform = SimulatedPlatform(faults=faults_on_post(delivered_twice_and_killed))
+    with pytest.raises(Killed):
+        platform.run(submit_execution(IDENTITY))
+    kept = platform.run(submit_execution(IDENTITY, is_retry=True)).execution
+    assert (len(platform.executions), pending(platform)) == (2, [kept.id])
+
+
+def test_an_old_list_that_comes_late_is_not_taken_for_the_present_one():
+    def comes_late(platform, call):
+        answer = platform.respond(call)
+        platform.now += timedelta(seconds=9)
+        return answer
+
+    platform = SimulatedPlatform(
+        stale_for=timedelta(seconds=8),
+        faults=itertools.chain([None, lost_answer, comes_late], itertools.repeat(None)),
+    )
+    platform.run(submit_execution(IDENTITY))
+    assert len(platform.executions) == 1
+
+
+def test_an_execution_that_failed_before_it_was_found_again_is_not_taken_for_an_earlier_one():
+    def lost_and_failed(platform, call):
+        platform.respond(call)
+        platform.executions[-1]["status"] = "FAILED"
+        raise MicsConnectionError("reset")
+
+    platform = SimulatedPlatform(faults=faults_on_post(None, lost_and_failed))
+    platform.run(submit_execution(IDENTITY))
+    platform.executions[0]["status"] = "FAILED"
+    submission = platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert submission.execution.id == "2"
+    assert len(platform.executions) == 2
+
+
+def test_an_outage_is_borne_for_a_while_and_then_fails_with_its_own_words():
+    platform = SimulatedPlatform(faults=itertools.repeat(status(503)))
+    with pytest.raises(Exception, match="503"):
+        platform.run(submit_execution(IDENTITY, patience=timedelta(minutes=3)))
+    assert timedelta(minutes=1) < platform.now - START <= timedelta(minutes=3)
+    platform.faults = itertools.chain([status(502)] * 3, itertools.repeat(None))
+    assert platform.run(submit_execution(IDENTITY, is_retry=True)).execution.id == "1"
+    assert "cannot be asked" in platform.lines()
+    assert "answers again" in platform.lines()
+
+
+def test_a_wrong_token_fails_at_once():
+    platform = SimulatedPlatform(
+        faults=itertools.repeat(status(401, b'{"status":"error","error":"bad token","error_id":"e-1"}'))
+    )
+    with pytest.raises(MicsAuthError, match="e-1"):
+        platform.run(submit_execution(IDENTITY))
+    assert len(platform.requests) == 1
+
+
+def test_two_found_go_on_with_the_newest_and_say_so():
+    platform = SimulatedPlatform()
+    platform.run(submit_execution(IDENTITY))
+    platform.create(platform.executions[0]["parameters"])
+    submission = platform.run(submit_execution(IDENTITY, is_retry=True))
+    assert submission.execution.id == "2"
+    assert "2 executions for this run (2, 1)" in platform.lines()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_mix_of_faults_and_kills_ends_in_one_execution(seed):
+    chance = random.Random(seed)
+    kinds = [lost_answer, lost_request, killed_before, killed_after, status(500), status(502), status(504)]
+
+    def fault(platform, call):
+        return chance.choice(kinds)(platform, call) if chance.random() < 0.3 else None
+
+    platform = SimulatedPlatform(
+        stale_for=timedelta(seconds=chance.choice([0, 2, 5])),
+        newest_first=chance.random() < 0.5,
+        faults=itertools.repeat(fault),
+    )
+    for attempt in range(100):
+        try:
+            platform.run(submit_execution(IDENTITY, is_retry=attempt > 0))
+            break
+        except (Killed, MicsConnectionError):
+            platform.now += timedelta(seconds=1)
+    assert len(platform.executions) == 1
+
+
+def test_a_tick_is_the_same_within_its_tolerance_and_another_beyond_it():
+    tick = ExecutionIdentity("42", ExecutionType.CRON, START, timedelta(seconds=60))
+    platform = SimulatedPlatform()
+    platform.fire(START + timedelta(seconds=45))
+    assert platform.run(submit_execution(tick)).how == "found"
+    assert platform.run(submit_execution(replace(tick, tolerance=timedelta(seconds=10)))).how == "created"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_recalled"),
+    [("PENDING", True), ("RUNNING", True), ("SUCCEEDED", True), ("FAILED", False), ("CANCELED", False)],
+)
+def test_what_an_earlier_try_wrote_down_is_recalled_while_no_new_one_is_due(state, is_recalled):
+    platform = SimulatedPlatform()
+    platform.run(submit_execution(IDENTITY))
+    platform.executions[0]["status"] = state
+    assert (platform.run(recall_execution("42", "1")) is not None) == is_recalled
+    assert platform.run(recall_execution("42", "999")) is None
