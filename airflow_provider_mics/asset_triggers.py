@@ -16,7 +16,7 @@ from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import Outage, backoff
+from airflow_provider_mics.api.outages import OutageLog, backoff
 from airflow_provider_mics.api.validation import checked_id, seconds_of
 from airflow_provider_mics.core.polling.completions import Noticed, where_news_can_be
 from airflow_provider_mics.hooks import MicsHook
@@ -74,7 +74,7 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
         """Look for ever: a watcher that ends or raises is started again by Airflow each second."""
         hook = MicsHook(self.mics_conn_id, self.organisation_id)
         noticed, is_recalled = None, False
-        outage = Outage()
+        outage = OutageLog()
         while True:
             try:
                 if not is_recalled:

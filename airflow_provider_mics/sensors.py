@@ -22,8 +22,8 @@ from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage, readable
-from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionStory, ending, utc
-from airflow_provider_mics.api.validation import checked_id, moment_of, seconds_of
+from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionLog, ending, utc
+from airflow_provider_mics.api.validation import checked_id, parse_datetime, seconds_of
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import find_executions, newest
 from airflow_provider_mics.core.planning.cron_ticks import Cron
@@ -107,8 +107,8 @@ class MicsExecutionSensor(BaseSensorOperator):
         return MicsHook(self.mics_conn_id, self.organisation_id or None)
 
     @cached_property
-    def _story(self) -> ExecutionStory:
-        return ExecutionStory(self.instance_id, self.execution_id or "")
+    def _execution_log(self) -> ExecutionLog:
+        return ExecutionLog(self.instance_id, self.execution_id or "")
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look once, and defer where asked to; an outage of the platform is no answer, so the sensor goes on."""
@@ -125,7 +125,7 @@ class MicsExecutionSensor(BaseSensorOperator):
             if execution is None:
                 self._fail_if_it_never_appears()
                 return False
-            for line in self._story.tell(execution, datetime.now(UTC)):
+            for line in self._execution_log.lines(execution, datetime.now(UTC)):
                 self.log.log(line.level, "%s", line.message)
             return False
 
@@ -149,7 +149,7 @@ class MicsExecutionSensor(BaseSensorOperator):
         if self._is_for_one_id:
             self.execution_id = checked_id("execution_id", rendered(self.execution_id))
         self._began = wait_began(context)
-        self._moment = moment_of(self.expected_start_date) or task_try_of(context).run_moment
+        self._moment = parse_datetime(self.expected_start_date) or task_try_of(context).run_moment
         page = push_link(context, self.hook, self.instance_id)
         if page is not None:
             self.log.info("The instance on the platform: %s", page)

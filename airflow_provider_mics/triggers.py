@@ -17,16 +17,16 @@ from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.polling import until_appears, watch_execution
-from airflow_provider_mics.core.provisioning.executions import stop_at_deadline
+from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime import trigger_events
 from airflow_provider_mics.runtime.failures import is_final, one_line_of
 from airflow_provider_mics.runtime.on_kill import (
     LONG_QUESTION_SECONDS,
     QUESTION_SECONDS,
-    WaitingTask,
-    ask_ahead,
-    was_stopped_by_a_person_async,
+    TaskWait,
+    warm_up,
+    was_killed_by_user_async,
 )
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
@@ -87,7 +87,7 @@ class MicsExecutionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         if self.cancel_on_kill and self.task_instance is not None:
-            ask_ahead(WaitingTask.of(self.task_instance, self.execution_id))
+            warm_up(TaskWait.of(self.task_instance, self.execution_id))
         try:
             event = await self._event()
         except asyncio.CancelledError:
@@ -102,9 +102,9 @@ class MicsExecutionTrigger(BaseTrigger):
         """Cancel the execution, if a person stopped the task; leave it alone if the trigger only moves elsewhere."""
         if self._fired or not self.cancel_on_kill or self.task_instance is None:
             return
-        waiting = WaitingTask.of(self.task_instance, self.execution_id)
+        waiting = TaskWait.of(self.task_instance, self.execution_id)
         patience = LONG_QUESTION_SECONDS if IS_TOLD_OF_KILLS else QUESTION_SECONDS
-        if not await was_stopped_by_a_person_async(waiting, patience):
+        if not await was_killed_by_user_async(waiting, patience):
             return
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
@@ -148,7 +148,7 @@ class MicsExecutionTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 stopped = await self._hook.arun(
-                    stop_at_deadline(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
+                    cancel_on_timeout(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
                 )
         except Exception as error:  # noqa: BLE001 - the task, which this event wakes, tries again
             self.log.warning("The time is up, and the platform cannot be asked: %s", one_line_of(error))
@@ -173,7 +173,7 @@ class MicsTickTrigger(BaseTrigger):
     :param instance_id: the instance
     :param tick: the moment of the cron, ISO 8601
     :param tolerance: seconds by which the platform's moment may differ
-    :param readings: other moments at which the platform may fire this tick (ISO 8601), where clocks change
+    :param candidate_times: other moments at which the platform may fire this tick (ISO 8601), where clocks change
     :param deadline: when to stop looking, in epoch seconds
     :param mics_conn_id: the Airflow connection
     :param organisation_id: instead of the one in the connection's extra
@@ -185,7 +185,7 @@ class MicsTickTrigger(BaseTrigger):
         instance_id: str,
         tick: str,
         tolerance: float,
-        readings: list[str],
+        candidate_times: list[str],
         deadline: float,
         mics_conn_id: str = MicsHook.default_conn_name,
         organisation_id: str | None = None,
@@ -195,7 +195,7 @@ class MicsTickTrigger(BaseTrigger):
         self.instance_id = instance_id
         self.tick = tick
         self.tolerance = tolerance
-        self.readings = readings
+        self.candidate_times = candidate_times
         self.deadline = deadline
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
@@ -208,7 +208,7 @@ class MicsTickTrigger(BaseTrigger):
             instance_id=identity.instance_id,
             tick=identity.expected_start_date.isoformat(),
             tolerance=identity.tolerance.total_seconds(),
-            readings=[moment.isoformat() for moment in identity.readings],
+            candidate_times=[moment.isoformat() for moment in identity.candidate_times],
             deadline=until.timestamp(),
             **arguments,
         )
@@ -218,7 +218,7 @@ class MicsTickTrigger(BaseTrigger):
             "instance_id": self.instance_id,
             "tick": self.tick,
             "tolerance": self.tolerance,
-            "readings": self.readings,
+            "candidate_times": self.candidate_times,
             "deadline": self.deadline,
             "mics_conn_id": self.mics_conn_id,
             "organisation_id": self.organisation_id,
@@ -232,7 +232,7 @@ class MicsTickTrigger(BaseTrigger):
             ExecutionType.CRON,
             datetime.fromisoformat(self.tick),
             timedelta(seconds=self.tolerance),
-            tuple(datetime.fromisoformat(moment) for moment in self.readings),
+            tuple(datetime.fromisoformat(moment) for moment in self.candidate_times),
         )
         scope = until(self.deadline)
         try:

@@ -20,7 +20,7 @@ from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.responses import anything, one, one_as_it_came
+from airflow_provider_mics.api.responses import ignore_body, one, one_with_raw
 from airflow_provider_mics.api.validation import checked_execution_type, checked_id, checked_milliseconds
 
 ORGANISATION_EXECUTIONS = f"{INSTANCES}.executions"
@@ -112,7 +112,7 @@ _AS_IT_CAME: Any = Annotated[ExecutionAsItCame, BeforeValidator(lambda item: (it
 
 
 def _get_as_it_came(instance_id: str, execution_id: str) -> Steps[ExecutionAsItCame]:
-    call = Call("GET", execution_path(instance_id, execution_id), one_as_it_came(Execution))
+    call = Call("GET", execution_path(instance_id, execution_id), one_with_raw(Execution))
     try:
         return (yield from call)
     except MicsError as error:
@@ -156,17 +156,17 @@ def _put_execution(instance_id: str, execution_id: str, body: dict[str, Any]) ->
 
 
 def delete_execution(instance_id: str, execution_id: str) -> Call[None]:
-    return Call("DELETE", execution_path(instance_id, execution_id), anything)
+    return Call("DELETE", execution_path(instance_id, execution_id), ignore_body)
 
 
-Way = Literal["already over", "cancel action", "PUT of the status", "DELETE"]
+CancelMethod = Literal["already over", "cancel action", "PUT of the status", "DELETE"]
 
 
 @dataclass(frozen=True)
 class Cancellation:
     """What became of the wish to cancel: ``how`` it was done, and the execution as it was seen last."""
 
-    how: Way
+    how: CancelMethod
     execution: Execution
 
 
@@ -184,10 +184,10 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
     if execution.is_over:
         return Cancellation("already over", execution)
     action = Call(
-        "POST", f"{execution_path(instance_id, execution_id)}/action", anything, body={"action": "CANCEL"}
+        "POST", f"{execution_path(instance_id, execution_id)}/action", ignore_body, body={"action": "CANCEL"}
     )
     canceled = as_it_came | {"status": str(ExecutionStatus.CANCELED)}
-    ways: list[tuple[Way, Job[Any]]] = [
+    ways: list[tuple[CancelMethod, Job[Any]]] = [
         ("cancel action", action),
         ("PUT of the status", _put_execution(instance_id, execution_id, canceled)),
     ]

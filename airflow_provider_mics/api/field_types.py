@@ -90,7 +90,7 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment), PlainSerializer(_m
 Duration = Annotated[timedelta | None, BeforeValidator(_duration), PlainSerializer(_duration_json)]
 
 
-class Word(StrEnum):
+class LenientEnum(StrEnum):
     """A word of the platform's vocabulary; equal to its text."""
 
     @classmethod
@@ -98,26 +98,26 @@ class Word(StrEnum):
         return {}
 
     @classmethod
-    def _missing_(cls, value: object) -> Word | None:
+    def _missing_(cls, value: object) -> LenientEnum | None:
         word = str(value).upper()
         return cls.__members__.get(cls._synonyms().get(word, word))
 
 
-class CronStatus(Word):
+class CronStatus(LenientEnum):
     """Whether the platform fires the cron of an instance."""
 
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"
 
 
-class ExecutionType(Word):
+class ExecutionType(LenientEnum):
     """Who planned an execution: a person or a program (MANUAL), or the instance's own cron (CRON)."""
 
     MANUAL = "MANUAL"
     CRON = "CRON"
 
 
-class ContainerSize(Word):
+class ContainerSize(LenientEnum):
     """How large the container of an instance is; the vendor's console writes ``XL`` for EXTRA_LARGE."""
 
     LOW = "LOW"
@@ -130,7 +130,7 @@ class ContainerSize(Word):
         return {"XL": "EXTRA_LARGE"}
 
 
-class ExecutionStatus(Word):
+class ExecutionStatus(LenientEnum):
     """Where an execution stands. The last four are known from the platform's other kinds of job."""
 
     PENDING = "PENDING"
@@ -159,10 +159,10 @@ ENDED_BADLY = frozenset(
 OVER = ENDED_BADLY | {ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELED}
 
 
-W = TypeVar("W", bound=Word)
+W = TypeVar("W", bound=LenientEnum)
 
 
-def word_of(words: type[W]) -> Any:
+def lenient(words: type[W]) -> Any:
     """Read a word of ``words``; one that the platform added since stays plain text."""
 
     def read(value: Any) -> W | str | None:

@@ -12,7 +12,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ContainerSize, CronStatus
 from airflow_provider_mics.api.models import SIZE_NAMES, Instance, PluginProperty, spell_sizes
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.responses import anything, one, one_as_it_came
+from airflow_provider_mics.api.responses import ignore_body, one, one_with_raw
 from airflow_provider_mics.api.validation import checked_cron, checked_id, checked_size, checked_word
 
 INSTANCES = "integration_batch_instances"
@@ -94,7 +94,7 @@ def update_instance(instance_id: str, **changes: Any) -> Steps[Instance]:
         cannot be read, an unknown size
     """
     path = instance_path(instance_id)
-    instance, as_it_came = yield from Call("GET", path, one_as_it_came(Instance))
+    instance, as_it_came = yield from Call("GET", path, one_with_raw(Instance))
     current = spell_sizes(as_it_came, "documented")
     words = _in_documented_words(changes)
     _refuse_unknown_fields(instance_id, words, Instance.model_fields.keys() | current.keys())
@@ -150,7 +150,7 @@ def resume_instance(instance_id: str) -> Flow[Instance]:
 
 
 def delete_instance(instance_id: str) -> Call[None]:
-    return Call("DELETE", instance_path(instance_id), anything)
+    return Call("DELETE", instance_path(instance_id), ignore_body)
 
 
 def list_instance_properties(instance_id: str) -> Flow[list[PluginProperty]]:

@@ -29,12 +29,12 @@ from airflow_provider_mics.api.field_types import (
     Text,
     WholeNumber,
     id_text,
+    lenient,
     text,
-    word_of,
 )
 
 SizeFields = Literal["documented", "console"]
-Size = Annotated[ContainerSize | str | None, word_of(ContainerSize)]
+Size = Annotated[ContainerSize | str | None, lenient(ContainerSize)]
 SIZE_NAMES = ("cpu_size", "ram_size", "disk_size")
 
 
@@ -115,7 +115,7 @@ class Instance(Resource):
     version_id: OptionalId = None
     version_value: Text = None
     cron: Text = None
-    cron_status: Annotated[CronStatus | str | None, word_of(CronStatus)] = None
+    cron_status: Annotated[CronStatus | str | None, lenient(CronStatus)] = None
     archived: Flag = False
     cpu_size: Size = None
     ram_size: Size = None
@@ -139,7 +139,7 @@ class Instance(Resource):
 class ExecutionParameters(Resource):
     """What was asked for when the execution was created."""
 
-    execution_type: Annotated[ExecutionType | str | None, word_of(ExecutionType)] = None
+    execution_type: Annotated[ExecutionType | str | None, lenient(ExecutionType)] = None
     expected_start_date: Moment = None
 
 
@@ -151,7 +151,7 @@ class Execution(Resource):
     """One run of an instance. Any field but ``id`` and ``status`` can be missing."""
 
     id: Id
-    status: Annotated[ExecutionStatus | str, word_of(ExecutionStatus)]
+    status: Annotated[ExecutionStatus | str, lenient(ExecutionStatus)]
     parameters: Annotated[ExecutionParameters, BeforeValidator(_parameters)] = ExecutionParameters()
     organisation_id: OptionalId = None
     external_model_id: OptionalId = None

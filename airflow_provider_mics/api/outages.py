@@ -37,7 +37,7 @@ def backoff(poll_interval: float, failures: int, error: MicsError | None) -> flo
     return max(poll_interval, min(doubling, LONGEST_BACKOFF), min(asked_for, LONGEST_BACKOFF))
 
 
-class Outage:
+class OutageLog:
     """Tells an outage in two lines: that it began, and that it is over."""
 
     def __init__(self) -> None:
@@ -77,23 +77,23 @@ SHORTEST_PAUSE = 2.0
 
 
 @flow
-def through_outages(job: Job[T], give_up: datetime) -> Steps[T]:
+def retry_through_outages(job: Job[T], give_up: datetime) -> Steps[T]:
     """What ``job`` gives, asked again through an outage until ``give_up`` (UTC). Only for jobs that may be repeated.
 
     :raises MicsError: what is no outage, at once; the outage's last error when it outlasts ``give_up``
     """
-    outage = Outage()
+    outage = OutageLog()
     while True:
         try:
             result = yield from job
         except MicsError as error:
-            yield from bear(error, outage, give_up)
+            yield from wait_out(error, outage, give_up)
         else:
             yield from outage.answered((yield Now()))
             return result
 
 
-def bear(error: MicsError, outage: Outage, give_up: datetime) -> Steps[None]:
+def wait_out(error: MicsError, outage: OutageLog, give_up: datetime) -> Steps[None]:
     """Wait out a moment of an outage; raise what is none, or what has lasted too long."""
     if not is_outage(error):
         raise error

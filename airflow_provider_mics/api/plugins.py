@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_mics.api.calls import Call, Flow
 from airflow_provider_mics.api.models import Plugin, PluginProperty, PluginVersion
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.responses import anything, one
+from airflow_provider_mics.api.responses import ignore_body, one
 from airflow_provider_mics.api.validation import checked_id, checked_version_number
 
 
@@ -98,7 +98,7 @@ def get_plugin_of_version(version_id: str) -> Call[Plugin]:
 def deploy_plugin_version(plugin_id: str, version_id: str, target_build_tag: str) -> Call[None]:
     """Put a container image, named by its build tag, behind a version."""
     body = {"action": "DEPLOY_PLUGIN", "args": {"target_build_tag": target_build_tag}}
-    return Call("POST", f"{_version_path(plugin_id, version_id)}/containers/action", anything, body=body)
+    return Call("POST", f"{_version_path(plugin_id, version_id)}/containers/action", ignore_body, body=body)
 
 
 def _version_path(plugin_id: str, version_id: str) -> str:

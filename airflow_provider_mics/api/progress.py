@@ -15,7 +15,7 @@ from airflow_provider_mics.api.errors import (
 )
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import Outage, backoff, is_outage, readable
+from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
 
 HEARTBEAT = timedelta(minutes=5)
 
@@ -26,7 +26,7 @@ APPEARS_WITHIN = timedelta(minutes=1)
 """A created execution that the platform does not find yet is looked for so long before it counts as gone."""
 
 
-class ExecutionStory:
+class ExecutionLog:
     """What a person wants to read of an execution while it goes on: each change once, and a sign of life."""
 
     def __init__(self, instance_id: str, execution_id: str) -> None:
@@ -35,7 +35,7 @@ class ExecutionStory:
         self._status: object = None
         self._told_at: datetime | None = None
 
-    def tell(self, execution: Execution, now: datetime) -> Iterator[Log]:
+    def lines(self, execution: Execution, now: datetime) -> Iterator[Log]:
         """The lines to log now that ``execution`` was seen so; none where nothing changed."""
         state = (execution.status, execution.completed_tasks, execution.num_tasks, execution.erroneous_tasks)
         if state != self._told:
@@ -103,7 +103,7 @@ def wait_for_execution(
     :raises MicsAuthError: the token is wrong or expired
     :raises MicsNotFoundError: the platform no longer has the execution
     """
-    story, outage = ExecutionStory(instance_id, execution_id), Outage()
+    execution_log, outage = ExecutionLog(instance_id, execution_id), OutageLog()
     missing_since: datetime | None = None
     while True:
         try:
@@ -111,7 +111,7 @@ def wait_for_execution(
             now = yield Now()
             missing_since = None
             yield from outage.answered(now)
-            yield from story.tell(execution, now)
+            yield from execution_log.lines(execution, now)
             if execution.is_over:
                 return execution
             pause = poll_interval

@@ -123,7 +123,7 @@ def one(model: type[T]) -> Callable[[bytes], T]:
     return lambda content: _read(_One[model], content).data  # type: ignore[valid-type]
 
 
-def one_as_it_came(model: type[T]) -> Callable[[bytes], tuple[T, dict[str, Any]]]:
+def one_with_raw(model: type[T]) -> Callable[[bytes], tuple[T, dict[str, Any]]]:
     """As `one`, together with the JSON itself: what is to be written back must not have lost anything."""
     return lambda content: (_read(_One[model], content).data, json.loads(content)["data"])  # type: ignore[valid-type]
 
@@ -133,7 +133,7 @@ def page(model: type[T]) -> Callable[[bytes], Page[T]]:
     return lambda content: _read(Page[model], content)  # type: ignore[valid-type]
 
 
-def anything(content: bytes) -> None:
+def ignore_body(content: bytes) -> None:
     """A reader for calls whose success says nothing more: empty, plain text or the platform's JSON.
 
     :raises NotUnderstood: it is a web page, or JSON of somebody else's
@@ -163,7 +163,7 @@ def answer(call: Call[T], response: Response, secret: str) -> T:
     except RefusedWithSuccess as refused:
         raise _refusal(call, response, refused.wrapper, secret) from None
     except (ValidationError, NotUnderstood) as invalid:
-        problem = without(secret, f"{call}: the answer {_what_is_wrong(invalid)}")
+        problem = redact(secret, f"{call}: the answer {_what_is_wrong(invalid)}")
         raise MicsResponseError(f"{problem}: {_excerpt(response.content, secret)}") from None
 
 
@@ -193,7 +193,7 @@ def _refusal(call: Call[Any], response: Response, wrapper: _Wrapper | None, secr
         or _excerpt(response.content, secret)
         or WHAT_TO_DO.get(status, "no reason given"),
         status_code=status,
-        request=without(secret, str(call)),
+        request=redact(secret, str(call)),
         error_code=code and one_line(code, secret),
         error_id=reference and one_line(reference, secret),
         retry_after=retry_after(response.headers),
@@ -241,14 +241,14 @@ def _excerpt(content: bytes, secret: str) -> str:
 def one_line(text: str, secret: str = "") -> str:
     """The beginning of a text on one line, without the secret and without a part of it where the text is cut."""
     spellings = _spellings(secret)
-    beginning = without(secret, text[:LOOKED_AT])
+    beginning = redact(secret, text[:LOOKED_AT])
     if len(text) > LOOKED_AT:
         beginning = beginning[: -max(map(len, spellings), default=0) or None]
     line = " ".join("".join(char if char.isprintable() else " " for char in beginning).split())
     return line if len(line) <= EXCERPT_LENGTH else f"{line[:EXCERPT_LENGTH]}…"
 
 
-def without(secret: str, text: str) -> str:
+def redact(secret: str, text: str) -> str:
     """The text without the secret, in whatever spelling a server may have echoed it."""
     for spelling in _spellings(secret):
         text = text.replace(spelling, "***")

@@ -16,7 +16,7 @@ from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
-from airflow_provider_mics.api.responses import Response, answer, one_line, without
+from airflow_provider_mics.api.responses import Response, answer, one_line, redact
 from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, reason
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class ClientSettings:
             connecting = f"no connection within {self.connect_timeout:g} s"
             why = connecting if certainly_not_sent else f"nothing whole within {self.read_timeout:g} s"
         message = (
-            f"{without(self._token, str(call))}: no answer from {self.base_url}: {one_line(why, self._token)}"
+            f"{redact(self._token, str(call))}: no answer from {self.base_url}: {one_line(why, self._token)}"
         )
         return MicsConnectionError(message, certainly_not_sent=certainly_not_sent, retriable=retriable)
 

@@ -130,24 +130,24 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
 
-class _TimelyAnswer(http.client.HTTPResponse):
+class _DeadlineResponse(http.client.HTTPResponse):
     """An answer for which the socket's timeout is that of the whole, not that of each byte."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(_TimelySocket(sock), *args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(_DeadlineSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
 
 
-class _TimelySocket:
+class _DeadlineSocket:
     """The one method of a socket that an answer is read by."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Incoming(self._sock, mode))
+        return io.BufferedReader(_DeadlineReader(self._sock, mode))
 
 
-class _Incoming(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """The bytes that come from a socket until its deadline."""
 
     def __init__(self, sock: socket.socket, mode: str) -> None:
@@ -174,11 +174,11 @@ class _Incoming(io.RawIOBase):
 
 
 class _HTTPConnection(urllib3.connection.HTTPConnection):
-    response_class = _TimelyAnswer
+    response_class = _DeadlineResponse
 
 
 class _HTTPSConnection(urllib3.connection.HTTPSConnection):
-    response_class = _TimelyAnswer
+    response_class = _DeadlineResponse
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):

@@ -124,7 +124,7 @@ def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) 
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 
 
-def moment_of(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
+def parse_datetime(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
     """A moment as a user may write it: an aware datetime, ISO 8601 text, epoch milliseconds, or nothing.
 
     ``name`` is that of the argument, for the error.

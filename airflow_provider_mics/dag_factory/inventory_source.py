@@ -104,7 +104,7 @@ class InventorySource:
         known = self.read(only=instance_id)
         if known is not None and known.get(instance_id) is not None:
             return known
-        platform = Platform(self.mics_conn_id, self.organisation_id)
+        platform = ParseTimeClient(self.mics_conn_id, self.organisation_id)
         organisation_id, timezone, console_url = (
             self.organisation_id,
             self.timezone or "",
@@ -155,7 +155,7 @@ class InventorySource:
 
     def _is_of_another_platform(self, known: Inventory) -> bool:
         """Whether the connection has become that of another platform or organisation since the snapshot."""
-        platform = Platform(self.mics_conn_id, self.organisation_id)
+        platform = ParseTimeClient(self.mics_conn_id, self.organisation_id)
         try:
             return not known.is_of(platform.host, platform.organisation_id)
         except Exception:  # noqa: BLE001 - a connection that cannot be read says nothing
@@ -183,7 +183,7 @@ class InventorySource:
         return known
 
     def _listed(self, known: Inventory | None) -> Inventory:
-        platform = Platform(self.mics_conn_id, self.organisation_id)
+        platform = ParseTimeClient(self.mics_conn_id, self.organisation_id)
         return merged(
             platform.listing(is_urgent=known is None),
             known,
@@ -246,7 +246,7 @@ _silent_since: dict[str, float] = {}
 """By host: when it gave no answer to this process. A file with several factories must not wait for each."""
 
 
-class Platform:
+class ParseTimeClient:
     """The platform behind an Airflow connection. Every property and method can raise MicsError, and Airflow's errors.
 
     :param mics_conn_id: the connection, which is only read when something is asked

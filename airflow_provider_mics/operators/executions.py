@@ -15,22 +15,27 @@ from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import readable
 from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
-from airflow_provider_mics.api.validation import checked_execution_type, checked_id, moment_of, seconds_of
+from airflow_provider_mics.api.validation import (
+    checked_execution_type,
+    checked_id,
+    parse_datetime,
+    seconds_of,
+)
 from airflow_provider_mics.core.exactly_once.handover import (
     DEFAULT_GRACE,
-    Due,
-    NothingToRun,
-    TickPlan,
+    CreateNow,
+    Skip,
+    TickContext,
+    decide_tick,
     until_tick_appears,
-    whose_turn,
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
 from airflow_provider_mics.core.exactly_once.submission import Submission, recall_execution, submit_execution
-from airflow_provider_mics.core.provisioning.executions import stop_at_deadline
+from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.mics_operator import MicsOperator
 from airflow_provider_mics.runtime.failures import readable_failures, task_failure
-from airflow_provider_mics.runtime.on_kill import WaitingTask, was_stopped_by_a_person
+from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
     note_execution,
@@ -117,7 +122,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.timezone = timezone
         self.schedule_since = schedule_since
         self.platform_grace = _length_of(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
-        self._waiting: WaitingTask | None = None
+        self._waiting: TaskWait | None = None
         self._deadline: datetime | None = None
         self._refuse_contradictions()
 
@@ -136,7 +141,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             if self.execution_type is not None and is_literal(self.execution_type):
                 checked_execution_type(self.execution_type)
             if isinstance(self.expected_start_date, datetime) or is_literal(self.expected_start_date):
-                moment_of(self.expected_start_date)
+                parse_datetime(self.expected_start_date)
         except MicsError as error:
             raise ValueError(f"{self.task_id}: {error}") from None
 
@@ -150,7 +155,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             recalled = self.hook.run(recall_execution(identity.instance_id, noted)) if noted else None
             if recalled is not None:
                 return self._follow(context, identity, Submission(recalled, "found"))
-            if identity.is_tick:
+            if identity.is_scheduled:
                 return self._run_tick(context, identity)
             return self._submit_and_follow(context, identity)
 
@@ -166,23 +171,23 @@ class MicsCreateExecutionOperator(MicsOperator):
             task_try_of(context),
             self.instance_id,
             execution_type=ExecutionType(checked_execution_type(kind)) if kind else None,
-            expected_start_date=moment_of(self.expected_start_date),
+            expected_start_date=parse_datetime(self.expected_start_date),
             runs_on_cron=self.cron is not None,
         )
 
     def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
         """Give the platform its turn at a tick, then see to it that the tick's execution is there."""
-        plan = TickPlan(
+        plan = TickContext(
             cron=self.cron,
             timezone=self.timezone or self.hook.timezone,
-            schedule_since=moment_of(self.schedule_since, "schedule_since"),
+            schedule_since=parse_datetime(self.schedule_since, "schedule_since"),
             grace=self.platform_grace,
         )
         give_up = datetime.now(UTC) + timedelta(seconds=self.submission_timeout)
-        turn = self.hook.run(whose_turn(identity, plan, give_up=give_up, grace_is_over=grace_is_over))
-        if isinstance(turn, NothingToRun):
+        turn = self.hook.run(decide_tick(identity, plan, give_up=give_up, grace_is_over=grace_is_over))
+        if isinstance(turn, Skip):
             raise AirflowSkipException(turn.reason)
-        if isinstance(turn, Due):
+        if isinstance(turn, CreateNow):
             return self._submit_and_follow(context, turn.identity, turn.known)
         self.log.info(
             "The platform fires this cron itself; it has until %s to create the execution of %s.",
@@ -223,7 +228,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         """From here on the execution is found by who looks at the task, and canceled by who stops it."""
         if self._waiting is not None and self._waiting.execution_id == execution.id:
             return
-        self._waiting = WaitingTask.of(context["ti"], execution.id)
+        self._waiting = TaskWait.of(context["ti"], execution.id)
         self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
         note_execution(context, execution.id)
@@ -239,7 +244,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         late = datetime.now(UTC) - identity.expected_start_date
         at_once = ", to start at once" if late > timedelta(0) else ""
         self.log.info("Created execution %s: %s%s.", execution.id, identity, at_once)
-        if identity.is_tick and late > LATE:
+        if identity.is_scheduled and late > LATE:
             self.log.warning(
                 "That tick was %s ago, and the platform had no execution for it.", readable(late)
             )
@@ -281,7 +286,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._waiting = None
         name = f"execution {waiting.execution_id} of instance {self.instance_id}"
         is_out_of_time = self._deadline is not None and datetime.now(UTC) >= self._deadline
-        if not is_out_of_time and not was_stopped_by_a_person(waiting, STOP_SECONDS):
+        if not is_out_of_time and not was_killed_by_user(waiting, STOP_SECONDS):
             self.log.info("This worker is stopped, but nobody stopped the task: %s goes on.", name)
             return
         try:
@@ -302,7 +307,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         return self._finish(outcome.execution)
 
     def _out_of_time(self, execution_id: str, message: str) -> Any:
-        stop = stop_at_deadline(self.instance_id, execution_id, cancels=self.cancel_on_kill)
+        stop = cancel_on_timeout(self.instance_id, execution_id, cancels=self.cancel_on_kill)
         try:
             stopped = self.hook.run(stop)
         except MicsError as error:

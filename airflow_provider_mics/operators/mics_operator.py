@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_mics.api.outages import through_outages
+from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.validation import checked_id, seconds_of
 from airflow_provider_mics.links import MicsInstanceLink, push_link
 from airflow_provider_mics.runtime.templates import rendered
@@ -81,7 +81,7 @@ class MicsResourceOperator(MicsOperator):
         return datetime.now(UTC) + self._patience
 
     def _run_patiently(self, job: Job[T]) -> T:
-        return self.hook.run(through_outages(job, self._give_up))
+        return self.hook.run(retry_through_outages(job, self._give_up))
 
 
 class MicsInstanceOperator(MicsResourceOperator):

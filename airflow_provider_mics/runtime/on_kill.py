@@ -36,7 +36,7 @@ WAITING_STATES = ("running", "deferred", "up_for_retry")
 
 
 @dataclass(frozen=True)
-class WaitingTask:
+class TaskWait:
     """One task instance and the execution it waits for."""
 
     dag_id: str
@@ -46,7 +46,7 @@ class WaitingTask:
     execution_id: str
 
     @classmethod
-    def of(cls, task_instance: Any, execution_id: str) -> WaitingTask:
+    def of(cls, task_instance: Any, execution_id: str) -> TaskWait:
         return cls(
             task_instance.dag_id,
             task_instance.task_id,
@@ -78,7 +78,7 @@ class WaitingTask:
         return None if value is None else str(value)
 
 
-def was_stopped_by_a_person(waiting: WaitingTask, patience: float = QUESTION_SECONDS) -> bool:
+def was_killed_by_user(waiting: TaskWait, patience: float = QUESTION_SECONDS) -> bool:
     """Whether nobody waits for the execution any more. Where Airflow gives no answer in time, nobody said so."""
     answers: list[bool] = []
 
@@ -93,8 +93,8 @@ def was_stopped_by_a_person(waiting: WaitingTask, patience: float = QUESTION_SEC
     return bool(answers and answers[0])
 
 
-async def was_stopped_by_a_person_async(waiting: WaitingTask, patience: float = QUESTION_SECONDS) -> bool:
-    """As `was_stopped_by_a_person`, without blocking the event loop."""
+async def was_killed_by_user_async(waiting: TaskWait, patience: float = QUESTION_SECONDS) -> bool:
+    """As `was_killed_by_user`, without blocking the event loop."""
     try:
         still_waits = await asyncio.wait_for(sync_to_async(waiting.still_waits)(), patience)
     except Exception:  # noqa: BLE001 - no answer, whatever the reason
@@ -102,17 +102,17 @@ async def was_stopped_by_a_person_async(waiting: WaitingTask, patience: float = 
     return not still_waits
 
 
-def ask_ahead(waiting: WaitingTask) -> None:
+def warm_up(waiting: TaskWait) -> None:
     """Ask once while nothing depends on it: the first question of a triggerer takes Airflow 3 some ten seconds."""
     if not _asked_ahead and not airflow_version.startswith("2."):
-        question = asyncio.create_task(was_stopped_by_a_person_async(waiting, LONG_QUESTION_SECONDS))
+        question = asyncio.create_task(was_killed_by_user_async(waiting, LONG_QUESTION_SECONDS))
         _asked_ahead.append(question)
 
 
 _asked_ahead: list[asyncio.Task[bool]] = []
 
 
-def _state(waiting: WaitingTask) -> Any:
+def _state(waiting: TaskWait) -> Any:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     states = RuntimeTaskInstance.get_task_states(
@@ -125,7 +125,7 @@ def _state(waiting: WaitingTask) -> Any:
     return states.get(waiting.run_id, {}).get(name)
 
 
-def _state_before_3(waiting: WaitingTask) -> Any:
+def _state_before_3(waiting: TaskWait) -> Any:
     """On Airflow 2 workers and triggerers have the database, and nothing else to ask."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session

@@ -25,9 +25,9 @@ from airflow_provider_mics.api.models import ConnectedUser, PluginProperty, Plug
 from airflow_provider_mics.api.responses import (
     Response,
     answer,
-    anything,
+    ignore_body,
     one,
-    one_as_it_came,
+    one_with_raw,
     page,
     retry_after,
 )
@@ -154,23 +154,23 @@ def test_a_list_without_sense_is_no_success(data):
     "body", [b"", b"OK", b"done\n", b"{}", b'{"status": "ok"}', b"null", b'{"status": "ok", "data": {}}']
 )
 def test_a_success_that_says_nothing_more_may_come_in_any_form(body):
-    assert outcome(body, read=anything) is None
+    assert outcome(body, read=ignore_body) is None
 
 
 def test_a_web_page_is_no_success_of_anything():
-    error = outcome(NGINX, read=anything)
+    error = outcome(NGINX, read=ignore_body)
     assert type(error) is MicsResponseError
     assert "the answer is a web page: 502 Bad Gateway" in str(error)
 
 
 @pytest.mark.parametrize("body", [{"message": "no route"}, {"error": "no"}, {"error": "no", "x": 3}])
 def test_json_of_somebody_elses_is_no_success_of_anything(body):
-    error = outcome(body, read=anything)
+    error = outcome(body, read=ignore_body)
     assert type(error) is MicsResponseError
     assert "the answer holds neither a status nor data" in str(error)
 
 
-@pytest.mark.parametrize("read", [one(Plugin), page(Plugin), one_as_it_came(Plugin), anything])
+@pytest.mark.parametrize("read", [one(Plugin), page(Plugin), one_with_raw(Plugin), ignore_body])
 @pytest.mark.parametrize("word", ["error", "ERROR"])
 def test_an_error_with_a_good_status_is_an_error_for_every_reader(read, word):
     body = {**WRAPPER, "status": word}
@@ -181,7 +181,7 @@ def test_an_error_with_a_good_status_is_an_error_for_every_reader(read, word):
 
 def test_what_is_written_back_is_read_as_it_came():
     raw = {"id": 7, "cron": None, "when": 9223372036854775807, "new": {"deep": [1, 2.5]}}
-    value, as_it_came = outcome({"data": raw}, read=one_as_it_came(Instance))
+    value, as_it_came = outcome({"data": raw}, read=one_with_raw(Instance))
     assert value.id == "7"
     assert as_it_came == raw
 
@@ -256,22 +256,20 @@ READERS = [
     one(PluginVersion),
     one(PluginProperty),
     one(ConnectedUser),
-    one_as_it_came(Instance),
+    one_with_raw(Instance),
     page(Instance),
     page(Execution),
     page(PluginProperty),
-    anything,
+    ignore_body,
 ]
 
 
 @settings(max_examples=500)
 @given(bodies, st.integers(100, 999), st.sampled_from(READERS), st.text(max_size=30), st.text(max_size=30))
 @example(b'{"data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
-@example(b'{"data": {"id": "1", "name": ' + b"9" * 5000 + b"}}", 200, one_as_it_came(Instance), "", "")
+@example(b'{"data": {"id": "1", "name": ' + b"9" * 5000 + b"}}", 200, one_with_raw(Instance), "", "")
 @example(b'{"data": {"id": "1", "creation_ts": 1e400}}', 200, one(Instance), "", "")
-@example(
-    b'{"data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}", 200, one_as_it_came(Instance), "", ""
-)
+@example(b'{"data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}", 200, one_with_raw(Instance), "", "")
 @example(b'{"data": {"id": "\\ud800"}}', 200, one(Instance), "", "")
 def test_any_answer_at_all_gives_a_value_or_a_mics_error(body, status, read, retry, location):
     value = outcome(body, status, read, retry_after=retry, location=location)

@@ -19,7 +19,7 @@ from airflow_provider_mics.api.console import instance_page
 from airflow_provider_mics.api.cron_syntax import cron_problem
 from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.instances import set_instance_property
-from airflow_provider_mics.api.validation import LAST_MOMENT, checked_id, checked_milliseconds, moment_of
+from airflow_provider_mics.api.validation import LAST_MOMENT, checked_id, checked_milliseconds, parse_datetime
 
 
 class TestIds:
@@ -165,16 +165,16 @@ class TestMoments:
         ],
     )
     def test_may_be_written_in_several_ways(self, value):
-        assert moment_of(value) == NOON
+        assert parse_datetime(value) == NOON
 
     def test_of_long_ago_are_taken_where_they_cannot_be_seconds(self):
-        assert milliseconds(moment_of(10**11)) == 10**11  # type: ignore[arg-type]
-        assert moment_of(0) == moment_of("1970-01-01T00:00:00Z")
+        assert milliseconds(parse_datetime(10**11)) == 10**11  # type: ignore[arg-type]
+        assert parse_datetime(0) == parse_datetime("1970-01-01T00:00:00Z")
         assert checked_milliseconds("x", datetime(1970, 1, 20, tzinfo=UTC)) == 19 * 86_400_000
 
     @pytest.mark.parametrize("value", [None, "", "None"])
     def test_may_be_left_out(self, value):
-        assert moment_of(value) is None
+        assert parse_datetime(value) is None
 
     @pytest.mark.parametrize(
         ("value", "line"),
@@ -203,14 +203,14 @@ class TestMoments:
     )
     def test_that_make_no_sense_are_refused(self, value, line):
         with pytest.raises(MicsError) as raised:
-            moment_of(value)
+            parse_datetime(value)
         assert str(raised.value).startswith("expected_start_date ")
         assert line in str(raised.value)
 
     @given(st.text(max_size=30))
     def test_of_any_text_are_a_moment_or_a_clear_line(self, value):
         try:
-            moment = moment_of(value)
+            moment = parse_datetime(value)
         except MicsError:
             return
         assert moment is None or moment.tzinfo is UTC

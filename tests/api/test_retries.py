@@ -17,7 +17,7 @@ from airflow_provider_mics.api import (
     MicsResponseError,
 )
 from airflow_provider_mics.api.calls import Call, Log, Sleep
-from airflow_provider_mics.api.responses import anything
+from airflow_provider_mics.api.responses import ignore_body
 from airflow_provider_mics.api.retries import LONGEST_PAUSE, attempts, can_be_retried
 
 METHODS = ("GET", "PUT", "DELETE", "POST")
@@ -81,7 +81,7 @@ class Sent:
         self.pauses: list[float] = []
         self.lines: list[str] = []
         self._outcomes: Iterator[Any] = iter(outcomes)
-        call = Call(method, "plugins", anything)
+        call = Call(method, "plugins", ignore_body)
         self._steps = attempts(call, max_retries)
         self.value = self._run()
 

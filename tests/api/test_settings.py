@@ -21,7 +21,7 @@ from airflow_provider_mics.api import (
     update_instance,
 )
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.responses import anything
+from airflow_provider_mics.api.responses import ignore_body
 from tests.api.both_clients import TOKEN, client_of
 from tests.api.exchanges import INSTANCE
 from tests.api.raw_server import RawServer, http
@@ -212,7 +212,7 @@ class TestTheSpellingOfSizes:
 def test_a_body_that_is_no_json_is_one_line_and_no_request(kind, value):
     with RawServer([b""]) as server, client_of(kind, server.url) as client:
         with pytest.raises(MicsError, match=r"^PUT /v1/x: the body cannot be written as JSON: "):
-            client.run(Call("PUT", "x", anything, body={"x": value}))
+            client.run(Call("PUT", "x", ignore_body, body={"x": value}))
         assert server.requests == []
 
 

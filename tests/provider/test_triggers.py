@@ -18,7 +18,7 @@ from airflow_provider_mics.api import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.polling import watcher
 from airflow_provider_mics.runtime import on_kill
-from airflow_provider_mics.runtime.on_kill import WaitingTask
+from airflow_provider_mics.runtime.on_kill import TaskWait
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.sensors import MicsExecutionSensor
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
@@ -219,7 +219,7 @@ def test_an_event_that_is_not_ours_is_never_taken_for_a_success(event: Any) -> N
         outcome_of(event)
 
 
-class Answer(WaitingTask):
+class Answer(TaskWait):
     """A question to Airflow with a known answer: Airflow's own answers are in ``test_stopping.py``."""
 
     def still_waits(self) -> bool:
@@ -235,5 +235,5 @@ class Answer(WaitingTask):
 )
 async def test_only_a_clear_answer_says_that_a_person_stopped_the_task(answer: str, stopped: bool) -> None:
     waiting = Answer("dag", answer, "run", -1, "7")
-    assert on_kill.was_stopped_by_a_person(waiting, 0.3) is stopped
-    assert await on_kill.was_stopped_by_a_person_async(waiting, 0.3) is stopped
+    assert on_kill.was_killed_by_user(waiting, 0.3) is stopped
+    assert await on_kill.was_killed_by_user_async(waiting, 0.3) is stopped

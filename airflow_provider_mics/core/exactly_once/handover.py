@@ -12,7 +12,7 @@ from airflow_provider_mics.api.executions import list_executions
 from airflow_provider_mics.api.field_types import CronStatus, ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution, Instance
-from airflow_provider_mics.api.outages import Outage, backoff, is_outage, through_outages
+from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, retry_through_outages
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import (
@@ -21,7 +21,7 @@ from airflow_provider_mics.core.exactly_once.submission import (
     find_executions,
     newest,
 )
-from airflow_provider_mics.core.planning.cron_ticks import Cron, explaining_zone
+from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
 
 DEFAULT_GRACE = timedelta(minutes=2)
 
@@ -31,7 +31,7 @@ EVIDENCE = 3
 
 
 @dataclass(frozen=True)
-class TickPlan:
+class TickContext:
     """What a DAG knows of the cron it runs on. ``cron`` is None where the DAG's schedule is its own affair.
 
     ``grace`` is how long the platform has; None means that Airflow never creates a tick's execution.
@@ -44,7 +44,7 @@ class TickPlan:
 
 
 @dataclass(frozen=True)
-class Due:
+class CreateNow:
     """The tick's execution is there, in ``known``, or Airflow may create it now."""
 
     identity: ExecutionIdentity
@@ -52,7 +52,7 @@ class Due:
 
 
 @dataclass(frozen=True)
-class PlatformsTurn:
+class WaitForPlatform:
     """The platform has until ``until`` to create the tick's execution."""
 
     identity: ExecutionIdentity
@@ -60,28 +60,28 @@ class PlatformsTurn:
 
 
 @dataclass(frozen=True)
-class NothingToRun:
+class Skip:
     """The platform's own schedule does not have this tick any more."""
 
     reason: str
 
 
-Turn = Due | PlatformsTurn | NothingToRun
+TickDecision = CreateNow | WaitForPlatform | Skip
 
 
 @flow
-def whose_turn(
-    identity: ExecutionIdentity, plan: TickPlan, *, give_up: datetime, grace_is_over: bool = False
-) -> Steps[Turn]:
+def decide_tick(
+    identity: ExecutionIdentity, plan: TickContext, *, give_up: datetime, grace_is_over: bool = False
+) -> Steps[TickDecision]:
     """Decide on a tick with what the platform says of the instance and of its executions now.
 
     :raises MicsError: the instance's history contradicts our cron or time zone; the line names what would agree
     :raises MicsTimeoutError: the platform did not fire, and ``plan.grace`` is None
     """
-    instance = yield from through_outages(get_instance(identity.instance_id), give_up)
+    instance = yield from retry_through_outages(get_instance(identity.instance_id), give_up)
     cron = Cron(instance.cron, plan.timezone) if instance.cron else None
     identity = identity.as_tick_of(cron)
-    executions = yield from through_outages(
+    executions = yield from retry_through_outages(
         list_executions(
             identity.instance_id,
             page_size=LOOK_PAGE_SIZE,
@@ -94,22 +94,22 @@ def whose_turn(
     reason = None if plan.cron is None else _why_not(instance, cron, tick)
     # Pausing cancels what the platform had planned ahead: that is no failure of this run.
     if found and not (reason and all(each.canceled for each in found)):
-        return Due(identity, found)
+        return CreateNow(identity, found)
     if reason:
-        return NothingToRun(reason)
+        return Skip(reason)
     if cron is None or not instance.is_active or not cron.is_tick(tick):
-        return Due(identity, ())
+        return CreateNow(identity, ())
     now = yield Now()
     until = tick + (DEFAULT_GRACE if plan.grace is None else plan.grace)
     if not grace_is_over and now < until:
-        return PlatformsTurn(identity, until)
+        return WaitForPlatform(identity, until)
     if plan.grace is None:
         raise MicsTimeoutError(
             f"{_name(instance)}: the platform had not fired the tick of {utc(tick)} by {utc(now)}, "
             "and platform_grace=None leaves it to the platform: nothing was created"
         )
     _refuse_contradiction(instance, cron, plan, tick, executions)
-    return Due(identity, ())
+    return CreateNow(identity, ())
 
 
 def _why_not(instance: Instance, cron: Cron | None, tick: datetime) -> str | None:
@@ -126,7 +126,7 @@ def _why_not(instance: Instance, cron: Cron | None, tick: datetime) -> str | Non
 
 
 def _refuse_contradiction(
-    instance: Instance, cron: Cron, plan: TickPlan, tick: datetime, executions: Sequence[Execution]
+    instance: Instance, cron: Cron, plan: TickContext, tick: datetime, executions: Sequence[Execution]
 ) -> None:
     """Nobody has told us the platform's time zone; a wrong guess would run every batch twice."""
     earlier = sorted(
@@ -142,10 +142,10 @@ def _refuse_contradiction(
     since = plan.schedule_since or instance.last_modified_ts
     in_force = [moment for moment in earlier if since is None or moment >= since]
     evidence = (in_force or earlier)[:EVIDENCE]
-    beside = [moment for moment in evidence if not cron.explains(moment)]
+    beside = [moment for moment in evidence if not cron.could_fire_at(moment)]
     if not beside:
         return
-    zone = explaining_zone(cron.expression, evidence, [plan.timezone])
+    zone = infer_timezone(cron.expression, evidence, [plan.timezone])
     if not in_force and zone is None:
         # Older than the present schedule, and no time zone explains it: it tells of another cron.
         return
@@ -174,7 +174,7 @@ def until_tick_appears(
 
     :raises MicsError: anything but an outage
     """
-    outage = Outage()
+    outage = OutageLog()
     while True:
         pause = poll_interval
         try:

@@ -69,28 +69,30 @@ def _drawn(name: str, milliseconds_range: int) -> timedelta:
 class ExecutionIdentity:
     """One execution-to-be.
 
-    ``tolerance`` and ``readings`` are for ticks, which two schedulers may not write down alike: ``readings`` are the
-    moments at which the platform may fire the same tick in the hours in which clocks change.
+    ``tolerance`` and ``candidate_times`` are for ticks, whose moment two schedulers may record differently:
+    ``candidate_times`` are the moments at which the platform may fire the same tick around a change of clocks.
     """
 
     instance_id: str
     execution_type: ExecutionType
     expected_start_date: datetime
     tolerance: timedelta = timedelta(0)
-    readings: tuple[datetime, ...] = ()
+    candidate_times: tuple[datetime, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.execution_type} execution of instance {self.instance_id} for {utc(self.expected_start_date)}"
 
     @property
-    def is_tick(self) -> bool:
+    def is_scheduled(self) -> bool:
         return self.execution_type == ExecutionType.CRON
 
     def as_tick_of(self, cron: Cron | None) -> ExecutionIdentity:
         """The same, as it may be written down by a platform that fires ``cron``."""
         if cron is None or not cron.is_tick(self.expected_start_date):
             return self
-        return replace(self, tolerance=cron.tolerance, readings=cron.readings(self.expected_start_date))
+        return replace(
+            self, tolerance=cron.tolerance, candidate_times=cron.candidate_times(self.expected_start_date)
+        )
 
     def matches(self, execution: Execution) -> bool:
         """Whether ``execution`` is this one: same type and same millisecond, or same tick within the tolerance."""
@@ -99,7 +101,7 @@ class ExecutionIdentity:
             return False
         return any(
             timedelta(milliseconds=abs(milliseconds(expected) - milliseconds(moment))) <= self.tolerance
-            for moment in (self.expected_start_date, *self.readings)
+            for moment in (self.expected_start_date, *self.candidate_times)
         )
 
 

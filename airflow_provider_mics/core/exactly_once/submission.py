@@ -18,7 +18,7 @@ from airflow_provider_mics.api.executions import (
 )
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import Outage, bear, is_outage, through_outages
+from airflow_provider_mics.api.outages import OutageLog, is_outage, retry_through_outages, wait_out
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 
 SETTLING = timedelta(seconds=10)
@@ -66,7 +66,7 @@ def submit_execution(
     started = yield Now()
     give_up = started + patience
     if known is None:
-        known = yield from through_outages(find_executions(identity), give_up)
+        known = yield from retry_through_outages(find_executions(identity), give_up)
     found = yield from _adopt(identity, known, is_retry, give_up)
     if found is None and is_retry:
         known = yield from _look_until_settled(identity, known, give_up)
@@ -131,7 +131,7 @@ def _keep_one(identity: ExecutionIdentity, live: Sequence[Execution], give_up: d
 def _cancel_surplus(instance_id: str, execution_id: str, give_up: datetime) -> Steps[None]:
     """Cancel an execution that nobody waits for, also through an outage: left alone, it would be a second run."""
     try:
-        cancellation = yield from through_outages(cancel_execution(instance_id, execution_id), give_up)
+        cancellation = yield from retry_through_outages(cancel_execution(instance_id, execution_id), give_up)
     except MicsError as error:
         yield Log(
             f"Execution {execution_id} is one too many and could not be canceled: {error}", logging.ERROR
@@ -155,7 +155,7 @@ def _look_until_settled(
     while True:
         yield Sleep(LOOK_INTERVAL)
         looked_at = yield Now()
-        found = yield from through_outages(find_executions(identity), give_up)
+        found = yield from retry_through_outages(find_executions(identity), give_up)
         if looked_at >= settled or any(each.id not in ids for each in found):
             return found
 
@@ -168,7 +168,7 @@ def _create(
     on_created: OnCreated,
 ) -> Steps[Submission]:
     known_ids = {each.id for each in known}
-    outage = Outage()
+    outage = OutageLog()
     while True:
         try:
             created = yield from create_execution(
@@ -185,9 +185,9 @@ def _create(
             )
             found = yield from _look_until_settled(identity, known, give_up)
             if all(each.id in known_ids for each in found):
-                yield from bear(error, outage, give_up)
+                yield from wait_out(error, outage, give_up)
                 # The platform's own scheduler, or a worker taken for dead, may have come first meanwhile.
-                found = yield from through_outages(find_executions(identity), give_up)
+                found = yield from retry_through_outages(find_executions(identity), give_up)
             new = [each for each in found if each.id not in known_ids]
             if not new:
                 continue
@@ -209,7 +209,7 @@ def _without_surplus(
     while True:
         looked_at = yield Now()
         try:
-            listed = yield from through_outages(_list_until(identity.instance_id, created.id), give_up)
+            listed = yield from retry_through_outages(_list_until(identity.instance_id, created.id), give_up)
         except MicsError as error:
             yield Log(f"Execution {created.id} is created; that there is no second one was not seen: {error}")
             return Submission(created, "created")

@@ -48,7 +48,7 @@ def offsets(wall: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
     return before or timedelta(), after or timedelta()
 
 
-def moment_of(wall: datetime, offset: timedelta) -> datetime:
+def local_to_utc(wall: datetime, offset: timedelta) -> datetime:
     """The moment (UTC) at which a clock that is ``offset`` ahead of UTC shows ``wall``."""
     return (wall - offset).replace(tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
     """The moment (UTC) at which clocks are put forward past ``wall``, a time that they therefore leave out."""
     before, after = offsets(wall, zone)
     # Read by the rule before the change, the wall time lies after it; by the rule after the change, before it.
-    early, late = moment_of(wall, after), moment_of(wall, before)
+    early, late = local_to_utc(wall, after), local_to_utc(wall, before)
     while late - early > timedelta(seconds=1):
         middle = early + (late - early) / 2
         if middle.astimezone(zone).utcoffset() == before:
@@ -306,7 +306,7 @@ class Cron:
         except (OverflowError, ValueError):
             return False
 
-    def readings(self, tick: datetime) -> tuple[datetime, ...]:
+    def candidate_times(self, tick: datetime) -> tuple[datetime, ...]:
         """The moments at which another scheduler may fire what is ``tick`` here; first of all the tick itself.
 
         There is more than one only for a cron of certain hours in the hours in which clocks change: both passes of
@@ -316,12 +316,12 @@ class Cron:
         if self._calendar.is_every_hour:
             return (tick,)
         wall = tick.astimezone(self._zone).replace(tzinfo=None, fold=0)
-        others = [moment_of(wall, offset) for offset in offsets(wall, self._zone)]
+        others = [local_to_utc(wall, offset) for offset in offsets(wall, self._zone)]
         left_out = self._time_left_out(tick)
         others += [end_of_gap(left_out, self._zone)] if left_out is not None else []
         return tuple(dict.fromkeys((tick, *others)))
 
-    def explains(self, moment: datetime) -> bool:
+    def could_fire_at(self, moment: datetime) -> bool:
         """Whether a scheduler may have fired this cron at a moment, whatever it does where clocks change."""
         if self.is_tick(moment):
             return True
@@ -339,7 +339,7 @@ class Cron:
         return any(
             abs(reading - moment) <= self.tolerance
             for tick in self.between(moment - DAY, moment + DAY)
-            for reading in self.readings(tick)
+            for reading in self.candidate_times(tick)
         )
 
     def _time_left_out(self, tick: datetime) -> datetime | None:
@@ -358,7 +358,7 @@ class Cron:
         offset = steady_offset(day, self._zone)
         if offset is None:
             return next((tick for tick in self._ticks_where_clocks_change(day) if tick > moment), None)
-        midnight = moment_of(datetime.combine(day, time()), offset)
+        midnight = local_to_utc(datetime.combine(day, time()), offset)
         minutes = self._calendar.minutes_of_day
         index = bisect_right(minutes, (moment - midnight) // MINUTE)
         return midnight + minutes[index] * MINUTE if index < len(minutes) else None
@@ -372,7 +372,7 @@ class Cron:
             return max(
                 (tick for tick in self._ticks_where_clocks_change(day) if tick <= moment), default=None
             )
-        midnight = moment_of(datetime.combine(day, time()), offset)
+        midnight = local_to_utc(datetime.combine(day, time()), offset)
         minutes = self._calendar.minutes_of_day
         index = bisect_left(minutes, (moment - midnight) // MINUTE + 1)
         return midnight + minutes[index - 1] * MINUTE if index > 0 else None
@@ -387,8 +387,8 @@ class Cron:
     def _ticks_at(self, wall: datetime) -> tuple[datetime, ...]:
         before, after = offsets(wall, self._zone)
         if not self._calendar.is_every_hour:
-            return (moment_of(wall, min(before, after)),)
-        return () if before < after else (moment_of(wall, before), moment_of(wall, after))
+            return (local_to_utc(wall, min(before, after)),)
+        return () if before < after else (local_to_utc(wall, before), local_to_utc(wall, after))
 
     @cached_property
     def _days_of_change(self) -> dict[date, list[datetime]]:
@@ -409,7 +409,7 @@ class Cron:
         return calendar_of(self.expression)
 
 
-def explaining_zone(
+def infer_timezone(
     expression: str, moments: Sequence[datetime], candidates: Sequence[str] = ()
 ) -> str | None:
     """The time zone in which a cron explains the moments at which it was fired, or None where none does.
@@ -422,6 +422,6 @@ def explaining_zone(
     others = sorted(available_timezones(), key=lambda name: ("/" not in name, name.startswith("Etc/"), name))
     for name in dict.fromkeys(("UTC", *candidates, *LIKELY_ZONES, *others)):
         cron = Cron(expression, name)
-        if all(cron.explains(moment) for moment in evidence):
+        if all(cron.could_fire_at(moment) for moment in evidence):
             return name
     return None

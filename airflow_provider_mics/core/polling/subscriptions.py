@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import Outage, backoff, is_outage, readable
-from airflow_provider_mics.api.progress import APPEARS_WITHIN, HEARTBEAT, ExecutionStory
+from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
+from airflow_provider_mics.api.progress import APPEARS_WITHIN, HEARTBEAT, ExecutionLog
 from airflow_provider_mics.api.validation import checked_id
 from airflow_provider_mics.core.polling.execution_lists import Appearance, Matches, Sighting, Target
 
@@ -54,7 +54,7 @@ class Wait(Generic[T]):
         self.is_over = False
         self._name = name
         self._news: asyncio.Queue[Log | _End[T]] = asyncio.Queue()
-        self._outage = Outage()
+        self._outage = OutageLog()
         self._missing_since: datetime | None = None
         self._failures_alone = 0
         self._not_asked_before = float("-inf")
@@ -138,7 +138,7 @@ class ExecutionWait(Wait[Execution]):
         self.target = Target(checked_id("instance_id", instance_id), checked_id("execution_id", execution_id))
         name = f"Execution {execution_id} of instance {instance_id}"
         super().__init__(name, poll_interval, make_client)
-        self._story = ExecutionStory(*self.target)
+        self._execution_log = ExecutionLog(*self.target)
         self._state: tuple[object, ...] = ()
         self._told_at: datetime | None = None
 
@@ -162,7 +162,7 @@ class ExecutionWait(Wait[Execution]):
             self._succeed(execution)
 
     def _tell(self, execution: Execution, now: datetime) -> None:
-        self._log(self._story.tell(execution, now))
+        self._log(self._execution_log.lines(execution, now))
         self._told_at = now
 
 

@@ -10,7 +10,7 @@ from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError, MicsTimeoutError
 from airflow_provider_mics.api.executions import (
     Cancellation,
-    Way,
+    CancelMethod,
     cancel_execution,
     delete_execution,
     get_execution,
@@ -18,7 +18,7 @@ from airflow_provider_mics.api.executions import (
 )
 from airflow_provider_mics.api.field_types import ExecutionStatus
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import Outage, through_outages
+from airflow_provider_mics.api.outages import OutageLog, retry_through_outages
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, ending, utc
 from airflow_provider_mics.core.provisioning.find_or_create import LOOK_INTERVAL
 
@@ -33,7 +33,9 @@ def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Canc
     :raises MicsError: there is no such execution, or the platform offers no way to cancel it
     """
     name = f"execution {execution_id} of instance {instance_id}"
-    canceled = yield from through_outages(_cancel_as_it_appears(instance_id, execution_id, give_up), give_up)
+    canceled = yield from retry_through_outages(
+        _cancel_as_it_appears(instance_id, execution_id, give_up), give_up
+    )
     if canceled.how == "already over":
         yield Log(f"Nothing to cancel: {name} {ending(canceled.execution)}.")
         return canceled
@@ -41,7 +43,7 @@ def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Canc
         yield Log(f"Canceled {name} by deleting it: this platform offers no other way for a pending one.")
         return canceled
     try:
-        execution = yield from through_outages(get_execution(instance_id, execution_id), give_up)
+        execution = yield from retry_through_outages(get_execution(instance_id, execution_id), give_up)
     except MicsNotFoundError:
         yield Log(f"Canceled {name} ({canceled.how}): the platform no longer has it.")
         return Cancellation(canceled.how, _as_canceled(canceled.execution))
@@ -54,7 +56,7 @@ def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Canc
 @flow
 def _cancel_as_it_appears(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
     """Cancel an execution; one that the platform does not find yet is looked for until it counts as gone."""
-    gone, outage = min((yield Now()) + APPEARS_WITHIN, give_up), Outage()
+    gone, outage = min((yield Now()) + APPEARS_WITHIN, give_up), OutageLog()
     while True:
         try:
             return (yield from cancel_execution(instance_id, execution_id))
@@ -90,7 +92,7 @@ def until_over(
             )
         yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
         try:
-            execution = yield from through_outages(get_execution(instance_id, execution.id), deadline)
+            execution = yield from retry_through_outages(get_execution(instance_id, execution.id), deadline)
         except MicsNotFoundError:
             yield Log(f"The platform no longer has {name}: it counts as canceled.")
             return _as_canceled(execution)
@@ -155,11 +157,11 @@ STOPS_WITHIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Stopped:
+class TimeoutResult:
     """The execution at the end, and how it was canceled; None where it was left alone."""
 
     execution: Execution
-    how: Way | None
+    how: CancelMethod | None
 
     @property
     def ended_by_itself(self) -> bool:
@@ -179,7 +181,7 @@ class Stopped:
 
 
 @flow
-def stop_at_deadline(instance_id: str, execution_id: str, *, cancels: bool) -> Steps[Stopped]:
+def cancel_on_timeout(instance_id: str, execution_id: str, *, cancels: bool) -> Steps[TimeoutResult]:
     """Look a last time, and cancel what still goes on if ``cancels``.
 
     The platform is given a while to stop it: a retry that came before would go on with an execution that dies.
@@ -188,8 +190,8 @@ def stop_at_deadline(instance_id: str, execution_id: str, *, cancels: bool) -> S
     """
     give_up = (yield Now()) + STOPS_WITHIN
     if not cancels:
-        return Stopped((yield from get_execution(instance_id, execution_id)), None)
-    canceled = yield from through_outages(cancel_execution(instance_id, execution_id), give_up)
+        return TimeoutResult((yield from get_execution(instance_id, execution_id)), None)
+    canceled = yield from retry_through_outages(cancel_execution(instance_id, execution_id), give_up)
     try:
         execution = yield from until_over(
             instance_id, canceled, poll_interval=LOOK_INTERVAL, deadline=give_up
@@ -197,4 +199,4 @@ def stop_at_deadline(instance_id: str, execution_id: str, *, cancels: bool) -> S
     except MicsError:
         # It is canceled, whatever can be seen of it.
         execution = canceled.execution
-    return Stopped(execution, canceled.how)
+    return TimeoutResult(execution, canceled.how)

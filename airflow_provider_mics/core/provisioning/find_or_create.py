@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError
 from airflow_provider_mics.api.field_types import milliseconds
-from airflow_provider_mics.api.outages import Outage, bear, is_outage, through_outages
+from airflow_provider_mics.api.outages import OutageLog, is_outage, retry_through_outages, wait_out
 
 
 class Identified(Protocol):
@@ -44,7 +44,7 @@ _EXISTS_WORDS = ("exist", "already", "duplicate", "unique")
 
 
 @dataclass(frozen=True)
-class Provision(Generic[R]):
+class EnsureResult(Generic[R]):
     """A resource as it is now, and what was done to have it so."""
 
     resource: R
@@ -52,7 +52,7 @@ class Provision(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Recipe(Generic[R]):
+class ResourceSpec(Generic[R]):
     """How the resource of a natural key is looked for, and made where it is missing.
 
     ``delete`` is for a surplus one that was made just now; None where the platform's API cannot delete it.
@@ -66,8 +66,8 @@ class Recipe(Generic[R]):
 
 @flow
 def find_or_create(
-    recipe: Recipe[R], patience: timedelta = PATIENCE, *, is_retry: bool = False
-) -> Steps[Provision[R]]:
+    recipe: ResourceSpec[R], patience: timedelta = PATIENCE, *, is_retry: bool = False
+) -> Steps[EnsureResult[R]]:
     """The one resource of a natural key: found, or created where it is not there.
 
     What was made by an answer that got lost counts as created. Of several, the oldest is the one that everybody
@@ -79,10 +79,10 @@ def find_or_create(
     """
     give_up = (yield Now()) + patience
     looking = _look_until_settled(recipe) if is_retry else recipe.look
-    found = yield from through_outages(looking, give_up)
+    found = yield from retry_through_outages(looking, give_up)
     if found:
-        return Provision((yield from _oldest_of(recipe, found)), "found")
-    outage = Outage()
+        return EnsureResult((yield from _oldest_of(recipe, found)), "found")
+    outage = OutageLog()
     while True:
         try:
             made = yield from recipe.create
@@ -92,12 +92,12 @@ def find_or_create(
                     f"Whether the platform created {recipe.name} is not known: {error}. Looking for it.",
                     logging.WARNING,
                 )
-            found = yield from through_outages(_look_after(recipe, error), give_up)
+            found = yield from retry_through_outages(_look_after(recipe, error), give_up)
             if found:
                 is_ours = is_outage(error) or outage.failures > 0
                 chosen = yield from _oldest_of(recipe, found)
-                return Provision(chosen, "created" if is_ours else "found")
-            yield from bear(error, outage, give_up)
+                return EnsureResult(chosen, "created" if is_ours else "found")
+            yield from wait_out(error, outage, give_up)
         else:
             return (yield from _without_twin(recipe, made))
 
@@ -112,7 +112,7 @@ def _created(resource: Any) -> int:
     return milliseconds(moment) if moment else 0
 
 
-def _oldest_of(recipe: Recipe[R], found: Sequence[R]) -> Steps[R]:
+def _oldest_of(recipe: ResourceSpec[R], found: Sequence[R]) -> Steps[R]:
     chosen = oldest(found)
     if len(found) > 1:
         ids = ", ".join(each.id for each in found)
@@ -133,14 +133,14 @@ def says_it_exists(error: MicsError) -> bool:
     )
 
 
-def _look_after(recipe: Recipe[R], error: MicsError) -> Job[list[R]]:
+def _look_after(recipe: ResourceSpec[R], error: MicsError) -> Job[list[R]]:
     """Look again after a failure to create: for a while where it may be there, once where it hardly is."""
     may_be_there = is_outage(error) or says_it_exists(error)
     return _look_until_settled(recipe) if may_be_there else recipe.look
 
 
 @flow
-def _look_until_settled(recipe: Recipe[R], made: R | None = None) -> Steps[list[R]]:
+def _look_until_settled(recipe: ResourceSpec[R], made: R | None = None) -> Steps[list[R]]:
     """Look again until one shows, or just the one that was ``made``, or the platform has had its time to show it.
 
     The last look *begins* after that time: an answer that comes late tells of the moment it was made for.
@@ -156,7 +156,7 @@ def _look_until_settled(recipe: Recipe[R], made: R | None = None) -> Steps[list[
 
 
 @flow
-def _without_twin(recipe: Recipe[R], made: R) -> Steps[Provision[R]]:
+def _without_twin(recipe: ResourceSpec[R], made: R) -> Steps[EnsureResult[R]]:
     """Look again after creating: somebody else may have created the same at the same moment."""
     try:
         found = yield from _look_until_settled(recipe, made)
@@ -164,22 +164,22 @@ def _without_twin(recipe: Recipe[R], made: R) -> Steps[Provision[R]]:
         first = oldest(known)
         if first.id == made.id:
             yield from _oldest_of(recipe, known)
-            return Provision(made, "created")
+            return EnsureResult(made, "created")
         yield Log(
             f"The platform has {recipe.name} as {first.id} already: going on with that one.", logging.WARNING
         )
         yield from _delete_surplus(recipe, made)
-        return Provision(first, "found")
+        return EnsureResult(first, "found")
     except MicsError as error:
         yield Log(f"{recipe.name} is created as {made.id}; that there is no second one was not seen: {error}")
-        return Provision(made, "created")
+        return EnsureResult(made, "created")
 
 
 def _shows(found: Sequence[R], made: R) -> bool:
     return any(each.id == made.id for each in found)
 
 
-def _delete_surplus(recipe: Recipe[R], surplus: R) -> Steps[None]:
+def _delete_surplus(recipe: ResourceSpec[R], surplus: R) -> Steps[None]:
     if recipe.delete is None:
         yield Log(f"{surplus.id} is surplus, and the platform's API cannot delete it.", logging.WARNING)
         return

@@ -20,14 +20,14 @@ from airflow_provider_mics.api.instances import (
     update_instance,
 )
 from airflow_provider_mics.api.models import SIZE_NAMES, Instance
-from airflow_provider_mics.api.outages import through_outages
+from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.validation import checked_cron, checked_id, checked_size, checked_word
 from airflow_provider_mics.core.provisioning.comparison import checked_text, differences, single_spaced, told
 from airflow_provider_mics.core.provisioning.find_or_create import (
     PATIENCE,
+    EnsureResult,
     IfExists,
-    Provision,
-    Recipe,
+    ResourceSpec,
     find_or_create,
 )
 from airflow_provider_mics.core.provisioning.plugins import number_of, resolve_version
@@ -71,7 +71,7 @@ def ensure_instance(
     is_retry: bool = False,
     patience: timedelta = PATIENCE,
     on_sight: Callable[[Instance], object] = lambda _: None,
-) -> Steps[Provision[Instance]]:
+) -> Steps[EnsureResult[Instance]]:
     """The instance of this plugin with this name, found or created, with these fields and properties.
 
     ``fields`` are any of ``cron``, ``cron_status``, ``cpu_size``, ``ram_size``, ``disk_size``, ``archived``; one that
@@ -89,9 +89,9 @@ def ensure_instance(
     give_up = (yield Now()) + patience
     if version is not None:
         resolving = resolve_version(group_id, artifact_id, version, organisation_id)
-        version_id = (yield from through_outages(resolving, give_up)).id
+        version_id = (yield from retry_through_outages(resolving, give_up)).id
     label = f"instance {name!r} of {group_id}:{artifact_id}"
-    recipe = Recipe(
+    recipe = ResourceSpec(
         label,
         look=find_instances(group_id, artifact_id, name, organisation_id),
         create=create_instance(
@@ -112,7 +112,7 @@ def ensure_instance(
     if provision.how == "created":
         yield Log(f"Created {label} as {instance.id}, {_schedule_of(instance)}.")
         if is_as_wanted or if_exists != "update":
-            yield from through_outages(set_properties(instance, properties, organisation_id), give_up)
+            yield from retry_through_outages(set_properties(instance, properties, organisation_id), give_up)
             return provision
     elif if_exists == "fail":
         raise MicsError(f"{label} exists already, as {instance.id}, and if_exists='fail' was asked for")
@@ -132,7 +132,7 @@ def ensure_instance(
         properties=properties,
         organisation_id=organisation_id,
     )
-    return (yield from through_outages(changing, give_up))
+    return (yield from retry_through_outages(changing, give_up))
 
 
 @flow
@@ -144,7 +144,7 @@ def change_instance(
     fields: Mapping[str, Any] | None = None,
     properties: Properties | None = None,
     organisation_id: str | None = None,
-) -> Steps[Provision[Instance]]:
+) -> Steps[EnsureResult[Instance]]:
     """Change what differs of an instance, fields first, then properties; the log says what it was and will be.
 
     ``fields`` are those of `ensure_instance`, ``name`` and ``archived``. What is not given stays as it is.
@@ -175,9 +175,9 @@ def change_instance(
         instance = yield from update_instance(instance_id, **{each.name: each.after for each in differing})
     differing_properties = yield from set_properties(instance, properties, organisation_id)
     if differing or differing_properties:
-        return Provision(instance, "updated")
+        return EnsureResult(instance, "updated")
     yield Log(f"Found {label}; it is as wanted.")
-    return Provision(instance, "found")
+    return EnsureResult(instance, "found")
 
 
 def _shown(instance: Instance) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_mics.api.calls import Job, Log, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Plugin, PluginProperty, PluginVersion
-from airflow_provider_mics.api.outages import through_outages
+from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.plugins import (
     create_plugin,
     create_plugin_version,
@@ -28,9 +28,9 @@ from airflow_provider_mics.core.provisioning.comparison import (
 )
 from airflow_provider_mics.core.provisioning.find_or_create import (
     PATIENCE,
+    EnsureResult,
     IfExists,
-    Provision,
-    Recipe,
+    ResourceSpec,
     find_or_create,
     oldest,
 )
@@ -54,7 +54,7 @@ def ensure_plugin(
     if_exists: IfExists = "update",
     is_retry: bool = False,
     patience: timedelta = PATIENCE,
-) -> Steps[Provision[Plugin]]:
+) -> Steps[EnsureResult[Plugin]]:
     """The plugin of these coordinates, found or created.
 
     :raises MicsError: a name cannot be; or it exists and must not (``fail``), or with another type, which cannot be
@@ -66,7 +66,7 @@ def ensure_plugin(
     if group_id == artifact_id:
         yield Log(f"{name}: its group_id should differ from its artifact_id.", logging.WARNING)
     provision = yield from find_or_create(
-        Recipe(
+        ResourceSpec(
             name,
             look=find_plugins(group_id, artifact_id, organisation_id),
             create=create_plugin(
@@ -107,7 +107,7 @@ def ensure_plugin_version(
     if_exists: IfExists = "update",
     is_retry: bool = False,
     patience: timedelta = PATIENCE,
-) -> Steps[Provision[PluginVersion]]:
+) -> Steps[EnsureResult[PluginVersion]]:
     """The version of a plugin with this number, found or created with these properties.
 
     The plugin is given by its id or by its coordinates. ``provider`` and ``name``, which the platform demands, are
@@ -121,10 +121,10 @@ def ensure_plugin_version(
     name = None if name is None else checked_text("name", name)
     finding = _the_plugin(plugin_id, group_id, artifact_id, organisation_id)
     give_up = (yield Now()) + patience
-    plugin = yield from through_outages(finding, give_up)
+    plugin = yield from retry_through_outages(finding, give_up)
     wanted = version_properties(properties, provider=provider, name=name or plugin.artifact_id or plugin.id)
     label = f"version {number} of plugin {plugin.group_id}:{plugin.artifact_id}"
-    recipe = Recipe(
+    recipe = ResourceSpec(
         label,
         look=find_versions(plugin.id, number),
         create=create_plugin_version(plugin.id, number, wanted, maintainer_id=maintainer_id, max_qps=max_qps),
@@ -137,7 +137,9 @@ def ensure_plugin_version(
         return provision
     differing: list[Difference] = []
     if if_exists == "update":
-        existing = yield from through_outages(list_plugin_version_properties(plugin.id, version.id), give_up)
+        existing = yield from retry_through_outages(
+            list_plugin_version_properties(plugin.id, version.id), give_up
+        )
         yield from _tell_further(label, existing, wanted)
         differing = property_differences(existing, wanted)
         shown = version.to_json()

@@ -9,11 +9,11 @@ import pytest
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.field_types import ExecutionType, milliseconds
 from airflow_provider_mics.core.exactly_once.handover import (
-    Due,
-    NothingToRun,
-    PlatformsTurn,
-    TickPlan,
-    whose_turn,
+    CreateNow,
+    Skip,
+    TickContext,
+    WaitForPlatform,
+    decide_tick,
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from tests.core.exactly_once.simulated_platform import SimulatedPlatform
@@ -43,14 +43,14 @@ def turn(
     grace_is_over=False,
     since=None,
 ):
-    plan = TickPlan(cron=cron, timezone=timezone, schedule_since=since, grace=grace)
+    plan = TickContext(cron=cron, timezone=timezone, schedule_since=since, grace=grace)
     give_up = platform.now + timedelta(minutes=10)
-    return platform.run(whose_turn(identity(tick), plan, give_up=give_up, grace_is_over=grace_is_over))
+    return platform.run(decide_tick(identity(tick), plan, give_up=give_up, grace_is_over=grace_is_over))
 
 
 def test_the_platform_has_its_grace_before_airflow_creates():
     decision = turn(platform_at(TICK + timedelta(seconds=1)))
-    assert isinstance(decision, PlatformsTurn)
+    assert isinstance(decision, WaitForPlatform)
     assert decision.until == TICK + timedelta(minutes=2)
 
 
@@ -59,7 +59,7 @@ def test_an_execution_that_the_platform_made_is_taken_up_at_any_time():
         platform = platform_at(now)
         fired = platform.fire(TICK)
         decision = turn(platform)
-        assert isinstance(decision, Due)
+        assert isinstance(decision, CreateNow)
         assert [each.id for each in decision.known] == [fired["id"]]
 
 
@@ -73,21 +73,21 @@ def test_clocks_a_minute_apart_are_the_same_tick(apart):
 def test_a_tick_of_every_minute_is_not_taken_for_its_neighbour():
     platform = platform_at(TICK + timedelta(seconds=1), cron="* * * * *")
     platform.fire(TICK - timedelta(minutes=1))
-    assert isinstance(turn(platform, cron="* * * * *"), PlatformsTurn)
+    assert isinstance(turn(platform, cron="* * * * *"), WaitForPlatform)
 
 
 def test_airflow_may_create_once_the_platform_stayed_silent():
     decision = turn(platform_at(TICK + timedelta(minutes=2)))
-    assert decision == Due(decision.identity, ())
+    assert decision == CreateNow(decision.identity, ())
     assert turn(platform_at(TICK), grace_is_over=True).known == ()
 
 
 def test_no_grace_creates_at_once():
-    assert isinstance(turn(platform_at(TICK), grace=timedelta(0)), Due)
+    assert isinstance(turn(platform_at(TICK), grace=timedelta(0)), CreateNow)
 
 
 def test_grace_none_never_creates_and_says_what_did_not_happen():
-    assert isinstance(turn(platform_at(TICK), grace=None), PlatformsTurn)
+    assert isinstance(turn(platform_at(TICK), grace=None), WaitForPlatform)
     with pytest.raises(
         MicsTimeoutError, match=r"Nightly import.*had not fired the tick of 2026-03-02 05:30:00 UTC"
     ):
@@ -105,26 +105,26 @@ def test_grace_none_never_creates_and_says_what_did_not_happen():
 )
 def test_a_tick_that_the_platform_no_longer_has_runs_nothing(fields, reason):
     decision = turn(platform_at(TICK + timedelta(minutes=5), **fields))
-    assert isinstance(decision, NothingToRun)
+    assert isinstance(decision, Skip)
     assert reason in decision.reason
 
 
 def test_what_was_fired_before_the_pause_is_still_taken_up():
     platform = platform_at(TICK + timedelta(minutes=5), cron_status="PAUSED")
     platform.fire(TICK)
-    assert isinstance(turn(platform), Due)
+    assert isinstance(turn(platform), CreateNow)
 
 
 def test_what_the_platform_planned_ahead_and_canceled_on_pausing_is_no_failure():
     platform = platform_at(TICK + timedelta(seconds=1), cron_status="PAUSED")
     platform.fire(TICK, "CANCELED")
-    assert isinstance(turn(platform), NothingToRun)
+    assert isinstance(turn(platform), Skip)
     platform.instance["cron_status"] = "ACTIVE"
-    assert isinstance(turn(platform), Due), "a person canceled it"
+    assert isinstance(turn(platform), CreateNow), "a person canceled it"
 
 
 def test_a_hand_written_dag_may_run_a_paused_instance_as_cron_at_once():
-    assert isinstance(turn(platform_at(TICK, cron_status="PAUSED"), cron=None), Due)
+    assert isinstance(turn(platform_at(TICK, cron_status="PAUSED"), cron=None), CreateNow)
 
 
 def history(platform, hour, days=range(1, 5), minute=30):
@@ -147,9 +147,9 @@ def test_a_history_beside_our_ticks_creates_nothing_and_names_the_zone_that_agre
 
 def test_a_history_on_our_ticks_or_none_at_all_contradicts_nothing():
     platform = platform_at(TICK + timedelta(minutes=5))
-    assert isinstance(turn(platform), Due)
+    assert isinstance(turn(platform), CreateNow)
     history(platform, hour=5)
-    assert isinstance(turn(platform), Due)
+    assert isinstance(turn(platform), CreateNow)
 
 
 def test_a_history_of_an_earlier_cron_contradicts_nothing():
@@ -157,7 +157,7 @@ def test_a_history_of_an_earlier_cron_contradicts_nothing():
         TICK + timedelta(minutes=5), last_modified_ts=milliseconds(TICK - timedelta(hours=1))
     )
     history(platform, hour=9, minute=7)
-    assert isinstance(turn(platform), Due)
+    assert isinstance(turn(platform), CreateNow)
 
 
 def test_a_history_in_force_that_no_zone_explains_contradicts():
@@ -186,4 +186,4 @@ def test_a_run_that_airflow_makes_beside_the_cron_where_clocks_change_runs_nothi
     sunday = datetime(2026, 10, 25, 22, 0, tzinfo=UTC)
     platform = platform_at(sunday + timedelta(minutes=5), cron="0 * * * 1-5")
     decision = turn(platform, sunday, timezone="Europe/Paris", cron="0 * * * 1-5")
-    assert isinstance(decision, NothingToRun)
+    assert isinstance(decision, Skip)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_mics.core.planning.cron_ticks import Cron, explaining_zone
+from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
 from tests.core.planning.wall_clock_oracle import utc
 
 
@@ -50,7 +50,7 @@ def test_a_cron_that_nobody_could_run_says_why(expression, problem):
     cron = Cron(expression)
     assert problem in (cron.problem or "")
     assert not cron.is_tick(utc(2026, 1, 1))
-    assert not cron.explains(utc(2026, 1, 1))
+    assert not cron.could_fire_at(utc(2026, 1, 1))
     assert cron.tolerance == timedelta(0)
     with pytest.raises(ValueError, match="cron"):
         cron.next_after(utc(2026, 1, 1))
@@ -94,26 +94,26 @@ def test_a_range_of_one_value_is_that_value():
 class TestReadings:
     def test_an_ordinary_tick_has_one(self):
         tick = utc(2026, 7, 1, 0, 30)
-        assert Cron("30 2 * * *", "Europe/Paris").readings(tick) == (tick,)
+        assert Cron("30 2 * * *", "Europe/Paris").candidate_times(tick) == (tick,)
 
     def test_a_time_shown_twice_has_two(self):
-        readings = Cron("30 2 * * *", "Europe/Paris").readings(utc(2026, 10, 25, 1, 30))
-        assert readings == (utc(2026, 10, 25, 1, 30), utc(2026, 10, 25, 0, 30))
+        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 10, 25, 1, 30))
+        assert candidate_times == (utc(2026, 10, 25, 1, 30), utc(2026, 10, 25, 0, 30))
 
     def test_a_time_left_out_may_also_be_fired_when_clocks_are_put_forward(self):
-        readings = Cron("30 2 * * *", "Europe/Paris").readings(utc(2026, 3, 29, 1, 30))
-        assert readings == (utc(2026, 3, 29, 1, 30), utc(2026, 3, 29, 1))
+        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 3, 29, 1, 30))
+        assert candidate_times == (utc(2026, 3, 29, 1, 30), utc(2026, 3, 29, 1))
 
     def test_a_cron_of_every_hour_ticks_in_each_pass_by_itself(self):
         tick = utc(2026, 10, 25, 1, 30)
-        assert Cron("30 * * * *", "Europe/Paris").readings(tick) == (tick,)
+        assert Cron("30 * * * *", "Europe/Paris").candidate_times(tick) == (tick,)
 
     def test_all_of_them_are_explained(self):
         cron = Cron("30 2 * * *", "Europe/Paris")
         for tick in (utc(2026, 10, 25, 1, 30), utc(2026, 3, 29, 1, 30)):
-            assert all(cron.explains(reading) for reading in cron.readings(tick))
-        assert not cron.explains(utc(2026, 10, 25, 2, 30))
-        assert not cron.explains(utc(2026, 10, 24, 1, 30))
+            assert all(cron.could_fire_at(reading) for reading in cron.candidate_times(tick))
+        assert not cron.could_fire_at(utc(2026, 10, 25, 2, 30))
+        assert not cron.could_fire_at(utc(2026, 10, 24, 1, 30))
 
 
 class TestExplainingZone:
@@ -136,24 +136,22 @@ class TestExplainingZone:
     )
     def test_a_history_over_a_year_names_its_zone(self, zone):
         fired = self.fired(zone)
-        explained = explaining_zone("30 5 * * *", fired)
+        explained = infer_timezone("30 5 * * *", fired)
         assert explained is not None
         # Some zones have two names.
         assert self.fired(explained) == fired
 
     def test_utc_is_named_first_then_the_zones_one_suggests(self):
         winter = self.fired("Europe/London")[:1]
-        assert explaining_zone("30 5 * * *", winter, ["Europe/London"]) == "UTC"
+        assert infer_timezone("30 5 * * *", winter, ["Europe/London"]) == "UTC"
         winter = self.fired("Europe/Paris")[:1]
-        assert explaining_zone("30 5 * * *", winter, ["Europe/Berlin"]) == "Europe/Berlin"
-        assert explaining_zone("30 5 * * *", winter) == "Europe/Paris"
+        assert infer_timezone("30 5 * * *", winter, ["Europe/Berlin"]) == "Europe/Berlin"
+        assert infer_timezone("30 5 * * *", winter) == "Europe/Paris"
 
     def test_a_history_of_another_cron_has_no_zone(self):
-        assert explaining_zone("30 5 * * *", self.fired("UTC", minute=47)) is None
+        assert infer_timezone("30 5 * * *", self.fired("UTC", minute=47)) is None
 
     def test_nothing_explains_no_history_or_no_cron(self):
-        assert explaining_zone("30 5 * * *", []) is None
-        assert explaining_zone("nonsense", self.fired("UTC")) is None
-        assert (
-            explaining_zone("30 5 * * *", self.fired("Europe/Paris"), ["Europe/Atlantis"]) == "Europe/Paris"
-        )
+        assert infer_timezone("30 5 * * *", []) is None
+        assert infer_timezone("nonsense", self.fired("UTC")) is None
+        assert infer_timezone("30 5 * * *", self.fired("Europe/Paris"), ["Europe/Atlantis"]) == "Europe/Paris"

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.core.provisioning.executions import STOPS_WITHIN, Stopped, stop_at_deadline
+from airflow_provider_mics.core.provisioning.executions import STOPS_WITHIN, TimeoutResult, cancel_on_timeout
 from tests.core.exactly_once.simulated_platform import START, SimulatedPlatform, lost_answer, lost_request
 
 
-def stopped(*faults: Any, status: str = "RUNNING", cancels: bool = True) -> tuple[Stopped, SimulatedPlatform]:
+def stopped(
+    *faults: Any, status: str = "RUNNING", cancels: bool = True
+) -> tuple[TimeoutResult, SimulatedPlatform]:
     platform = SimulatedPlatform(faults=iter(faults))
     platform.fire(START, status)
-    return platform.run(stop_at_deadline("42", "1", cancels=cancels)), platform
+    return platform.run(cancel_on_timeout("42", "1", cancels=cancels)), platform
 
 
 def test_what_goes_on_is_canceled_and_is_over_before_anybody_tries_again() -> None:
