@@ -8,8 +8,9 @@ import math
 import re
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_mics import __version__
@@ -34,6 +35,17 @@ class LogLines(Protocol):
     """Where the clients log: a logger of the standard library, or Airflow's."""
 
     def log(self, level: int, message: str, /, *args: object) -> Any: ...
+
+
+class ClientOptions(TypedDict, total=False):
+    """The optional arguments of `ClientSettings`, for the signatures of both clients."""
+
+    timeout: float | tuple[float, float]
+    max_retries: int
+    size_fields: SizeFields
+    verify: bool | str
+    proxies: Mapping[str, str] | None
+    log: LogLines
 
 
 class ClientSettings:
@@ -92,16 +104,35 @@ class ClientSettings:
             headers["Content-Type"] = "application/json"
         return headers
 
+    def complete(self, call: Call[T]) -> Call[T]:
+        """Return the call as a transport gets it: with an organisation, and sizes under the names of ``size_fields``.
+
+        :raises MicsError: the call needs an organisation, and the client has none
+        """
+        query = {
+            name: value
+            for name, value in self._with_organisation(call, call.query).items()
+            if value is not None
+        }
+        if call.body is None:
+            return replace(call, query=query)
+        return replace(
+            call, query=query, body=spell_sizes(self._with_organisation(call, call.body), self.size_fields)
+        )
+
     def query(self, call: Call[Any]) -> dict[str, str]:
-        query = self._with_organisation(call, call.query)
-        return {name: str(value) for name, value in query.items() if value is not None}
+        """Return the query as text."""
+        return {name: str(value) for name, value in call.query.items()}
 
     def content(self, call: Call[Any]) -> bytes | None:
+        """Return the body as JSON.
+
+        :raises MicsError: it holds a value that JSON does not have
+        """
         if call.body is None:
             return None
-        body = spell_sizes(self._with_organisation(call, call.body), self.size_fields)
         try:
-            return json.dumps(body, **_SERIALISED).encode()  # type: ignore[arg-type]
+            return json.dumps(call.body, **_SERIALISED).encode()  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise MicsError(f"{call}: the body cannot be written as JSON: {error}") from None
 

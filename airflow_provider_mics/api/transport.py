@@ -6,10 +6,11 @@ import ssl
 import zlib
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsResponseError
+from airflow_provider_mics.api.responses import Response
 
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -22,6 +23,38 @@ CHUNK = 64 * 1024
 ACCEPTED_ENCODING = "gzip"
 
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class Transport(Protocol):
+    """Sends requests for a `MicsClient`, which retries them, reads the responses and redacts the token."""
+
+    def send(self, call: Call[Any]) -> Response:
+        """Send one request and return the response, whatever its status code.
+
+        :param call: complete: its organisation is filled in, and no value of its ``query`` is None
+        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the transport holds. The client calls this once."""
+        ...
+
+
+class AsyncTransport(Protocol):
+    """Sends requests for an `AsyncMicsClient`; see `Transport`."""
+
+    async def send(self, call: Call[Any]) -> Response:
+        """Send one request and return the response, whatever its status code.
+
+        :param call: complete: its organisation is filled in, and no value of its ``query`` is None
+        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the transport holds. The client calls this once."""
+        ...
 
 
 class Body:

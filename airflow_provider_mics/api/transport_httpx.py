@@ -35,7 +35,7 @@ class HttpxTransport:
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
             raise MicsError(f"no connection can be made to {settings.base_url}: {reason(error)}") from None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self._http.aclose()
 
     async def send(self, call: Call[Any]) -> Response:

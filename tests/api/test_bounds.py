@@ -15,7 +15,7 @@ from airflow_provider_mics.api import MicsConnectionError, MicsResponseError, ge
 from airflow_provider_mics.api.transport import GZIP_WINDOW, LARGEST_BODY
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, Reply, chunked, http, stopwatch, zipped
+from tests.raw_server import RawServer, Reply, chunked, http, stopwatch, zipped
 
 SHORT = (0.5, 0.5)
 MEBIBYTE = 1 << 20

@@ -15,7 +15,7 @@ from airflow_provider_mics.api import (
 )
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, CUT, EXECUTION, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, Reply, chunked, free_port, http, zipped
+from tests.raw_server import RawServer, Reply, chunked, free_port, http, zipped
 
 
 class TestConnections:

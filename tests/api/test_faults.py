@@ -22,7 +22,7 @@ from airflow_provider_mics.api import (
 )
 from tests.api.any_json import bodies
 from tests.api.both_clients import KINDS, client_of
-from tests.api.raw_server import RawServer, http
+from tests.raw_server import RawServer, http
 from tests.sandbox_server import SandboxServer
 
 UNCLEAR: dict[str, dict[str, Any]] = {

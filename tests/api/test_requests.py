@@ -13,7 +13,7 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.responses import ignore_body
 from tests.api.both_clients import TOKEN, Kind, client_of
 from tests.api.exchanges import CREATE, EXECUTION, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, free_port, http
+from tests.raw_server import RawServer, free_port, http
 
 
 class TestARequest:

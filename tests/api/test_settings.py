@@ -24,7 +24,7 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.responses import ignore_body
 from tests.api.both_clients import TOKEN, client_of
 from tests.api.exchanges import INSTANCE
-from tests.api.raw_server import RawServer, http
+from tests.raw_server import RawServer, http
 
 URL = "http://127.0.0.1:1"
 BAD: list[tuple[dict[str, object], str]] = [

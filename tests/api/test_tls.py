@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_mics.api import MicsConnectionError, MicsError, get_instance
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, GOOD, failure
-from tests.api.raw_server import RawServer, Reply
+from tests.raw_server import RawServer, Reply
 
 # Made for these tests: valid for localhost and 127.0.0.1 from 2020 to 2120, trusted by nobody.
 CERTIFICATE = Path(__file__).parent / "samples" / "loopback.pem"

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_mics import api
 from airflow_provider_mics.hooks import MicsHook, keep_requests_out
 from tests.provider.mics_connections import connection_to
-from tests.reliability.raw_server import RawServer, answer_of
+from tests.raw_server import RawServer, Reply, answer_of
 from tests.sandbox_server import SandboxServer
 
 TOKEN = "a-token-that-nobody-may-read"
@@ -215,7 +215,7 @@ class TestTheTestButton:
         "answer", [answer_of(b"<html>no such page</html>", 404), answer_of(b'{"status": "ok", "data": {}}')]
     )
     def test_an_address_that_proves_nothing_is_not_the_platform(self, connect: Any, answer: bytes) -> None:
-        with RawServer(answer) as other:
+        with RawServer([Reply(answer, then="close")]) as other:
             ok, message = connect(host=other.url).test_connection()
         assert not ok
         assert message == (

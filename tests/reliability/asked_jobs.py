@@ -14,7 +14,6 @@ from airflow_provider_mics.api.models import ExecutionType
 from airflow_provider_mics.core.exactly_once.handover import until_tick_appears
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import submit_execution
-from tests.reliability.crashes import observed
 from tests.reliability.lab_time import SkippedTime
 
 SLOWEST_CASE_S = 20.0
@@ -54,11 +53,13 @@ class Blocking:
 
     def __init__(self, url: str, **arguments: Any) -> None:
         self._now = SkippedTime(MOMENT)
-        self._client = api.MicsClient(url, TOKEN, "1185", sleep=self._now.sleep, log=Silence(), **arguments)
+        self._client = api.MicsClient(
+            url, TOKEN, "1185", sleep=self._now.sleep, clock=self._now.now, log=Silence(), **arguments
+        )
 
     def run(self, job: Job[Any]) -> None:
         self._now.reset()
-        self._client.run(observed(job, self._now, before=_nothing, after=_nothing))
+        self._client.run(job)
 
     def close(self) -> None:
         self._client.close()
@@ -73,19 +74,17 @@ class InALoop:
         self._client = self._loop.run(self._make(url, arguments))
 
     async def _make(self, url: str, arguments: dict[str, Any]) -> api.AsyncMicsClient:
-        return api.AsyncMicsClient(url, TOKEN, "1185", sleep=self._now.asleep, log=Silence(), **arguments)
+        return api.AsyncMicsClient(
+            url, TOKEN, "1185", sleep=self._now.asleep, clock=self._now.now, log=Silence(), **arguments
+        )
 
     def run(self, job: Job[Any]) -> None:
         self._now.reset()
-        self._loop.run(self._client.run(observed(job, self._now, before=_nothing, after=_nothing)))
+        self._loop.run(self._client.run(job))
 
     def close(self) -> None:
         self._loop.run(self._client.aclose())
         self._loop.close()
-
-
-def _nothing(_: object) -> None:
-    pass
 
 
 MODES: dict[str, type[Blocking | InALoop]] = {"blocking": Blocking, "async": InALoop}

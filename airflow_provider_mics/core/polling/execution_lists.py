@@ -210,7 +210,7 @@ class Appearance:
 
     def look(self) -> Flow[Execution | None]:
         """The execution that matches, the newest where the page that shows it has several; None where none does."""
-        return Flow(self._look, "look for an execution")
+        return Flow(self._look)
 
     def _look(self) -> Steps[Execution | None]:
         first = part = yield from part_of_list(self._path, Execution, {})

@@ -9,12 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_mics.api.calls import Sleep
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.submission import SETTLING, recall_execution, submit_execution
-from tests.core.exactly_once.simulated_platform import (
+from tests.simulated_platform import (
     START,
     Killed,
     SimulatedPlatform,
@@ -117,17 +116,16 @@ def test_what_appears_in_the_pause_before_another_request_is_taken_up():
     """The platform's own scheduler recovers from the same outage before we ask again."""
     tick = ExecutionIdentity("42", ExecutionType.CRON, START)
 
-    class FiresInAPause(SimulatedPlatform):
-        def _perform(self, step):
-            looked = [each for each in self.requests if each.startswith("GET")]
-            if isinstance(step, Sleep) and self.now - START >= SETTLING and not self.executions and looked:
-                self.fire(START, "RUNNING")
-            return super()._perform(step)
+    def fire_after_settling(_):
+        has_looked = any(each.method == "GET" for each in platform.requests)
+        if platform.now - START >= SETTLING and not platform.executions and has_looked:
+            platform.fire(START, "RUNNING")
 
-    platform = FiresInAPause(faults=faults_on_post(status(503)))
+    platform = SimulatedPlatform(faults=faults_on_post(status(503)))
+    platform.driver.asleep = fire_after_settling
     submission = platform.run(submit_execution(tick))
     assert (submission.execution.id, len(platform.executions)) == ("1", 1)
-    assert [each for each in platform.requests if each.startswith("POST")] == [platform.requests[1]]
+    assert [each for each in platform.requests if each.method == "POST"] == [platform.requests[1]]
 
 
 def test_who_submits_hears_of_an_execution_before_it_is_known_to_be_the_only_one():
@@ -213,8 +211,8 @@ def test_an_outage_is_borne_for_a_while_and_then_fails_with_its_own_words():
     assert timedelta(minutes=1) < platform.now - START <= timedelta(minutes=3)
     platform.faults = itertools.chain([status(502)] * 3, itertools.repeat(None))
     assert platform.run(submit_execution(IDENTITY, is_retry=True)).execution.id == "1"
-    assert "cannot be asked" in platform.lines()
-    assert "answers again" in platform.lines()
+    assert "cannot be asked" in platform.lines
+    assert "answers again" in platform.lines
 
 
 def test_a_wrong_token_fails_at_once():
@@ -232,7 +230,7 @@ def test_two_found_go_on_with_the_newest_and_say_so():
     platform.create(platform.executions[0]["parameters"])
     submission = platform.run(submit_execution(IDENTITY, is_retry=True))
     assert submission.execution.id == "2"
-    assert "2 executions for this run (2, 1)" in platform.lines()
+    assert "2 executions for this run (2, 1)" in platform.lines
 
 
 @pytest.mark.parametrize("seed", range(200))

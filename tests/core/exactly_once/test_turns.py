@@ -16,7 +16,7 @@ from airflow_provider_mics.core.exactly_once.handover import (
     decide_tick,
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from tests.core.exactly_once.simulated_platform import SimulatedPlatform
+from tests.simulated_platform import SimulatedPlatform
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 DAY = timedelta(days=1)

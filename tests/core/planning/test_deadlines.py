@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from airflow_provider_mics.api.calls import Call, Now, flow
+from airflow_provider_mics.api.calls import Call, flow
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsTimeoutError
 from airflow_provider_mics.core.planning.inventory import within
-from tests.core.planning.wall_clock_oracle import utc
+from tests.flow_driver import FlowDriver
 
 PAGE: Call[int] = Call("GET", "pages", len)
 SECOND = timedelta(seconds=1)
@@ -29,28 +28,15 @@ def pages(number):
     return total
 
 
-def run(job: Any, answer: Callable[[int], int], each_takes: timedelta = SECOND) -> tuple[int, int]:
+def run(job: Any, answer: Callable[[int], int]) -> tuple[int, int]:
     """The job's value and how many calls it made, on a clock that only calls move."""
-    now: datetime = utc(2026, 3, 1)
-    calls = 0
-    steps = iter(job)
-    resume: Callable[[], Any] = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value, calls
-        if isinstance(step, Now):
-            resume = partial(steps.send, now)
-            continue
-        now += each_takes
-        calls += 1
-        try:
-            value = answer(calls)
-        except MicsConnectionError as error:
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, value)
+
+    def server(_: Call[Any]) -> bytes:
+        driver.now += SECOND
+        return b"x" * answer(len(driver.calls))
+
+    driver = FlowDriver(server)
+    return driver.run(job), len(driver.calls)
 
 
 def test_a_job_that_ends_in_time_gives_its_value():

@@ -8,29 +8,24 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mics.api.calls import Call, Now
+from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsTimeoutError
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.api.responses import Page
 from airflow_provider_mics.core.planning.inventory import Listing, listed_within
 from tests.core.planning.instances import instance
-from tests.core.planning.wall_clock_oracle import utc
+from tests.flow_driver import FlowDriver, ok
 
 
 def listing_of(instances: Sequence[Instance], total: int | None, seconds_a_page: float = 0.1) -> Listing:
     """What is listed by a platform that has these instances, and says that it has ``total``."""
-    now, answer = utc(2026, 3, 1), None
-    steps = iter(listed_within(timedelta(seconds=10)))
-    while True:
-        try:
-            step: Any = steps.send(answer)
-        except StopIteration as end:
-            return end.value
-        answer = now if isinstance(step, Now) else None
-        if isinstance(step, Call):
-            now += timedelta(seconds=seconds_a_page)
-            first, most = step.query["first_result"], step.query["max_results"]
-            answer = Page[Instance](data=list(instances[first : first + most]), total=total)
+
+    def server(call: Call[Any]) -> dict[str, Any]:
+        driver.now += timedelta(seconds=seconds_a_page)
+        first, most = call.query["first_result"], call.query["max_results"]
+        return ok([each.to_json() for each in instances[first : first + most]], total=total)
+
+    driver = FlowDriver(server)
+    return driver.run(listed_within(timedelta(seconds=10)))
 
 
 @pytest.mark.parametrize("total", [None, 1200])

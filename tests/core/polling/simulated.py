@@ -1,4 +1,4 @@
-"""An event loop whose time passes at once, and a platform in memory that lives in it: hours of waiting in a moment.
+"""An event loop whose time passes at once, and the simulated platform in it: hours of waiting in a moment.
 
 For what is decided about *when* to ask. What is asked, and how answers are read, is tested against the sandbox.
 """
@@ -6,25 +6,18 @@ For what is decided about *when* to ask. What is asked, and how answers are read
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep
-from airflow_provider_mics.api.errors import MicsConnectionError
-from airflow_provider_mics.api.responses import Response, answer
+from airflow_provider_mics.api import AsyncMicsClient, Call, Log, Response
 from airflow_provider_mics.core.polling import until_appears, watch_execution
+from tests.simulated_platform import START, SimulatedPlatform
 
 T = TypeVar("T")
-START = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
-ONE = re.compile(r"integration_batch_instances/(\w+)/executions/(\w+)")
-OF_INSTANCE = re.compile(r"integration_batch_instances/(\w+)/executions")
-ORGANISATION_LIST = "integration_batch_instances.executions"
 
 
 class _ImpatientSelector(selectors.DefaultSelector):
@@ -63,103 +56,51 @@ def elapsed() -> float:
     return asyncio.get_running_loop().time()
 
 
-@dataclass
-class SimulatedPlatform:
-    """Executions by id, and what goes wrong: ``trouble`` may raise, or answer, instead of the platform."""
+class AsyncSimulatedPlatform(SimulatedPlatform):
+    """The simulated platform in simulated time, for async clients."""
 
-    statuses: dict[str, str] = field(default_factory=dict)
-    instance_id: str = "42"
-    trouble: Callable[[Call[Any]], Response | None] = lambda call: None
-    fields: dict[str, Any] = field(default_factory=dict)
-    asked: list[tuple[float, str]] = field(default_factory=list)
-    clients_made: int = 0
-    clients_closed: int = 0
+    instance_id = "42"
 
-    async def make_client(self) -> SimulatedClient:
+    def __init__(self) -> None:
+        super().__init__()
+        self.clients_made = 0
+        self.clients_closed = 0
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(seconds=elapsed())
+
+    async def make_client(self) -> AsyncMicsClient:
         self.clients_made += 1
-        return SimulatedClient(self)
+        transport = _TransportInLoop(self)
+        return AsyncMicsClient(
+            "http://platform.invalid",
+            "token",
+            "1185",
+            transport=transport,
+            clock=lambda: self.now,
+            max_retries=0,
+        )
 
     def paths(self) -> Counter[str]:
-        """How often which path was asked."""
-        return Counter(path for _, path in self.asked)
+        """How often each path was requested."""
+        return Counter(each.path for each in self.requests)
 
-    def times_of(self, path: str) -> list[float]:
-        """When, in whole seconds since the simulation began, a path was asked."""
-        return [round(at) for at, asked in self.asked if asked == path]
-
-    def answer(self, call: Call[Any]) -> Response:
-        self.asked.append((elapsed(), call.path))
-        trouble = self.trouble(call)
-        if trouble is not None:
-            return trouble
-        if one := ONE.fullmatch(call.path):
-            return self._one(one[2])
-        if call.path == ORGANISATION_LIST or OF_INSTANCE.fullmatch(call.path):
-            return self._page(call)
-        return refusal(404)
-
-    def _one(self, execution_id: str) -> Response:
-        if execution_id not in self.statuses:
-            return refusal(404)
-        return response(200, {"status": "ok", "data": self._json(execution_id)})
-
-    def _page(self, call: Call[Any]) -> Response:
-        start, size = call.query["first_result"], call.query["max_results"]
-        newest_first = sorted(self.statuses, key=int, reverse=True)
-        data = [self._json(each) for each in newest_first[start : start + size]]
-        return response(200, {"status": "ok", "data": data, "total": len(self.statuses)})
-
-    def _json(self, execution_id: str) -> dict[str, Any]:
-        return {"id": execution_id, "status": self.statuses[execution_id], **self.fields}
+    def times_of(self, path: str) -> list[int]:
+        """When a path was requested, in whole seconds since the simulation began."""
+        return [round(each.at) for each in self.requests if each.path == path]
 
 
-class SimulatedClient:
-    """Drives calls and flows as the real one does, in simulated time and without retries of its own."""
-
-    organisation_id = "1185"
-
-    def __init__(self, platform: SimulatedPlatform) -> None:
+class _TransportInLoop:
+    def __init__(self, platform: AsyncSimulatedPlatform) -> None:
         self._platform = platform
 
-    async def run(self, job: Job[T]) -> T:
-        steps = iter(job)
-        resume: Callable[[], Any] = lambda: next(steps)  # noqa: E731
-        while True:
-            try:
-                step = resume()
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            try:
-                result = await self._perform(step)
-            except Exception as error:
-                resume = lambda error=error: steps.throw(error)  # noqa: E731
-            else:
-                resume = lambda result=result: steps.send(result)  # noqa: E731
-
-    async def _perform(self, step: Any) -> Any:
-        if isinstance(step, Sleep):
-            await asyncio.sleep(step.seconds)
-        elif isinstance(step, Now):
-            return START + timedelta(seconds=elapsed())
-        elif isinstance(step, Call):
-            await asyncio.sleep(0.02)
-            return answer(step, self._platform.answer(step), "")
-        return None
+    async def send(self, call: Call[Any]) -> Response:
+        await asyncio.sleep(0.02)
+        return self._platform.send(call)
 
     async def aclose(self) -> None:
         self._platform.clients_closed += 1
-
-
-def response(status: int, body: Any, **headers: str) -> Response:
-    return Response(status, headers, json.dumps(body).encode())
-
-
-def refusal(status: int, **headers: str) -> Response:
-    return response(status, {"status": "error", "error": f"no {status}"}, **headers)
-
-
-def no_answer(call: Call[Any]) -> Response:
-    raise MicsConnectionError(f"{call}: connection refused", certainly_not_sent=True)
 
 
 @dataclass
@@ -174,7 +115,7 @@ class Waiter:
         return [line.message for line in self.lines]
 
 
-def wait_for(platform: SimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
+def wait_for(platform: AsyncSimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
     """Begin to wait for the end of an execution."""
     lines: list[Log] = []
     waiting = watch_execution(
@@ -189,7 +130,7 @@ def wait_for(platform: SimulatedPlatform, execution_id: str, poll_interval: floa
 
 
 def wait_for_appearance(
-    platform: SimulatedPlatform, execution_id: str, poll_interval: float = 30.0
+    platform: AsyncSimulatedPlatform, execution_id: str, poll_interval: float = 30.0
 ) -> Waiter:
     """Begin to wait until an execution of that id appears."""
     lines: list[Log] = []

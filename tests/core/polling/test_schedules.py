@@ -10,25 +10,27 @@ import re
 import pytest
 
 from airflow_provider_mics.api.errors import MicsApiError, MicsAuthError, MicsNotFoundError
+from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS as ORGANISATION_LIST
 from tests.core.polling.simulated import (
-    ORGANISATION_LIST,
-    SimulatedPlatform,
+    AsyncSimulatedPlatform,
     elapsed,
-    no_answer,
-    refusal,
     simulate,
     wait_for,
     wait_for_appearance,
 )
+from tests.flow_driver import refusal
+from tests.simulated_platform import always, not_sent, refused
 
 
 def running(count):
-    return SimulatedPlatform({str(number): "RUNNING" for number in range(1, count + 1)})
+    platform = AsyncSimulatedPlatform()
+    platform.add(*map(str, range(1, count + 1)))
+    return platform
 
 
 async def end(platform, waiters, status="SUCCEEDED"):
     """End all executions, and give what each waiter got."""
-    platform.statuses = dict.fromkeys(platform.statuses, status)
+    platform.end_all(status)
     return await asyncio.gather(*(waiter.task for waiter in waiters))
 
 
@@ -49,7 +51,7 @@ def test_five_hundred_waits_that_start_together_cost_one_look():
         waiters = [wait_for(platform, str(number)) for number in range(1, 501)]
         await asyncio.sleep(25)
         assert len(set(platform.times_of(ORGANISATION_LIST))) == 1
-        assert len(platform.asked) == 5  # pages of a hundred
+        assert len(platform.requests) == 5  # pages of a hundred
         await end(platform, waiters)
 
     simulate(scenario())
@@ -133,9 +135,9 @@ def test_an_outage_of_a_week_fails_nobody_and_is_two_lines_in_each_log():
         platform = running(2)
         waiters = [wait_for(platform, "1"), wait_for(platform, "2")]
         await asyncio.sleep(10)
-        platform.trouble = no_answer
+        platform.faults = always(not_sent)
         await asyncio.sleep(7 * 24 * 3600)
-        platform.trouble = lambda call: None
+        platform.faults = iter(())
         results = await end(platform, waiters)
         assert [each.status for each in results] == ["SUCCEEDED"] * 2
         assert len(waiters[0].messages) == 4
@@ -149,14 +151,14 @@ def test_questions_become_seldom_in_an_outage_and_never_rarer_than_every_six_min
     async def scenario():
         platform = running(2)
         waiters = [wait_for(platform, "1"), wait_for(platform, "2")]
-        platform.trouble = no_answer
+        platform.faults = always(not_sent)
         await asyncio.sleep(3600)
         times = platform.times_of(ORGANISATION_LIST)
         pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert pauses[0] in range(30, 38)
         assert pauses[1] in range(60, 74)
         assert all(pause in range(300, 362) for pause in pauses[5:])
-        platform.trouble = lambda call: None
+        platform.faults = iter(())
         await end(platform, waiters)
 
     simulate(scenario())
@@ -167,13 +169,13 @@ def test_nobody_asks_before_the_platform_wants_to_be_asked_again_not_even_for_a_
     async def scenario():
         platform = running(3)
         waiters = [wait_for(platform, "1", 5), wait_for(platform, "2", 5)]
-        platform.trouble = lambda call: refusal(status, **{"retry-after": "120"})
+        platform.faults = always(refused(status, **{"retry-after": "120"}))
         await asyncio.sleep(30)
         waiters.append(wait_for(platform, "3", 5))
-        before = len(platform.asked)
+        before = len(platform.requests)
         await asyncio.sleep(85)
-        assert len(platform.asked) == before
-        platform.trouble = lambda call: None
+        assert len(platform.requests) == before
+        platform.faults = iter(())
         await end(platform, waiters)
         assert elapsed() < 200
 
@@ -184,7 +186,7 @@ def test_an_execution_that_cannot_be_read_is_asked_ever_more_seldom_and_harms_no
     async def scenario():
         platform = running(150)
         bad = "integration_batch_instances/42/executions/999"
-        platform.trouble = lambda call: refusal(500) if call.path == bad else None
+        platform.faults = always(refused(500, path=bad))
         sick, *healthy = [wait_for(platform, each) for each in ("999", "1", "2")]
         await asyncio.sleep(1800)
         assert not sick.task.done()
@@ -201,7 +203,7 @@ def test_an_execution_that_is_gone_for_a_minute_fails_its_own_wait_only():
         platform = running(3)
         waiters = [wait_for(platform, each, 10) for each in ("1", "2", "3")]
         await asyncio.sleep(100)
-        del platform.statuses["2"]
+        platform.remove("2")
         with pytest.raises(MicsNotFoundError):
             await waiters[1].task
         assert 160 <= elapsed() <= 175
@@ -216,7 +218,7 @@ def test_an_execution_that_shows_only_after_half_a_minute_is_waited_for():
         platform = running(2)
         waiters = [wait_for(platform, each, 10) for each in ("1", "2", "3")]
         await asyncio.sleep(40)
-        platform.statuses["3"] = "RUNNING"
+        platform.add("3")
         await asyncio.sleep(200)
         assert len(await end(platform, waiters)) == 3
 
@@ -228,10 +230,10 @@ def test_a_refused_token_fails_all_waits_with_one_new_client_tried():
         platform = running(50)
         waiters = [wait_for(platform, str(number)) for number in range(1, 51)]
         await asyncio.sleep(10)
-        platform.trouble = lambda call: refusal(401)
+        platform.faults = always(refused(401))
         results = await asyncio.gather(*(waiter.task for waiter in waiters), return_exceptions=True)
         assert {type(each) for each in results} == {MicsAuthError}
-        assert len(platform.asked) == 3  # the first look, and the refusal of two tokens
+        assert len(platform.requests) == 3  # the first look, and the refusal of two tokens
         assert platform.clients_made == platform.clients_closed == 2
 
     simulate(scenario())
@@ -241,7 +243,7 @@ def test_a_right_that_lacks_for_one_execution_fails_its_own_wait_only():
     async def scenario():
         platform = running(2)
         forbidden = "integration_batch_instances/42/executions/9"
-        platform.trouble = lambda call: refusal(403) if call.path == forbidden else None
+        platform.faults = always(refused(403, path=forbidden))
         waiters = [wait_for(platform, each) for each in ("1", "2", "9")]
         with pytest.raises(MicsAuthError):
             await waiters[2].task
@@ -255,7 +257,7 @@ def test_a_right_that_lacks_for_one_execution_fails_its_own_wait_only():
 def test_where_only_the_list_fails_each_is_asked_by_its_id(status):
     async def scenario():
         platform = running(20)
-        platform.trouble = lambda call: refusal(status) if call.path == ORGANISATION_LIST else None
+        platform.faults = always(refused(status, path=ORGANISATION_LIST))
         waiters = [wait_for(platform, str(number)) for number in range(1, 21)]
         await asyncio.sleep(25)
         assert all("is RUNNING" in waiter.messages[0] for waiter in waiters)
@@ -267,10 +269,10 @@ def test_where_only_the_list_fails_each_is_asked_by_its_id(status):
 def test_questions_by_id_are_spread_over_time_and_few_at_once():
     async def scenario():
         platform = running(400)
-        platform.trouble = lambda call: refusal(404) if call.path == ORGANISATION_LIST else None
+        platform.faults = always(refused(404, path=ORGANISATION_LIST))
         waiters = [wait_for(platform, str(number)) for number in range(1, 401)]
         await asyncio.sleep(20)
-        moments = [at for at, path in platform.asked if path != ORGANISATION_LIST]
+        moments = [each.at for each in platform.requests if each.path != ORGANISATION_LIST]
         assert len(moments) == 400
         assert 1 < max(moments) - min(moments) < 10
         assert max(sum(at <= other < at + 0.02 for other in moments) for at in moments) <= 8
@@ -282,24 +284,26 @@ def test_questions_by_id_are_spread_over_time_and_few_at_once():
 def test_a_platform_that_refuses_one_question_after_the_other_is_not_asked_the_rest():
     async def scenario():
         platform = running(400)
-        platform.trouble = lambda call: refusal(404 if call.path == ORGANISATION_LIST else 503)
+        platform.faults = always(lambda _, call: refusal(404 if call.path == ORGANISATION_LIST else 503))
         waiters = [wait_for(platform, str(number)) for number in range(1, 401)]
         await asyncio.sleep(20)
-        assert len(platform.asked) <= 1 + 2 * 8
+        assert len(platform.requests) <= 1 + 2 * 8
         assert all("cannot be asked" in waiter.messages[0] for waiter in waiters)
-        platform.trouble = lambda call: None
+        platform.faults = iter(())
         assert len(await end(platform, waiters)) == 400
 
     simulate(scenario())
 
 
 def test_a_bug_is_raised_as_what_it_is_to_all_who_wait():
-    def stumble(call):
+    def stumble(_, call):
+        if call.path == ORGANISATION_LIST:
+            return refusal(404)
         raise ZeroDivisionError(call.path)
 
     async def scenario():
         platform = running(20)
-        platform.trouble = lambda call: refusal(404) if call.path == ORGANISATION_LIST else stumble(call)
+        platform.faults = always(stumble)
         waiters = [wait_for(platform, str(number)) for number in range(1, 21)]
         results = await asyncio.gather(*(waiter.task for waiter in waiters), return_exceptions=True)
         assert {type(each) for each in results} == {ZeroDivisionError}
@@ -325,10 +329,10 @@ def test_many_appearances_of_one_connection_share_the_client_and_the_outage():
         platform = running(1)
         waiters = [wait_for_appearance(platform, str(number)) for number in range(10, 14)]
         await asyncio.sleep(10)
-        platform.trouble = no_answer
+        platform.faults = always(not_sent)
         await asyncio.sleep(3600)
-        platform.trouble = lambda call: None
-        platform.statuses |= {str(number): "PENDING" for number in range(10, 14)}
+        platform.faults = iter(())
+        platform.add(*map(str, range(10, 14)), status="PENDING")
         results = await asyncio.gather(*(waiter.task for waiter in waiters))
         assert [each.id for each in results] == ["10", "11", "12", "13"]
         assert platform.clients_made == platform.clients_closed == 1
@@ -342,12 +346,12 @@ def test_a_history_of_years_is_read_once_and_then_only_when_it_changes():
         platform = running(3000)
         waiter = wait_for_appearance(platform, "4000")
         await asyncio.sleep(5)
-        assert len(platform.asked) == 30
+        assert len(platform.requests) == 30
         await asyncio.sleep(120)
-        assert len(platform.asked) == 34
-        platform.statuses["4000"] = "PENDING"
+        assert len(platform.requests) == 34
+        platform.add("4000", status="PENDING")
         assert (await waiter.task).id == "4000"
-        assert len(platform.asked) == 35
+        assert len(platform.requests) == 35
 
     simulate(scenario())
 
@@ -356,7 +360,7 @@ def test_a_refusal_for_good_ends_the_wait_it_is_about():
     async def scenario():
         platform = running(2)
         odd = "integration_batch_instances/42/executions/9"
-        platform.trouble = lambda call: refusal(422) if call.path == odd else None
+        platform.faults = always(refused(422, path=odd))
         waiters = [wait_for(platform, each) for each in ("1", "2", "9")]
         with pytest.raises(MicsApiError, match="422"):
             await waiters[2].task

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.provisioning.executions import STOPS_WITHIN, TimeoutResult, cancel_on_timeout
-from tests.core.exactly_once.simulated_platform import START, SimulatedPlatform, lost_answer, lost_request
+from tests.simulated_platform import START, SimulatedPlatform, lost_answer, lost_request
 
 
 def stopped(

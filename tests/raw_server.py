@@ -1,4 +1,4 @@
-"""A server on loopback that answers with any bytes at all, at any pace: what no decent platform would do."""
+"""A server on loopback that answers with any bytes, at any pace, however broken."""
 
 from __future__ import annotations
 
@@ -66,6 +66,16 @@ def http(status: int = 200, body: Any = b"", *, length: int | None = None, **hea
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
 
 
+def answer_of(body: bytes, status: int = 200, headers: list[tuple[str, str]] | None = None) -> bytes:
+    """A well-formed HTTP answer that closes its connection, unless the headers say otherwise."""
+    lines = [f"HTTP/1.1 {status} Any", "Connection: close"]
+    given = headers or []
+    if not {"content-length", "transfer-encoding"} & {name.lower() for name, _ in given}:
+        lines.append(f"Content-Length: {len(body)}")
+    lines += [f"{name}: {value}" for name, value in given]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
 def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n", **headers: str) -> bytes:
     """An answer in chunks; another ``end`` leaves it unfinished."""
     lines = ["HTTP/1.1 200 OK", "Transfer-Encoding: chunked"]
@@ -80,7 +90,7 @@ def zipped(body: Any) -> bytes:
 
 @dataclass
 class RawServer:
-    """Gives each request the next of ``replies``, the last for ever. A context manager; ``url`` is its address."""
+    """Gives each request the next of ``replies``, and the last one again and again. A context manager."""
 
     replies: list[Reply | bytes]
     tls: ssl.SSLContext | None = None
