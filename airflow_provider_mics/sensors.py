@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
-from airflow_provider_mics.api.executions import get_execution
+from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
@@ -25,7 +25,7 @@ from airflow_provider_mics.api.outages import is_outage, readable
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionLog, ending, utc
 from airflow_provider_mics.api.validation import checked_id, parse_datetime, seconds_of
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.exactly_once.submission import find_executions, newest
+from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.links import MicsInstanceLink, push_link
 from airflow_provider_mics.runtime.failures import readable_failures, task_failure
@@ -162,7 +162,7 @@ class MicsExecutionSensor(BaseSensorOperator):
         found = self.hook.run(find_executions(self._tick()))
         if not found:
             return None
-        execution = newest(found)
+        execution = newest_execution(found)
         self._has_appeared(context, execution)
         return execution
 

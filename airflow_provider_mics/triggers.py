@@ -148,7 +148,7 @@ class MicsExecutionTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 stopped = await self._hook.arun(
-                    cancel_on_timeout(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
+                    cancel_on_timeout(self.instance_id, self.execution_id, should_cancel=self.cancel_on_kill)
                 )
         except Exception as error:  # noqa: BLE001 - the task, which this event wakes, tries again
             self.log.warning("The time is up, and the platform cannot be asked: %s", one_line_of(error))

@@ -58,6 +58,19 @@ def cron_problem(cron: str) -> str | None:
     return problem
 
 
+def cron_warning(cron: str | None) -> str | None:
+    """Return what makes a valid cron look like a mistake, as the rest of a sentence, or None.
+
+    The platform's web client shows ``* * * * *`` for "no schedule" and saves it as none.
+    """
+    if cron is None or cron.split() != ["*"] * 5:
+        return None
+    return (
+        "fires every minute. The platform's web editor writes '* * * * *' for 'no schedule', "
+        "so this is probably a mistake"
+    )
+
+
 def _field_problem(field: str, meaning: tuple[str, int]) -> str | None:
     return _range_problem(field, meaning[0]) or _step_problem(field, *meaning)
 

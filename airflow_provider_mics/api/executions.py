@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from airflow_provider_mics.api.errors import (
     MicsNotFoundError,
     MicsResponseError,
 )
-from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
+from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType, milliseconds
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
@@ -70,6 +70,18 @@ def list_organisation_executions(
     return whole_list(
         ORGANISATION_EXECUTIONS, Execution, lambda each: each.id, query, page_size=page_size, until=until
     )
+
+
+def newest_execution(executions: Sequence[Execution]) -> Execution:
+    """Return the execution created last; ids decide where the platform does not show the creation date.
+
+    :raises ValueError: there is none
+    """
+    return max(executions, key=lambda each: (_created_ms(each), len(each.id), each.id))
+
+
+def _created_ms(execution: Execution) -> int:
+    return milliseconds(execution.creation_date) if execution.creation_date else 0
 
 
 def create_execution(

@@ -71,6 +71,9 @@ def readable(duration: timedelta) -> str:
 
 T = TypeVar("T")
 
+DEFAULT_SUBMISSION_TIMEOUT = timedelta(minutes=10)
+"""How long an outage is tolerated within one try of a task."""
+
 SHORTEST_PAUSE = 2.0
 
 """Seconds between two tries in an outage, at first."""

@@ -12,6 +12,8 @@ from airflow_provider_mics.api.responses import Page, page
 
 T = TypeVar("T")
 PAGE_SIZE = 100
+LARGE_PAGE_SIZE = 500
+"""For a list that is likely to be long and is read whole, or nearly so: fewer requests."""
 MOST_PAGES = 10_000
 """A list that goes on after so many pages is a fault of the platform's, not a list."""
 MOST_READINGS = 5

@@ -7,7 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.validation import checked_id, seconds_of
-from airflow_provider_mics.core.provisioning.executions import cancel, discard_execution, until_over
+from airflow_provider_mics.core.provisioning.executions import (
+    ensure_execution_canceled,
+    ensure_execution_deleted,
+    wait_until_stopped,
+)
 from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
 from airflow_provider_mics.runtime.failures import readable_failures
 from airflow_provider_mics.runtime.templates import rendered
@@ -56,12 +60,14 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
         with readable_failures():
             instance_id = self._shown_instance_id(context)
             execution_id = checked_id("execution_id", rendered(self.execution_id))
-            canceled = self.hook.run(cancel(instance_id, execution_id, self._give_up))
+            canceled = self.hook.run(ensure_execution_canceled(instance_id, execution_id, self._give_up))
             execution = canceled.execution
             if self.wait_for_completion:
                 deadline = datetime.now(UTC) + self.timeout
                 execution = self.hook.run(
-                    until_over(instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline)
+                    wait_until_stopped(
+                        instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline
+                    )
                 )
             return execution.to_json()
 
@@ -88,6 +94,6 @@ class MicsDeleteExecutionOperator(MicsInstanceOperator):
             instance_id = self._shown_instance_id(context)
             execution_id = checked_id("execution_id", rendered(self.execution_id))
             deleted = self._run_patiently(
-                discard_execution(instance_id, execution_id, missing_ok=self.missing_ok)
+                ensure_execution_deleted(instance_id, execution_id, missing_ok=self.missing_ok)
             )
             return None if deleted is None else deleted.to_json()

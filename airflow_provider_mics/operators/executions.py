@@ -22,15 +22,19 @@ from airflow_provider_mics.api.validation import (
     seconds_of,
 )
 from airflow_provider_mics.core.exactly_once.handover import (
-    DEFAULT_GRACE,
+    DEFAULT_PLATFORM_GRACE,
     CreateNow,
     Skip,
     TickContext,
     decide_tick,
-    until_tick_appears,
+    wait_for_tick_execution,
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
-from airflow_provider_mics.core.exactly_once.submission import Submission, recall_execution, submit_execution
+from airflow_provider_mics.core.exactly_once.submission import (
+    Submission,
+    get_recorded_execution,
+    submit_execution,
+)
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.links import push_link
 from airflow_provider_mics.operators.mics_operator import MicsOperator
@@ -103,7 +107,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         cron: str | None = None,
         timezone: str | None = None,
         schedule_since: str | None = None,
-        platform_grace: float | timedelta | None = DEFAULT_GRACE,
+        platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -152,7 +156,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             if page is not None:
                 self.log.info("The instance on the platform: %s", page)
             noted = noted_execution(context)
-            recalled = self.hook.run(recall_execution(identity.instance_id, noted)) if noted else None
+            recalled = self.hook.run(get_recorded_execution(identity.instance_id, noted)) if noted else None
             if recalled is not None:
                 return self._follow(context, identity, Submission(recalled, "found"))
             if identity.is_scheduled:
@@ -181,14 +185,14 @@ class MicsCreateExecutionOperator(MicsOperator):
             cron=self.cron,
             timezone=self.timezone or self.hook.timezone,
             schedule_since=parse_datetime(self.schedule_since, "schedule_since"),
-            grace=self.platform_grace,
+            platform_grace=self.platform_grace,
         )
         give_up = datetime.now(UTC) + timedelta(seconds=self.submission_timeout)
-        turn = self.hook.run(decide_tick(identity, plan, give_up=give_up, grace_is_over=grace_is_over))
+        turn = self.hook.run(decide_tick(identity, plan, give_up_at=give_up, grace_is_over=grace_is_over))
         if isinstance(turn, Skip):
             raise AirflowSkipException(turn.reason)
         if isinstance(turn, CreateNow):
-            return self._submit_and_follow(context, turn.identity, turn.known)
+            return self._submit_and_follow(context, turn.identity, turn.existing)
         self.log.info(
             "The platform fires this cron itself; it has until %s to create the execution of %s.",
             utc(turn.until),
@@ -197,7 +201,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         if self.deferrable:
             trigger = MicsTickTrigger.of(turn.identity, turn.until, **self._trigger_arguments())
             self.defer(trigger=trigger, method_name="after_grace")
-        self.hook.run(until_tick_appears(turn.identity, turn.until, self.poll_interval))
+        self.hook.run(wait_for_tick_execution(turn.identity, turn.until, self.poll_interval))
         return self._run_tick(context, identity, grace_is_over=True)
 
     def _submit_and_follow(
@@ -207,8 +211,8 @@ class MicsCreateExecutionOperator(MicsOperator):
             submit_execution(
                 identity,
                 is_retry=task_try_of(context).is_retry,
-                known=known,
-                patience=timedelta(seconds=self.submission_timeout),
+                existing=known,
+                submission_timeout=timedelta(seconds=self.submission_timeout),
                 on_created=lambda created: self._wait_is_for(context, created),
             )
         )
@@ -237,7 +241,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         execution = submission.execution
         if task_try_of(context).generation:
             self.log.info("This task was cleared: its batch is run anew, beside what its earlier tries ran.")
-        if submission.how == "found":
+        if submission.outcome == "found":
             status = ending(execution) if execution.is_over else execution.status
             self.log.info("Found execution %s, %s: %s.", execution.id, status, identity)
             return
@@ -307,7 +311,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         return self._finish(outcome.execution)
 
     def _out_of_time(self, execution_id: str, message: str) -> Any:
-        stop = cancel_on_timeout(self.instance_id, execution_id, cancels=self.cancel_on_kill)
+        stop = cancel_on_timeout(self.instance_id, execution_id, should_cancel=self.cancel_on_kill)
         try:
             stopped = self.hook.run(stop)
         except MicsError as error:

@@ -9,8 +9,8 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.provisioning.find_or_create import IF_EXISTS, IfExists
 from airflow_provider_mics.core.provisioning.instances import (
     change_instance,
-    discard_instance,
     ensure_instance,
+    ensure_instance_deleted,
 )
 from airflow_provider_mics.core.provisioning.pausing import pause, resume
 from airflow_provider_mics.operators.arguments import (
@@ -117,7 +117,7 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
         return given(**{name: getattr(self, name) for name in (*FIELDS, "archived")})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        def on_sight(instance: Instance) -> None:
+        def on_exists(instance: Instance) -> None:
             show_instance(context, self.hook, instance.id)
 
         with readable_failures():
@@ -133,8 +133,8 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
-                    on_sight=on_sight,
+                    submission_timeout=self._patience,
+                    on_exists=on_exists,
                 )
             ).resource
         return instance.to_json()
@@ -235,7 +235,7 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
     def execute(self, context: Context) -> dict[str, Any] | None:
         with readable_failures():
             instance_id = self._shown_instance_id(context)
-            deleted = self._run_patiently(discard_instance(instance_id, missing_ok=self.missing_ok))
+            deleted = self._run_patiently(ensure_instance_deleted(instance_id, missing_ok=self.missing_ok))
             return None if deleted is None else deleted.to_json()
 
 

@@ -72,7 +72,7 @@ class MicsCreatePluginOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
+                    submission_timeout=self._patience,
                 )
             ).resource
             push_plugin_link(context, self.hook, plugin.id)
@@ -171,7 +171,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
+                    submission_timeout=self._patience,
                 )
             ).resource
             plugin_id = version.plugin_id or rendered(self.plugin_id)

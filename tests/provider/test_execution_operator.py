@@ -283,7 +283,9 @@ def test_a_tick_that_the_platform_leaves_out_is_run_by_airflow_after_the_grace(p
 
 def test_a_tick_that_is_left_to_the_platform_fails_where_it_does_not_fire(played: Played) -> None:
     assert played.run.task("left_to_the_platform").state == "failed"
-    assert "leaves it to the platform: nothing was created" in failure_of(played.run, "left_to_the_platform")
+    assert "No execution created: with platform_grace=None, only the platform creates it" in failure_of(
+        played.run, "left_to_the_platform"
+    )
     assert played.executions("left_to_the_platform") == []
 
 
@@ -298,8 +300,8 @@ def test_a_history_beside_our_ticks_creates_nothing_and_names_the_zone_that_expl
 ) -> None:
     assert played.run.task("beside").state == "failed"
     line = failure_of(played.run, "beside")
-    assert "nothing was created" in line
-    assert "set the timezone of the connection to 'Asia/Tokyo'" in line
+    assert "no execution created for" in line
+    assert "set the connection's timezone to 'Asia/Tokyo'" in line
     assert len(played.executions("beside")) == 3
 
 

@@ -108,7 +108,7 @@ def test_an_instance_goes_through_its_states(dag_folder: DagFolder, mics_default
     values = {each["technical_name"]: each["value"]["value"] for each in properties}
     assert values == {"max_rows": "7", "label": "states"}
     for line in (
-        "it is as wanted",
+        "nothing to update",
         f"Canceled execution {run.xcom('later')['id']}, PENDING, expected at 2060-01-01 00:00:00 UTC (cancel action)",
         f"Canceled execution {run.xcom('now')['id']} of instance {instance_id} (cancel action)",
         f"execution {run.xcom('later')['id']} of instance {instance_id} does not exist: nothing to delete",
@@ -161,9 +161,9 @@ def test_failures_are_one_line_each_and_not_retried_in_vain(
         "plugin com.test.batches:test-batch has no version 7.0.0: it has 1.0.0",
         "cpu_size 'HUGE' is not one of LOW, MEDIUM, LARGE, EXTRA_LARGE",
         "cron '61 * * * *' cannot be read",
-        f"exists already, as {there}",
-        "property x: a Python list does not tell its type",
-        "name 'None' says nothing: give a text, such as 'nightly import'",
+        f"already exists as {there}",
+        "property x: a Python list has no property type",
+        "name 'None' is empty: give a text, such as 'nightly import'",
         "instance 999999 not found",
         "instance_id None is not an id",
         "error_id",

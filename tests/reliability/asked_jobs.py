@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.models import ExecutionType
-from airflow_provider_mics.core.exactly_once.handover import until_tick_appears
+from airflow_provider_mics.core.exactly_once.handover import wait_for_tick_execution
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.lab_time import SkippedTime
@@ -37,9 +37,11 @@ JOBS: dict[str, Callable[[], Job[Any]]] = {
     "wait_for_execution": lambda: api.wait_for_execution(
         "42", "7", poll_interval=60, deadline=MOMENT + timedelta(minutes=5)
     ),
-    "submit_execution": lambda: submit_execution(TICK, patience=timedelta(minutes=2)),
-    "submit_execution, a retry": lambda: submit_execution(TICK, is_retry=True, patience=timedelta(minutes=2)),
-    "until_tick_appears": lambda: until_tick_appears(TICK, MOMENT + timedelta(minutes=2), 30),
+    "submit_execution": lambda: submit_execution(TICK, submission_timeout=timedelta(minutes=2)),
+    "submit_execution, a retry": lambda: submit_execution(
+        TICK, is_retry=True, submission_timeout=timedelta(minutes=2)
+    ),
+    "wait_for_tick_execution": lambda: wait_for_tick_execution(TICK, MOMENT + timedelta(minutes=2), 30),
 }
 
 

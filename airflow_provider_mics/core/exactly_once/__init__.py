@@ -1,1 +1,1 @@
-"""Starting an execution exactly once: who it is, whether it is there already, and whose turn a tick is. Pure."""
+"""Start an execution exactly once: its identity, its submission, and the handover of a tick. Pure."""

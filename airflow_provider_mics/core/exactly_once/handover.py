@@ -1,4 +1,4 @@
-"""Whose turn a tick is. The platform fires an ACTIVE cron itself; whoever fires, there is one execution per tick."""
+"""Decide who creates the execution of a tick: the platform, which fires an ACTIVE cron itself, or Airflow."""
 
 from __future__ import annotations
 
@@ -8,52 +8,50 @@ from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
-from airflow_provider_mics.api.executions import list_executions
+from airflow_provider_mics.api.executions import newest_execution
 from airflow_provider_mics.api.field_types import CronStatus, ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, retry_through_outages
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.exactly_once.submission import (
-    LOOK_PAGE_SIZE,
-    ended_badly,
-    find_executions,
-    newest,
-)
+from airflow_provider_mics.core.exactly_once.submission import find_executions, list_until_match
 from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
 
-DEFAULT_GRACE = timedelta(minutes=2)
+DEFAULT_PLATFORM_GRACE = timedelta(minutes=2)
 
-EVIDENCE = 3
-
-"""How many of the newest earlier ticks must not contradict ours."""
+CHECKED_TICKS = 3
+"""How many of the newest earlier ticks are checked against the cron and the time zone."""
 
 
 @dataclass(frozen=True)
 class TickContext:
-    """What a DAG knows of the cron it runs on. ``cron`` is None where the DAG's schedule is its own affair.
+    """What a DAG knows of the cron it runs on.
 
-    ``grace`` is how long the platform has; None means that Airflow never creates a tick's execution.
+    :param cron: the instance's cron that is the DAG's schedule; None where the DAG has a schedule of its own
+    :param timezone: IANA name of the time zone of ``cron``
+    :param schedule_since: since when ``cron`` is in force (an aware datetime); None where that is not known
+    :param platform_grace: how long after a tick the platform may create its execution; None means that Airflow never
+        creates it
     """
 
     cron: str | None
     timezone: str
     schedule_since: datetime | None
-    grace: timedelta | None = DEFAULT_GRACE
+    platform_grace: timedelta | None = DEFAULT_PLATFORM_GRACE
 
 
 @dataclass(frozen=True)
 class CreateNow:
-    """The tick's execution is there, in ``known``, or Airflow may create it now."""
+    """The tick's execution exists, in ``existing``, or Airflow may create it now."""
 
     identity: ExecutionIdentity
-    known: tuple[Execution, ...]
+    existing: tuple[Execution, ...]
 
 
 @dataclass(frozen=True)
 class WaitForPlatform:
-    """The platform has until ``until`` to create the tick's execution."""
+    """The platform has until ``until`` (UTC) to create the tick's execution."""
 
     identity: ExecutionIdentity
     until: datetime
@@ -61,7 +59,7 @@ class WaitForPlatform:
 
 @dataclass(frozen=True)
 class Skip:
-    """The platform's own schedule does not have this tick any more."""
+    """The platform's own schedule no longer has this tick."""
 
     reason: str
 
@@ -71,65 +69,93 @@ TickDecision = CreateNow | WaitForPlatform | Skip
 
 @flow
 def decide_tick(
-    identity: ExecutionIdentity, plan: TickContext, *, give_up: datetime, grace_is_over: bool = False
+    identity: ExecutionIdentity, context: TickContext, *, give_up_at: datetime, grace_is_over: bool = False
 ) -> Steps[TickDecision]:
-    """Decide on a tick with what the platform says of the instance and of its executions now.
+    """Decide who creates a tick's execution, from the present state of the instance and its executions.
 
-    :raises MicsError: the instance's history contradicts our cron or time zone; the line names what would agree
-    :raises MicsTimeoutError: the platform did not fire, and ``plan.grace`` is None
+    Outages are tolerated until ``give_up_at`` (UTC). ``grace_is_over`` ends the platform's grace early.
+
+    :raises MicsError: the instance's history contradicts the cron or its time zone; the message names the time zone
+        that would match, if there is one
+    :raises MicsTimeoutError: the platform did not fire, and ``context.platform_grace`` is None
     """
-    instance = yield from retry_through_outages(get_instance(identity.instance_id), give_up)
-    cron = Cron(instance.cron, plan.timezone) if instance.cron else None
+    instance = yield from retry_through_outages(get_instance(identity.instance_id), give_up_at)
+    cron = Cron(instance.cron, context.timezone) if instance.cron else None
     identity = identity.as_tick_of(cron)
-    executions = yield from retry_through_outages(
-        list_executions(
-            identity.instance_id,
-            page_size=LOOK_PAGE_SIZE,
-            until=lambda each: identity.matches(each) and not ended_badly(each),
-        ),
-        give_up,
-    )
-    found = tuple(each for each in executions if identity.matches(each))
+    executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+    existing = tuple(each for each in executions if identity.matches(each))
     tick = identity.expected_start_date
-    reason = None if plan.cron is None else _why_not(instance, cron, tick)
-    # Pausing cancels what the platform had planned ahead: that is no failure of this run.
-    if found and not (reason and all(each.canceled for each in found)):
-        return CreateNow(identity, found)
+    reason = None if context.cron is None else _skip_reason(instance, cron, tick)
+    # Pausing an instance cancels the executions that the platform had planned: that is no failure of this run.
+    if existing and not (reason and all(each.canceled for each in existing)):
+        return CreateNow(identity, existing)
     if reason:
         return Skip(reason)
     if cron is None or not instance.is_active or not cron.is_tick(tick):
         return CreateNow(identity, ())
     now = yield Now()
-    until = tick + (DEFAULT_GRACE if plan.grace is None else plan.grace)
-    if not grace_is_over and now < until:
-        return WaitForPlatform(identity, until)
-    if plan.grace is None:
+    grace = DEFAULT_PLATFORM_GRACE if context.platform_grace is None else context.platform_grace
+    if not grace_is_over and now < tick + grace:
+        return WaitForPlatform(identity, tick + grace)
+    if context.platform_grace is None:
         raise MicsTimeoutError(
-            f"{_name(instance)}: the platform had not fired the tick of {utc(tick)} by {utc(now)}, "
-            "and platform_grace=None leaves it to the platform: nothing was created"
+            f"{_label(instance)}: the platform did not fire the tick of {utc(tick)} by {utc(now)}. "
+            "No execution created: with platform_grace=None, only the platform creates it"
         )
-    _refuse_contradiction(instance, cron, plan, tick, executions)
+    _check_history(instance, cron, context, tick, executions)
     return CreateNow(identity, ())
 
 
-def _why_not(instance: Instance, cron: Cron | None, tick: datetime) -> str | None:
-    """Why a scheduled run has nothing to run any more: the DAG's schedule is older than the platform's."""
+def _skip_reason(instance: Instance, cron: Cron | None, tick: datetime) -> str | None:
+    """Return why a scheduled run has nothing to run: the platform's schedule changed after the DAG was built."""
     if instance.archived:
-        return f"{_name(instance)} is archived on the platform: nothing to run"
+        return f"{_label(instance)} is archived on the platform: nothing to run"
     if cron is None:
-        return f"{_name(instance)} has no cron any more on the platform: nothing to run at {utc(tick)}"
+        return f"{_label(instance)} no longer has a cron on the platform: nothing to run at {utc(tick)}"
     if instance.cron_status == CronStatus.PAUSED:
-        return f"{_name(instance)} is PAUSED on the platform: nothing to run at {utc(tick)}"
+        return f"{_label(instance)} is PAUSED on the platform: nothing to run at {utc(tick)}"
     if not cron.is_tick(tick):
-        return f"{_name(instance)} has the cron {instance.cron!r} on the platform: {utc(tick)} is none of its ticks"
+        return (
+            f"{_label(instance)} has the cron {instance.cron!r} on the platform, "
+            f"which does not fire at {utc(tick)}: nothing to run"
+        )
     return None
 
 
-def _refuse_contradiction(
-    instance: Instance, cron: Cron, plan: TickContext, tick: datetime, executions: Sequence[Execution]
+def _check_history(
+    instance: Instance, cron: Cron, context: TickContext, tick: datetime, executions: Sequence[Execution]
 ) -> None:
-    """Nobody has told us the platform's time zone; a wrong guess would run every batch twice."""
-    earlier = sorted(
+    """Refuse a tick that the instance's history contradicts.
+
+    The API does not show the platform's time zone, and with a wrong one every batch would run twice.
+
+    :raises MicsError: an earlier execution does not match the cron in its time zone
+    """
+    earlier = _earlier_ticks(executions, tick)
+    since = context.schedule_since or instance.last_modified_ts
+    in_force = [moment for moment in earlier if since is None or moment >= since]
+    checked = (in_force or earlier)[:CHECKED_TICKS]
+    mismatches = [moment for moment in checked if not cron.could_fire_at(moment)]
+    if not mismatches:
+        return
+    matching_zone = infer_timezone(cron.expression, checked, [context.timezone])
+    if not in_force and matching_zone is None:
+        # These are older than the present schedule, and no time zone explains them: they are of another cron.
+        return
+    advice = (
+        f"set the connection's timezone to {matching_zone!r}"
+        if matching_zone
+        else "compare the connection's timezone with the platform's"
+    )
+    raise MicsError(
+        f"{_label(instance)}: no execution created for {utc(tick)}, a tick of {instance.cron!r}. The platform fired "
+        f"this cron at {utc(mismatches[0])}, which does not match the cron in time zone {context.timezone}: {advice}"
+    )
+
+
+def _earlier_ticks(executions: Sequence[Execution], tick: datetime) -> list[datetime]:
+    """Return the times of the ticks before ``tick``, newest first."""
+    return sorted(
         (
             each.expected_start_date
             for each in executions
@@ -139,38 +165,20 @@ def _refuse_contradiction(
         ),
         reverse=True,
     )
-    since = plan.schedule_since or instance.last_modified_ts
-    in_force = [moment for moment in earlier if since is None or moment >= since]
-    evidence = (in_force or earlier)[:EVIDENCE]
-    beside = [moment for moment in evidence if not cron.could_fire_at(moment)]
-    if not beside:
-        return
-    zone = infer_timezone(cron.expression, evidence, [plan.timezone])
-    if not in_force and zone is None:
-        # Older than the present schedule, and no time zone explains it: it tells of another cron.
-        return
-    advice = (
-        f"set the timezone of the connection to {zone!r}"
-        if zone
-        else "compare the connection's timezone with the platform's"
-    )
-    raise MicsError(
-        f"{_name(instance)}: nothing was created for {utc(tick)}, the tick of {instance.cron!r} in {plan.timezone}, "
-        f"because the platform fired it at {utc(beside[0])}, which is none of our ticks: {advice}"
-    )
 
 
-def _name(instance: Instance) -> str:
+def _label(instance: Instance) -> str:
     return f"Instance {instance.id} ({instance.name})"
 
 
 @flow
-def until_tick_appears(
+def wait_for_tick_execution(
     identity: ExecutionIdentity, until: datetime, poll_interval: float
 ) -> Steps[Execution | None]:
-    """The tick's execution as soon as the platform has created it, or None when it has not by ``until`` (UTC).
+    """Wait until the platform has created the tick's execution; None if it has not by ``until`` (UTC).
 
-    An outage is no answer: it is borne, and at ``until`` nothing is known to have appeared.
+    Polls every ``poll_interval`` seconds, through outages of any length. An outage that lasts until ``until`` leads
+    to None too.
 
     :raises MicsError: anything but an outage
     """
@@ -181,7 +189,7 @@ def until_tick_appears(
             found = yield from find_executions(identity)
             yield from outage.answered((yield Now()))
             if found:
-                execution = newest(found)
+                execution = newest_execution(found)
                 yield Log(f"The platform created execution {execution.id} for the tick.")
                 return execution
         except MicsError as error:

@@ -1,7 +1,7 @@
-"""What makes an execution the same one for every try of the same piece of work.
+"""Identify the execution of a piece of work, so that every try of it refers to the same execution.
 
-The platform has no idempotency key, but it keeps what an execution was created with: its type and the moment it is
-expected to start, to the millisecond. With the instance, these identify it on both sides.
+The platform has no idempotency key, but it keeps what an execution was created with: its type and its expected start
+date, to the millisecond. Together with the instance, these identify it on both sides.
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 
-OFFSET_RANGE = 10_000
-
-"""Milliseconds within which the tasks of one run are kept apart."""
+TASK_OFFSET_RANGE_MS = 10_000
+"""The offsets that keep the tasks of one run apart are smaller than this many milliseconds."""
 
 MAPPED_STEP = timedelta(milliseconds=100)
+"""Between two mapped tasks of one run. A clear moves a task by a millisecond, and no task is cleared so often."""
 
-"""Between two mapped tasks of one run: more than any task is cleared times, each of which moves it by a millisecond."""
-
-RUN_OFFSET_RANGE = 3_600_000
-
-"""Milliseconds within which runs are kept apart that were begun in the same millisecond."""
+RUN_OFFSET_RANGE_MS = 3_600_000
+"""The offsets that keep runs of the same start date apart are smaller than this many milliseconds."""
 
 
 @dataclass(frozen=True)
 class TaskTry:
-    """What of one try of an Airflow task decides whose execution it is. Datetimes are aware.
+    """What identifies the piece of work of one try of an Airflow task. Datetimes are aware.
 
-    ``run_moment`` is what the run is for: ``run_after`` (Airflow 3), ``queued_at`` or ``logical_date`` (2.11); for a
+    ``run_moment`` is the time of the run: ``run_after`` (Airflow 3), ``queued_at`` or ``logical_date`` (2.11); for a
     scheduled run, the tick. ``generation`` counts the tries before the last clear of this task.
     """
 
@@ -48,29 +45,29 @@ class TaskTry:
 
     @property
     def offset(self) -> timedelta:
-        """Keeps two tasks of one run apart: without it the second would take the first's execution for its own.
+        """Keeps two tasks of one run apart: without it the second would adopt the execution of the first.
 
-        Mapped tasks are counted on from their common offset, since chance would bring two of a hundred together.
+        Mapped tasks are numbered from the offset they have in common: of a hundred hashes, two are likely to collide.
         """
-        of_task = _drawn(f"{self.dag_id}.{self.task_id}.-1", OFFSET_RANGE)
-        return of_task + (self.map_index + 1) * MAPPED_STEP
+        task_offset = _hash_offset(f"{self.dag_id}.{self.task_id}.-1", TASK_OFFSET_RANGE_MS)
+        return task_offset + (self.map_index + 1) * MAPPED_STEP
 
     @property
     def run_offset(self) -> timedelta:
-        """Keeps two runs apart that the scheduler begins in one go, as it does with those cleared or backfilled."""
-        return _drawn(self.run_id, RUN_OFFSET_RANGE)
+        """Keeps runs apart that the scheduler starts together, as it does with cleared or backfilled ones."""
+        return _hash_offset(self.run_id, RUN_OFFSET_RANGE_MS)
 
 
-def _drawn(name: str, milliseconds_range: int) -> timedelta:
-    return timedelta(milliseconds=crc32(name.encode()) % milliseconds_range)
+def _hash_offset(name: str, range_ms: int) -> timedelta:
+    return timedelta(milliseconds=crc32(name.encode()) % range_ms)
 
 
 @dataclass(frozen=True)
 class ExecutionIdentity:
-    """One execution-to-be.
+    """What identifies one execution, whether it exists yet or not.
 
-    ``tolerance`` and ``candidate_times`` are for ticks, whose moment two schedulers may record differently:
-    ``candidate_times`` are the moments at which the platform may fire the same tick around a change of clocks.
+    ``tolerance`` and ``candidate_times`` are for ticks, whose time two schedulers may record differently:
+    ``candidate_times`` are the times at which the platform may fire the same tick around a change of clocks.
     """
 
     instance_id: str
@@ -84,10 +81,11 @@ class ExecutionIdentity:
 
     @property
     def is_scheduled(self) -> bool:
+        """Whether it is a tick of the instance's cron."""
         return self.execution_type == ExecutionType.CRON
 
     def as_tick_of(self, cron: Cron | None) -> ExecutionIdentity:
-        """The same, as it may be written down by a platform that fires ``cron``."""
+        """Return this identity with the tolerance and the candidate times of a tick of ``cron``."""
         if cron is None or not cron.is_tick(self.expected_start_date):
             return self
         return replace(
@@ -95,7 +93,7 @@ class ExecutionIdentity:
         )
 
     def matches(self, execution: Execution) -> bool:
-        """Whether ``execution`` is this one: same type and same millisecond, or same tick within the tolerance."""
+        """Whether ``execution`` has this identity: same type and same millisecond, or tick within the tolerance."""
         expected = execution.expected_start_date
         if expected is None or execution.execution_type != self.execution_type:
             return False
@@ -113,18 +111,19 @@ def identity_of(
     expected_start_date: datetime | None = None,
     runs_on_cron: bool = False,
 ) -> ExecutionIdentity:
-    """The execution that this try, and every retry of it, is about.
+    """Return the identity of the execution of this try and of every retry of it.
 
-    ``runs_on_cron`` says that the DAG's schedule is the instance's own cron, so that a scheduled run is a tick of
-    it. To the platform ``CRON`` means just that; anything else a person or a DAG asks for is MANUAL.
+    ``expected_start_date`` is an aware datetime. ``runs_on_cron`` says that the DAG's schedule is the instance's own
+    cron, so that a scheduled run is a tick of it. To the platform, ``CRON`` means just that; anything else that a
+    person or a DAG asks for is MANUAL.
     """
-    asked_anew = task_try.generation > 0 or task_try.run_type == "backfill"
-    if not asked_anew and (
+    is_rerun = task_try.generation > 0 or task_try.run_type == "backfill"
+    if not is_rerun and (
         execution_type == ExecutionType.CRON or (runs_on_cron and task_try.run_type == "scheduled")
     ):
         tick = expected_start_date or task_try.run_moment
         return ExecutionIdentity(instance_id, ExecutionType.CRON, tick)
-    own_moment = task_try.run_started - task_try.run_offset if asked_anew else task_try.run_moment
+    own_moment = task_try.run_started - task_try.run_offset if is_rerun else task_try.run_moment
     moment = expected_start_date or own_moment - task_try.offset
     generation = timedelta(milliseconds=task_try.generation)
     return ExecutionIdentity(instance_id, ExecutionType.MANUAL, moment + generation)

@@ -1,4 +1,4 @@
-"""Creating an execution only where it is not there yet, and looking again after every unclear answer."""
+"""Create an execution only if it does not exist yet, and search for it after every unclear response."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from airflow_provider_mics.api.calls import Flow, Log, Now, Sleep, Steps, flow
+from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.api.eventual_consistency import (
+    list_after_create,
+    read_until_consistent,
+    unconfirmed_creation,
+)
 from airflow_provider_mics.api.executions import (
     cancel_execution,
     create_execution,
     get_execution,
     list_executions,
+    newest_execution,
 )
-from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import OutageLog, is_outage, retry_through_outages, wait_out
+from airflow_provider_mics.api.outages import (
+    DEFAULT_SUBMISSION_TIMEOUT,
+    OutageLog,
+    is_outage,
+    retry_through_outages,
+    wait_out,
+)
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-
-SETTLING = timedelta(seconds=10)
-
-"""How long the platform may take to show in its lists what it has created; nothing is created twice before that."""
-
-LOOK_INTERVAL = 2.0
-
-"""Seconds between two looks while settling."""
-
-LOOK_PAGE_SIZE = 500
-
 
 OnCreated = Callable[[Execution], object]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """The execution of an identity, and whether this try created it or found it there."""
+    """The execution of an identity, and whether this try created or found it."""
 
     execution: Execution
-    how: Literal["created", "found"]
+    outcome: Literal["created", "found"]
 
 
 @flow
@@ -48,126 +49,134 @@ def submit_execution(
     identity: ExecutionIdentity,
     *,
     is_retry: bool = False,
-    known: Sequence[Execution] | None = None,
-    patience: timedelta = timedelta(minutes=10),
+    existing: Sequence[Execution] | None = None,
+    submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
     on_created: OnCreated = lambda _: None,
 ) -> Steps[Submission]:
-    """The one execution of ``identity``: found, or created where it certainly is not there.
+    """Find the one execution of ``identity``, or create it if it certainly does not exist.
 
-    A retry whose execution ended badly gets the next one of the same identity. ``known`` are the executions of this
-    identity, where they were looked for just now. ``patience`` bounds how long an outage of the platform is borne.
-    ``on_created`` is told of the execution as soon as its id is known, before it is looked whether it is the only one.
+    A retry whose execution failed or was canceled gets the next execution of the same identity. ``existing`` are the
+    executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
+    outage of the platform is tolerated. ``on_created`` is called as soon as the id of a new execution is known,
+    before the check for duplicates.
 
-    :raises MicsAuthError: at once, the token is wrong or lacks rights
-    :raises MicsApiError: the platform refused the execution
-    :raises MicsError: the outage outlasted ``patience``; whether the execution was created may be unknown, and the
-        next try finds out
+    :raises MicsAuthError: at once, if the token is wrong or lacks rights
+    :raises MicsApiError: the platform rejected the execution
+    :raises MicsError: the outage outlasted ``submission_timeout``. Whether the execution was created may be unknown;
+        the next try finds out
     """
-    started = yield Now()
-    give_up = started + patience
-    if known is None:
-        known = yield from retry_through_outages(find_executions(identity), give_up)
-    found = yield from _adopt(identity, known, is_retry, give_up)
-    if found is None and is_retry:
-        known = yield from _look_until_settled(identity, known, give_up)
-        found = yield from _adopt(identity, known, is_retry, give_up)
-    if found is not None:
-        return Submission(found, "found")
-    return (yield from _create(identity, known, give_up, on_created))
+    give_up_at = (yield Now()) + submission_timeout
+    if existing is None:
+        existing = yield from retry_through_outages(find_executions(identity), give_up_at)
+    adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
+    if adopted is None and is_retry:
+        existing = yield from _find_until_consistent(identity, existing, give_up_at)
+        adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
+    if adopted is not None:
+        return Submission(adopted, "found")
+    return (yield from _create(identity, existing, give_up_at, on_created))
 
 
 @flow
 def find_executions(identity: ExecutionIdentity) -> Steps[list[Execution]]:
-    """The executions of this identity; reading stops early only on one that settles the matter."""
-    executions = yield from list_executions(
-        identity.instance_id,
-        page_size=LOOK_PAGE_SIZE,
-        until=lambda each: identity.matches(each) and not ended_badly(each),
-    )
+    """Return the executions of this identity, in the platform's order.
+
+    :raises MicsError: the list could not be read
+    """
+    executions = yield from list_until_match(identity)
     return [each for each in executions if identity.matches(each)]
 
 
-def ended_badly(execution: Execution) -> bool:
+def list_until_match(identity: ExecutionIdentity) -> Flow[list[Execution]]:
+    """List the instance's executions; reading ends early only after an execution of this identity to go on with."""
+    return list_executions(
+        identity.instance_id,
+        page_size=LARGE_PAGE_SIZE,
+        until=lambda each: identity.matches(each) and not failed_or_canceled(each),
+    )
+
+
+def failed_or_canceled(execution: Execution) -> bool:
+    """Whether an execution is over without success."""
     return execution.failed or execution.canceled
 
 
-def newest(executions: Sequence[Execution]) -> Execution:
-    """The one created last; ids decide where the platform does not say when."""
-    return max(executions, key=lambda each: (_created(each), len(each.id), each.id))
+@flow
+def get_recorded_execution(instance_id: str, execution_id: str) -> Steps[Execution | None]:
+    """Get the execution that an earlier try recorded, or None where a search is needed: one GET saves the search.
 
+    None if it failed or was canceled, since a new one may be due, and after any error, an outage too.
 
-def _created(execution: Execution) -> int:
-    return milliseconds(execution.creation_date) if execution.creation_date else 0
+    :raises MicsAuthError: the token is wrong or lacks rights
+    """
+    try:
+        execution = yield from get_execution(instance_id, execution_id)
+    except MicsAuthError:
+        raise
+    except MicsError:
+        return None
+    return None if failed_or_canceled(execution) else execution
 
 
 @flow
 def _adopt(
-    identity: ExecutionIdentity, found: Sequence[Execution], is_retry: bool, give_up: datetime
+    identity: ExecutionIdentity, found: Sequence[Execution], is_retry: bool, give_up_at: datetime
 ) -> Steps[Execution | None]:
-    """The execution to go on with, or None where a new one is due."""
-    live = [each for each in found if not ended_badly(each)]
-    if not live:
-        return None if is_retry or not found else newest(found)
-    return (yield from _keep_one(identity, live, give_up))
+    """Return the execution to go on with, or None where a new one is due."""
+    usable = [each for each in found if not failed_or_canceled(each)]
+    if not usable:
+        return None if is_retry or not found else newest_execution(found)
+    return (yield from _resolve_duplicates(identity, usable, give_up_at))
 
 
 @flow
-def _keep_one(identity: ExecutionIdentity, live: Sequence[Execution], give_up: datetime) -> Steps[Execution]:
-    """The one to go on with: one that has started, where there is one. Those that have not started are canceled."""
-    kept = newest([each for each in live if not each.is_pending] or live)
-    if len(live) > 1:
-        ids = ", ".join(each.id for each in live)
+def _resolve_duplicates(
+    identity: ExecutionIdentity, executions: Sequence[Execution], give_up_at: datetime
+) -> Steps[Execution]:
+    """Choose the execution to go on with, one that has started if possible; cancel the others still pending."""
+    kept = newest_execution([each for each in executions if not each.is_pending] or executions)
+    if len(executions) > 1:
+        ids = ", ".join(each.id for each in executions)
         yield Log(
-            f"The platform has {len(live)} executions for this run ({ids}): going on with {kept.id}.",
+            f"Found {len(executions)} duplicate executions for this run ({ids}): using {kept.id}.",
             logging.WARNING,
         )
-    for surplus in live:
-        if surplus.id != kept.id and surplus.is_pending:
-            yield from _cancel_surplus(identity.instance_id, surplus.id, give_up)
+    for each in executions:
+        if each.id != kept.id and each.is_pending:
+            yield from _cancel_duplicate(identity.instance_id, each.id, give_up_at)
     return kept
 
 
 @flow
-def _cancel_surplus(instance_id: str, execution_id: str, give_up: datetime) -> Steps[None]:
-    """Cancel an execution that nobody waits for, also through an outage: left alone, it would be a second run."""
+def _cancel_duplicate(instance_id: str, execution_id: str, give_up_at: datetime) -> Steps[None]:
+    """Cancel a duplicate, also through an outage: left alone, it would be a second run."""
     try:
-        cancellation = yield from retry_through_outages(cancel_execution(instance_id, execution_id), give_up)
+        cancellation = yield from retry_through_outages(
+            cancel_execution(instance_id, execution_id), give_up_at
+        )
     except MicsError as error:
-        yield Log(
-            f"Execution {execution_id} is one too many and could not be canceled: {error}", logging.ERROR
-        )
+        yield Log(f"Could not cancel duplicate execution {execution_id}: {error}", logging.ERROR)
     else:
-        yield Log(
-            f"Execution {execution_id} is one too many: canceled it ({cancellation.how}).", logging.WARNING
-        )
+        yield Log(f"Canceled duplicate execution {execution_id} ({cancellation.how}).", logging.WARNING)
 
 
-@flow
-def _look_until_settled(
-    identity: ExecutionIdentity, known: Sequence[Execution], give_up: datetime
-) -> Steps[list[Execution]]:
-    """Look again until one shows that was not known, or until the platform has had the time to show it.
-
-    The last look *begins* after that time: an answer that comes late tells of the moment it was made for.
-    """
-    ids = {each.id for each in known}
-    settled = (yield Now()) + SETTLING
-    while True:
-        yield Sleep(LOOK_INTERVAL)
-        looked_at = yield Now()
-        found = yield from retry_through_outages(find_executions(identity), give_up)
-        if looked_at >= settled or any(each.id not in ids for each in found):
-            return found
+def _find_until_consistent(
+    identity: ExecutionIdentity, existing: Sequence[Execution], give_up_at: datetime
+) -> Flow[list[Execution]]:
+    """Search again until an execution shows that is not in ``existing``, or until the list has settled."""
+    existing_ids = {each.id for each in existing}
+    return read_until_consistent(
+        retry_through_outages(find_executions(identity), give_up_at),
+        lambda found: any(each.id not in existing_ids for each in found),
+        wait_first=True,
+    )
 
 
 @flow
 def _create(
-    identity: ExecutionIdentity,
-    known: Sequence[Execution],
-    give_up: datetime,
-    on_created: OnCreated,
+    identity: ExecutionIdentity, existing: Sequence[Execution], give_up_at: datetime, on_created: OnCreated
 ) -> Steps[Submission]:
-    known_ids = {each.id for each in known}
+    existing_ids = {each.id for each in existing}
     outage = OutageLog()
     while True:
         try:
@@ -179,69 +188,40 @@ def _create(
         except MicsError as error:
             if not is_outage(error):
                 raise
-            yield Log(
-                f"Whether the platform created the {identity} is not known: {error}. Looking for it.",
-                logging.WARNING,
-            )
-            found = yield from _look_until_settled(identity, known, give_up)
-            if all(each.id in known_ids for each in found):
-                yield from wait_out(error, outage, give_up)
-                # The platform's own scheduler, or a worker taken for dead, may have come first meanwhile.
-                found = yield from retry_through_outages(find_executions(identity), give_up)
-            new = [each for each in found if each.id not in known_ids]
+            yield unconfirmed_creation(f"the {identity}", error)
+            found = yield from _find_until_consistent(identity, existing, give_up_at)
+            if all(each.id in existing_ids for each in found):
+                yield from wait_out(error, outage, give_up_at)
+                # The platform's scheduler, or a worker that was presumed dead, may have created it meanwhile.
+                found = yield from retry_through_outages(find_executions(identity), give_up_at)
+            new = [each for each in found if each.id not in existing_ids]
             if not new:
                 continue
-            created = newest(new)
+            created = newest_execution(new)
         on_created(created)
-        return (yield from _without_surplus(identity, created, known_ids, give_up))
+        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at))
 
 
 @flow
-def _without_surplus(
-    identity: ExecutionIdentity, created: Execution, known_ids: set[str], give_up: datetime
+def _check_for_duplicates(
+    identity: ExecutionIdentity, created: Execution, existing_ids: set[str], give_up_at: datetime
 ) -> Steps[Submission]:
-    """Look once after creating: a proxy may have delivered the request twice, or the platform fired just then.
-
-    A list that does not show what was created a moment ago lags behind, and may hide the second one too: it is read
-    again until it does, or until the platform has had its time to show both.
-    """
-    settled = (yield Now()) + SETTLING
-    while True:
-        looked_at = yield Now()
-        try:
-            listed = yield from retry_through_outages(_list_until(identity.instance_id, created.id), give_up)
-        except MicsError as error:
-            yield Log(f"Execution {created.id} is created; that there is no second one was not seen: {error}")
-            return Submission(created, "created")
-        seen = next((each for each in listed if each.id == created.id), None)
-        if seen is not None or looked_at >= settled:
-            break
-        yield Sleep(LOOK_INTERVAL)
-    twins = [
+    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
+    listing = list_executions(
+        identity.instance_id, page_size=LARGE_PAGE_SIZE, until=lambda each: each.id == created.id
+    )
+    listed = yield from list_after_create(
+        retry_through_outages(listing, give_up_at), created, f"execution {created.id}"
+    )
+    duplicates = [
         each
         for each in listed
-        if each.id not in {*known_ids, created.id} and identity.matches(each) and not ended_badly(each)
+        if each.id not in {*existing_ids, created.id}
+        and identity.matches(each)
+        and not failed_or_canceled(each)
     ]
-    if not twins:
+    if not duplicates:
         return Submission(created, "created")
-    kept = yield from _keep_one(identity, [*twins, seen or created], give_up)
+    as_listed = next((each for each in listed if each.id == created.id), created)
+    kept = yield from _resolve_duplicates(identity, [*duplicates, as_listed], give_up_at)
     return Submission(kept, "created" if kept.id == created.id else "found")
-
-
-def _list_until(instance_id: str, execution_id: str) -> Flow[list[Execution]]:
-    return list_executions(instance_id, page_size=LOOK_PAGE_SIZE, until=lambda each: each.id == execution_id)
-
-
-@flow
-def recall_execution(instance_id: str, execution_id: str) -> Steps[Execution | None]:
-    """The execution that an earlier try wrote down, where no new one is due: one GET instead of a search.
-
-    Whatever keeps it from being seen now, an outage too, is left to the search.
-    """
-    try:
-        execution = yield from get_execution(instance_id, execution_id)
-    except MicsAuthError:
-        raise
-    except MicsError:
-        return None
-    return None if ended_badly(execution) else execution

@@ -1,1 +1,1 @@
-"""Bringing plugins, versions, instances and executions into the state that is wanted, whatever was there before."""
+"""Bring plugins, versions, instances and executions into a wanted state, whatever their present one. Pure."""

@@ -1,4 +1,4 @@
-"""What is otherwise than wanted, for a log that a person reads: ``cron: None -> '30 5 * * 1,6'``."""
+"""Compare a resource with its wanted values, with a diff for the log: ``cron: None -> '30 5 * * 1,6'``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,19 @@ _SENSITIVE = re.compile(
     r"passw|passphrase|secret|token|api_?key|credential|private_?key|authorization", re.IGNORECASE
 )
 
+TEXT_EXAMPLES: Mapping[str, str] = {
+    "group_id": "com.acme.batches",
+    "artifact_id": "crm-import",
+    "name": "nightly import",
+    "plugin_type": "INTEGRATION_BATCH",
+    "provider": "mediarithmics",
+    "version": "1.0.0",
+}
+
 
 @dataclass(frozen=True)
 class Difference:
-    """One field or property, as it is and as it is wanted; what sounds like a secret is not shown."""
+    """The current and the wanted value of a field or property; its text masks what is named like a secret."""
 
     name: str
     before: Any
@@ -29,22 +38,22 @@ class Difference:
 
 
 def differences(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:
-    """The fields of ``wanted`` that are otherwise in ``current``; a missing field is None."""
+    """Return the fields of ``wanted`` that have another value in ``current``; a missing field is None."""
     return [
         Difference(name, current.get(name), value)
         for name, value in wanted.items()
-        if not alike(current.get(name), value)
+        if not is_equivalent(current.get(name), value)
     ]
 
 
-def alike(current: Any, wanted: Any) -> bool:
-    """Whether the platform holds what is wanted; what it holds beyond that does not matter.
+def is_equivalent(current: Any, wanted: Any) -> bool:
+    """Whether the platform has the wanted value; further keys of an object do not matter.
 
     A number may come back as text, as ids do; true and 1 are not the same.
     """
     if isinstance(wanted, Mapping):
         return isinstance(current, Mapping) and all(
-            alike(current.get(key), value) for key, value in wanted.items()
+            is_equivalent(current.get(key), value) for key, value in wanted.items()
         )
     if isinstance(wanted, bool) or isinstance(current, bool):
         return current is wanted
@@ -53,37 +62,36 @@ def alike(current: Any, wanted: Any) -> bool:
     return bool(current == wanted)
 
 
-def told(found: Iterable[Difference]) -> str:
-    """All differences on one line."""
+def format_differences(found: Iterable[Difference]) -> str:
+    """Return all differences on one line."""
     return "; ".join(str(each) for each in found)
 
 
-EXAMPLES: Mapping[str, str] = {
-    "group_id": "com.acme.batches",
-    "artifact_id": "crm-import",
-    "name": "nightly import",
-    "plugin_type": "INTEGRATION_BATCH",
-    "provider": "mediarithmics",
-    "version": "1.0.0",
-}
+def checked_text(argument: str, value: Any) -> str:
+    """Return a text without leading and trailing spaces, which the platform cuts off.
 
+    A number is accepted as its text: native rendering makes one of ``"42"``. The text ``None`` is refused: it is what
+    a template makes of a missing value, and the API cannot delete a plugin of that name.
 
-def checked_text(what: str, value: Any) -> str:
-    """A text without outer spaces, which the platform cuts off; ``what`` names the argument in the error.
-
-    A number is the text that it shows: native rendering makes one of ``"42"``. ``None`` as text is refused, since
-    it is what a template makes of nothing, and a plugin that is called so cannot be deleted.
-
-    :raises MicsError: it is no text, or one that says nothing
+    :param argument: the name of the argument, for the error; one of `TEXT_EXAMPLES`
+    :raises MicsError: the value is not text, or is empty
     """
     is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
     text = str(value).strip() if is_text else ""
     if text in ("", "None"):
-        problem = "says nothing" if is_text or value is None else "is not a text"
-        raise MicsError(f"{what} {value!r} {problem}: give a text, such as {EXAMPLES[what]!r}")
+        problem = "is empty" if is_text or value is None else "is not text"
+        raise MicsError(f"{argument} {value!r} {problem}: give a text, such as {TEXT_EXAMPLES[argument]!r}")
     return text
 
 
-def single_spaced(cron: Any) -> Any:
-    """A cron as the platform and a person would both write it: its fields with one space between."""
+def checked_texts(**arguments: Any) -> tuple[str, ...]:
+    """Return several arguments checked by `checked_text`, in the given order.
+
+    :raises MicsError: a value is not text, or is empty
+    """
+    return tuple(checked_text(argument, value) for argument, value in arguments.items())
+
+
+def collapse_spaces(cron: Any) -> Any:
+    """Return a cron with one space between its fields, as the platform and a person would both write it."""
     return " ".join(cron.split()) if isinstance(cron, str) else cron

@@ -1,4 +1,4 @@
-"""Canceling and deleting one execution, and saying what the platform made of it."""
+"""Cancel and delete one execution, and log how the platform did it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError, MicsTimeoutError
+from airflow_provider_mics.api.eventual_consistency import READ_INTERVAL
 from airflow_provider_mics.api.executions import (
     Cancellation,
     CancelMethod,
@@ -20,52 +21,89 @@ from airflow_provider_mics.api.field_types import ExecutionStatus
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, retry_through_outages
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, ending, utc
-from airflow_provider_mics.core.provisioning.find_or_create import LOOK_INTERVAL
+
+STOP_TIMEOUT = timedelta(minutes=1)
+"""How long the platform may take to stop an execution after accepting the cancel request."""
 
 
 @flow
-def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
-    """Cancel an execution, bear an outage until ``give_up`` (UTC), and say which way worked.
+def ensure_execution_canceled(
+    instance_id: str, execution_id: str, give_up_at: datetime
+) -> Steps[Cancellation]:
+    """Cancel an execution unless it is over, and log the method that worked.
 
-    One that was created a moment ago may not show yet, and is looked for. The execution in the result is as it was
-    seen right after, or before where canceling meant deleting; one that the platform shows no more counts as CANCELED.
+    Outages are tolerated until ``give_up_at`` (UTC), and so is an execution that was created a moment ago and is not
+    visible yet. The execution in the result is the one read after the cancellation, or before it where the method
+    was DELETE; if the platform no longer has it, it counts as CANCELED.
 
-    :raises MicsError: there is no such execution, or the platform offers no way to cancel it
+    :raises MicsNotFoundError: there is no such execution
+    :raises MicsError: the platform rejected every cancel method
     """
-    name = f"execution {execution_id} of instance {instance_id}"
-    canceled = yield from retry_through_outages(
-        _cancel_as_it_appears(instance_id, execution_id, give_up), give_up
+    label = _label(instance_id, execution_id)
+    cancellation = yield from retry_through_outages(
+        _cancel_once_visible(instance_id, execution_id, give_up_at), give_up_at
     )
-    if canceled.how == "already over":
-        yield Log(f"Nothing to cancel: {name} {ending(canceled.execution)}.")
-        return canceled
-    if canceled.how == "DELETE":
-        yield Log(f"Canceled {name} by deleting it: this platform offers no other way for a pending one.")
-        return canceled
+    method = cancellation.how
+    if method == "already over":
+        yield Log(f"Nothing to cancel: {label} is already over: {ending(cancellation.execution)}.")
+        return cancellation
+    if method == "DELETE":
+        yield Log(f"Canceled {label} with DELETE: the platform has no other cancel method for a pending one.")
+        return cancellation
     try:
-        execution = yield from retry_through_outages(get_execution(instance_id, execution_id), give_up)
+        execution = yield from retry_through_outages(get_execution(instance_id, execution_id), give_up_at)
     except MicsNotFoundError:
-        yield Log(f"Canceled {name} ({canceled.how}): the platform no longer has it.")
-        return Cancellation(canceled.how, _as_canceled(canceled.execution))
-    yield Log(f"Canceled {name} ({canceled.how}): it is {execution.status}.")
+        yield Log(f"Canceled {label} ({method}): the platform no longer has it.")
+        return Cancellation(method, _as_canceled(cancellation.execution))
+    yield Log(f"Canceled {label} ({method}): its status is {execution.status}.")
     if not execution.is_over:
-        yield Log(f"The platform has not stopped {name} yet.", logging.WARNING)
-    return Cancellation(canceled.how, execution)
+        yield Log(f"The platform has not stopped {label} yet.", logging.WARNING)
+    return Cancellation(method, execution)
 
 
 @flow
-def _cancel_as_it_appears(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Cancellation]:
-    """Cancel an execution; one that the platform does not find yet is looked for until it counts as gone."""
-    gone, outage = min((yield Now()) + APPEARS_WITHIN, give_up), OutageLog()
+def _cancel_once_visible(instance_id: str, execution_id: str, give_up_at: datetime) -> Steps[Cancellation]:
+    """Cancel an execution; retry while the platform does not find it and may not show it yet."""
+    visible_by, outage = min((yield Now()) + APPEARS_WITHIN, give_up_at), OutageLog()
     while True:
         try:
             return (yield from cancel_execution(instance_id, execution_id))
         except MicsNotFoundError as error:
             now = yield Now()
-            if now >= gone:
+            if now >= visible_by:
                 raise
             yield from outage.failed(error, now)
-        yield Sleep(min(LOOK_INTERVAL, (gone - now).total_seconds()))
+        yield Sleep(min(READ_INTERVAL, (visible_by - now).total_seconds()))
+
+
+@flow
+def wait_until_stopped(
+    instance_id: str, cancellation: Cancellation, *, poll_interval: float, deadline: datetime
+) -> Steps[Execution]:
+    """Wait until a canceled execution is over or gone; ``poll_interval`` in seconds, ``deadline`` in UTC.
+
+    :raises MicsTimeoutError: it is not over at the deadline
+    """
+    execution = cancellation.execution
+    label = _label(instance_id, execution.id)
+    if cancellation.how == "DELETE":
+        return execution
+    while not execution.is_over:
+        now = yield Now()
+        if now >= deadline:
+            raise MicsTimeoutError(
+                f"timed out: {label} is still {execution.status} at {utc(deadline)}, "
+                f"although the platform accepted the {cancellation.how}"
+            )
+        yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
+        try:
+            execution = yield from retry_through_outages(get_execution(instance_id, execution.id), deadline)
+        except MicsNotFoundError:
+            yield Log(f"The platform no longer has {label}: it counts as canceled.")
+            return _as_canceled(execution)
+    if not execution.canceled and cancellation.how != "already over":
+        yield Log(f"{label} ended before it was canceled: {ending(execution)}.", logging.WARNING)
+    return execution
 
 
 def _as_canceled(execution: Execution) -> Execution:
@@ -73,50 +111,22 @@ def _as_canceled(execution: Execution) -> Execution:
 
 
 @flow
-def until_over(
-    instance_id: str, canceled: Cancellation, *, poll_interval: float, deadline: datetime
-) -> Steps[Execution]:
-    """Wait until a canceled execution is over or gone; ``poll_interval`` in seconds, ``deadline`` in UTC.
-
-    :raises MicsTimeoutError: it still goes on at the deadline
-    """
-    execution = canceled.execution
-    name = f"execution {execution.id} of instance {instance_id}"
-    if canceled.how == "DELETE":
-        return execution
-    while not execution.is_over:
-        now = yield Now()
-        if now >= deadline:
-            raise MicsTimeoutError(
-                f"{name} is still {execution.status} at {utc(deadline)}, although the platform took the {canceled.how}"
-            )
-        yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
-        try:
-            execution = yield from retry_through_outages(get_execution(instance_id, execution.id), deadline)
-        except MicsNotFoundError:
-            yield Log(f"The platform no longer has {name}: it counts as canceled.")
-            return _as_canceled(execution)
-    if not execution.canceled and canceled.how != "already over":
-        yield Log(f"{name} ended before it was canceled: it {ending(execution)}.", logging.WARNING)
-    return execution
-
-
-@flow
-def discard_execution(
+def ensure_execution_deleted(
     instance_id: str, execution_id: str, *, missing_ok: bool = True
 ) -> Steps[Execution | None]:
     """Delete an execution and return it as it was; None where the platform did not show it.
 
-    :raises MicsError: it does not exist, and ``missing_ok`` is False; it is running; or the platform does not delete it
+    :raises MicsError: it does not exist and ``missing_ok`` is False; it is running; or the platform rejected the
+        DELETE request
     """
-    name = f"execution {execution_id} of instance {instance_id}"
-    execution = yield from _existing(instance_id, execution_id)
+    label = _label(instance_id, execution_id)
+    execution = yield from _get_or_none(instance_id, execution_id)
     if execution is None:
-        yield from _discard_unseen(instance_id, execution_id, name, missing_ok=missing_ok)
+        yield from _delete_unlisted(instance_id, execution_id, missing_ok=missing_ok)
         return None
     if not execution.is_over and not execution.is_pending:
         raise MicsError(
-            f"{name} is {execution.status}: what becomes of a running one that is deleted is not known; "
+            f"{label} is {execution.status}, and the effect of deleting a running execution is not documented: "
             "cancel it first (MicsCancelExecutionOperator with wait_for_completion=True)"
         )
     try:
@@ -124,79 +134,81 @@ def discard_execution(
     except MicsApiError as refusal:
         if not may_lack_route(refusal):
             raise
-        if (yield from _existing(instance_id, execution_id)) is not None:
-            raise MicsError(f"{name} is still there, the platform does not delete it: {refusal}") from None
-    yield Log(f"Deleted {name}, which was {execution.status}.")
+        if (yield from _get_or_none(instance_id, execution_id)) is not None:
+            raise MicsError(
+                f"{label} still exists: the platform rejected the DELETE request: {refusal}"
+            ) from None
+    yield Log(f"Deleted {label}, which was {execution.status}.")
     return execution
 
 
-def _discard_unseen(instance_id: str, execution_id: str, name: str, *, missing_ok: bool) -> Steps[None]:
-    """Delete an execution that does not show: without a route for one, the platform's list may only be behind."""
+def _delete_unlisted(instance_id: str, execution_id: str, *, missing_ok: bool) -> Steps[None]:
+    """Delete an execution that the platform does not show: without a GET route, its list may only be stale."""
+    label = _label(instance_id, execution_id)
     try:
         yield from delete_execution(instance_id, execution_id)
     except MicsApiError as refusal:
         if not may_lack_route(refusal):
             raise
         if not missing_ok:
-            raise MicsError(f"{name} does not exist, and missing_ok is False") from None
-        yield Log(f"{name} does not exist: nothing to delete.".capitalize())
+            raise MicsError(f"{label} does not exist, and missing_ok is False") from None
+        yield Log(f"E{label[1:]} does not exist: nothing to delete.")
     else:
-        yield Log(f"Deleted {name}, which the platform did not show.")
+        yield Log(f"Deleted {label}, which the platform did not show.")
 
 
-def _existing(instance_id: str, execution_id: str) -> Steps[Execution | None]:
+def _get_or_none(instance_id: str, execution_id: str) -> Steps[Execution | None]:
     try:
         return (yield from get_execution(instance_id, execution_id))
     except MicsNotFoundError:
         return None
 
 
-STOPS_WITHIN = timedelta(minutes=1)
-
-"""For so long the platform is given to stop what it took the cancellation of."""
+def _label(instance_id: str, execution_id: str) -> str:
+    return f"execution {execution_id} of instance {instance_id}"
 
 
 @dataclass(frozen=True)
 class TimeoutResult:
-    """The execution at the end, and how it was canceled; None where it was left alone."""
+    """An execution at the deadline of its task, and how it was canceled; ``method`` is None where it was not."""
 
     execution: Execution
-    how: CancelMethod | None
+    method: CancelMethod | None
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether it ended, and not because its time was up: who canceled it at that moment does not show."""
-        return self.execution.is_over and (self.how is None or not self.execution.canceled)
+        """Whether it ended without the deadline; one canceled at that moment counts as canceled by the deadline."""
+        return self.execution.is_over and (self.method is None or not self.execution.canceled)
 
     @property
     def note(self) -> str:
         """What was done, as the rest of a sentence."""
-        if self.how is None:
-            return "; it goes on"
-        if self.how == "already over":
+        if self.method is None:
+            return "; it was not canceled"
+        if self.method == "already over":
             return "; it is canceled"
-        if self.how != "DELETE" and not self.execution.is_over:
-            return f"; canceled it ({self.how}), but the platform has not stopped it yet"
-        return f"; canceled it ({self.how})"
+        if self.method != "DELETE" and not self.execution.is_over:
+            return f"; canceled it ({self.method}), but the platform has not stopped it yet"
+        return f"; canceled it ({self.method})"
 
 
 @flow
-def cancel_on_timeout(instance_id: str, execution_id: str, *, cancels: bool) -> Steps[TimeoutResult]:
-    """Look a last time, and cancel what still goes on if ``cancels``.
+def cancel_on_timeout(instance_id: str, execution_id: str, *, should_cancel: bool) -> Steps[TimeoutResult]:
+    """Check an execution a last time at the deadline, and cancel it if it is not over and ``should_cancel``.
 
-    The platform is given a while to stop it: a retry that came before would go on with an execution that dies.
+    Waits up to `STOP_TIMEOUT` for it to stop: an earlier retry would adopt an execution that is about to end.
 
-    :raises MicsError: it cannot be asked about, or not be canceled, also not within that while
+    :raises MicsError: it could not be read or canceled, also after `STOP_TIMEOUT`
     """
-    give_up = (yield Now()) + STOPS_WITHIN
-    if not cancels:
+    give_up_at = (yield Now()) + STOP_TIMEOUT
+    if not should_cancel:
         return TimeoutResult((yield from get_execution(instance_id, execution_id)), None)
-    canceled = yield from retry_through_outages(cancel_execution(instance_id, execution_id), give_up)
+    cancellation = yield from retry_through_outages(cancel_execution(instance_id, execution_id), give_up_at)
     try:
-        execution = yield from until_over(
-            instance_id, canceled, poll_interval=LOOK_INTERVAL, deadline=give_up
+        execution = yield from wait_until_stopped(
+            instance_id, cancellation, poll_interval=READ_INTERVAL, deadline=give_up_at
         )
     except MicsError:
-        # It is canceled, whatever can be seen of it.
-        execution = canceled.execution
-    return TimeoutResult(execution, canceled.how)
+        # The platform accepted the cancellation, even if its effect could not be read.
+        execution = cancellation.execution
+    return TimeoutResult(execution, cancellation.how)

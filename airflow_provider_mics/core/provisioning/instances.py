@@ -1,14 +1,15 @@
-"""An instance, created once and changed where it differs."""
+"""Create an instance once, update only what differs, and delete it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_mics.api.calls import Log, Now, Steps, flow
-from airflow_provider_mics.api.cron_syntax import cron_problem
+from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning
 from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import may_lack_route
 from airflow_provider_mics.api.field_types import CronStatus
@@ -20,40 +21,39 @@ from airflow_provider_mics.api.instances import (
     update_instance,
 )
 from airflow_provider_mics.api.models import SIZE_NAMES, Instance
-from airflow_provider_mics.api.outages import retry_through_outages
+from airflow_provider_mics.api.outages import DEFAULT_SUBMISSION_TIMEOUT, retry_through_outages
 from airflow_provider_mics.api.validation import checked_cron, checked_id, checked_size, checked_word
-from airflow_provider_mics.core.provisioning.comparison import checked_text, differences, single_spaced, told
+from airflow_provider_mics.core.provisioning.comparison import (
+    checked_text,
+    checked_texts,
+    collapse_spaces,
+    differences,
+    format_differences,
+)
 from airflow_provider_mics.core.provisioning.find_or_create import (
-    PATIENCE,
     EnsureResult,
     IfExists,
     ResourceSpec,
     find_or_create,
 )
-from airflow_provider_mics.core.provisioning.plugins import number_of, resolve_version
-from airflow_provider_mics.core.provisioning.properties import Properties, by_name, set_properties
+from airflow_provider_mics.core.provisioning.plugins import find_version_number, resolve_version
+from airflow_provider_mics.core.provisioning.properties import Properties, properties_by_name, set_properties
 
 
-def label_of(instance: Instance) -> str:
-    """An instance for people: ``instance 42 (nightly import)``."""
+@dataclass(frozen=True)
+class _Wanted:
+    """What an instance is to have; fields that are absent stay as they are, and so does a version of None."""
+
+    version: str | None
+    version_id: str | None
+    fields: Mapping[str, Any]
+    properties: Properties | None
+    organisation_id: str | None
+
+
+def instance_label(instance: Instance) -> str:
+    """Return an instance's id and name: ``instance 42 (nightly import)``."""
     return f"instance {instance.id} ({instance.name})"
-
-
-@flow
-def find_instances(
-    group_id: str, artifact_id: str, name: str, organisation_id: str | None = None
-) -> Steps[list[Instance]]:
-    """The instances of this natural key; archived ones only where there is no other."""
-    listed = yield from list_instances(
-        organisation_id, group_id=group_id, artifact_id=artifact_id, include_archived=True
-    )
-    found = [
-        each
-        for each in listed
-        if (each.group_id, each.artifact_id, (each.name or "").strip()) == (group_id, artifact_id, name)
-        and (organisation_id is None or each.organisation_id in (None, str(organisation_id)))
-    ]
-    return [each for each in found if not each.archived] or found
 
 
 @flow
@@ -69,70 +69,91 @@ def ensure_instance(
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
     is_retry: bool = False,
-    patience: timedelta = PATIENCE,
-    on_sight: Callable[[Instance], object] = lambda _: None,
+    submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
+    on_exists: Callable[[Instance], object] = lambda _: None,
 ) -> Steps[EnsureResult[Instance]]:
-    """The instance of this plugin with this name, found or created, with these fields and properties.
+    """Find or create the instance of this plugin with this name, with these fields and properties.
 
-    ``fields`` are any of ``cron``, ``cron_status``, ``cpu_size``, ``ram_size``, ``disk_size``, ``archived``; one that
-    is not given is left as it is where the instance exists. ``version`` is a number for people, ``version_id`` the
-    platform's id. ``on_sight`` is called as soon as the instance is known to exist, whatever goes wrong after.
-
-    :raises MicsError: an argument cannot be; no such plugin or version; or it exists and must not (``fail``)
+    :param version: the version's number, such as ``1.0.0``; ``version_id`` is the platform's id of it
+    :param fields: any of ``cron``, ``cron_status``, ``cpu_size``, ``ram_size``, ``disk_size``, ``archived``; what is
+        not given stays as it is where the instance exists
+    :param if_exists: ``update`` what differs, ``skip`` all changes, or ``fail`` if the instance already exists
+    :param submission_timeout: how long an outage of the platform is tolerated
+    :param on_exists: called as soon as the instance is found or created, before it is updated
+    :raises MicsError: an argument is not valid; no such plugin or version; or the instance exists (``fail``)
     """
-    group_id, artifact_id = checked_text("group_id", group_id), checked_text("artifact_id", artifact_id)
-    name = checked_text("name", name)
-    version = None if version is None else checked_text("version", version)
+    group_id, artifact_id, name = checked_texts(group_id=group_id, artifact_id=artifact_id, name=name)
     checked = checked_fields(fields or {}, creating=True)
-    by_name(properties)
-    yield from _warn_of_cron(checked)
-    give_up = (yield Now()) + patience
-    if version is not None:
-        resolving = resolve_version(group_id, artifact_id, version, organisation_id)
-        version_id = (yield from retry_through_outages(resolving, give_up)).id
-    label = f"instance {name!r} of {group_id}:{artifact_id}"
-    recipe = ResourceSpec(
-        label,
-        look=find_instances(group_id, artifact_id, name, organisation_id),
+    wanted = _Wanted(_checked_version(version), version_id, checked, properties, organisation_id)
+    properties_by_name(properties)
+    yield from _log_cron_warning(wanted.fields)
+    give_up_at = (yield Now()) + submission_timeout
+    if wanted.version is not None:
+        resolving = resolve_version(group_id, artifact_id, wanted.version, organisation_id)
+        wanted = replace(wanted, version_id=(yield from retry_through_outages(resolving, give_up_at)).id)
+    spec = _resource_spec(group_id, artifact_id, name, wanted)
+    result = yield from find_or_create(spec, submission_timeout, is_retry=is_retry)
+    on_exists(result.resource)
+    return (yield from _complete(result, spec.label, wanted, if_exists, give_up_at))
+
+
+@flow
+def find_instances(
+    group_id: str, artifact_id: str, name: str, organisation_id: str | None = None
+) -> Steps[list[Instance]]:
+    """Return the instances of this natural key; archived ones only where there is no other."""
+    listed = yield from list_instances(
+        organisation_id, group_id=group_id, artifact_id=artifact_id, include_archived=True
+    )
+    found = [
+        each
+        for each in listed
+        if (each.group_id, each.artifact_id, (each.name or "").strip()) == (group_id, artifact_id, name)
+        and (organisation_id is None or each.organisation_id in (None, str(organisation_id)))
+    ]
+    return [each for each in found if not each.archived] or found
+
+
+def _resource_spec(group_id: str, artifact_id: str, name: str, wanted: _Wanted) -> ResourceSpec[Instance]:
+    return ResourceSpec(
+        f"instance {name!r} of {group_id}:{artifact_id}",
+        find=find_instances(group_id, artifact_id, name, wanted.organisation_id),
         create=create_instance(
             group_id,
             artifact_id,
             name,
-            version_id=version_id,
-            organisation_id=organisation_id,
-            **checked,
+            version_id=wanted.version_id,
+            organisation_id=wanted.organisation_id,
+            **wanted.fields,
         ),
         delete=delete_instance,
     )
-    provision = yield from find_or_create(recipe, patience, is_retry=is_retry)
-    instance = provision.resource
-    on_sight(instance)
-    # One that was found after a lost answer may be somebody else's of the same moment, with other fields.
-    is_as_wanted = not differences(_shown(instance), checked)
-    if provision.how == "created":
-        yield Log(f"Created {label} as {instance.id}, {_schedule_of(instance)}.")
-        if is_as_wanted or if_exists != "update":
-            yield from retry_through_outages(set_properties(instance, properties, organisation_id), give_up)
-            return provision
+
+
+@flow
+def _complete(
+    result: EnsureResult[Instance], label: str, wanted: _Wanted, if_exists: IfExists, give_up_at: datetime
+) -> Steps[EnsureResult[Instance]]:
+    """Log what was done so far, and bring a created or found instance into the wanted state."""
+    instance = result.resource
+    if result.outcome == "created":
+        yield Log(f"Created {label} as {instance.id}, {_describe_schedule(instance)}.")
+        # After a lost response, another client may have created it at the same moment, with other fields.
+        if if_exists != "update" or not differences(_comparable_fields(instance), wanted.fields):
+            setting = set_properties(instance, wanted.properties, wanted.organisation_id)
+            yield from retry_through_outages(setting, give_up_at)
+            return result
     elif if_exists == "fail":
-        raise MicsError(f"{label} exists already, as {instance.id}, and if_exists='fail' was asked for")
+        raise MicsError(f"{label} already exists as {instance.id}, and if_exists='fail'")
     elif if_exists == "skip":
-        yield Log(f"Found {label}, as {instance.id}; it exists already, and is taken as it is.")
-        return provision
-    if instance.archived and "archived" not in checked:
+        yield Log(f"Found {label} as {instance.id}; it already exists and is not updated (if_exists='skip').")
+        return result
+    if instance.archived and "archived" not in wanted.fields:
         yield Log(
-            f"The {label_of(instance)} is archived and stays so: archived=False takes it back.",
+            f"The {instance_label(instance)} is archived and stays archived: set archived=False to restore it.",
             logging.WARNING,
         )
-    changing = change_instance(
-        instance.id,
-        version=version,
-        version_id=version_id,
-        fields=checked,
-        properties=properties,
-        organisation_id=organisation_id,
-    )
-    return (yield from retry_through_outages(changing, give_up))
+    return (yield from retry_through_outages(_update(instance.id, wanted), give_up_at))
 
 
 @flow
@@ -145,60 +166,67 @@ def change_instance(
     properties: Properties | None = None,
     organisation_id: str | None = None,
 ) -> Steps[EnsureResult[Instance]]:
-    """Change what differs of an instance, fields first, then properties; the log says what it was and will be.
+    """Update what differs of an instance, first its fields, then its properties, and log the differences.
 
-    ``fields`` are those of `ensure_instance`, ``name`` and ``archived``. What is not given stays as it is.
+    ``fields`` are those of `ensure_instance` and ``name``. What is not given stays as it is.
 
-    :raises MicsError: an argument cannot be, alone or with what stays; or no such version
+    :raises MicsError: an argument is not valid, alone or with the present values; or no such version
     """
-    version = None if version is None else checked_text("version", version)
     checked = checked_fields(fields or {}, creating=False)
-    yield from _warn_of_cron(checked)
-    instance = yield from get_instance(instance_id)
-    wanted = dict(checked)
-    if version is not None and instance.version_value != version:
-        resolving = resolve_version(
-            instance.group_id or "",
-            instance.artifact_id or "",
-            version,
-            instance.organisation_id or organisation_id,
-        )
-        version_id = (yield from resolving).id
-    if version_id is not None and instance.version_id != checked_id("version_id", version_id):
-        wanted["version_id"] = str(version_id)
-        if "version_value" in instance.model_fields_set:
-            wanted["version_value"] = version or (yield from _number(instance, version_id))
-    label = label_of(instance)
-    differing = differences(_shown(instance), wanted)
-    if differing:
-        yield Log(f"Changing {label}: {told(differing)}.")
-        instance = yield from update_instance(instance_id, **{each.name: each.after for each in differing})
-    differing_properties = yield from set_properties(instance, properties, organisation_id)
-    if differing or differing_properties:
-        return EnsureResult(instance, "updated")
-    yield Log(f"Found {label}; it is as wanted.")
-    return EnsureResult(instance, "found")
+    wanted = _Wanted(_checked_version(version), version_id, checked, properties, organisation_id)
+    yield from _log_cron_warning(wanted.fields)
+    return (yield from _update(instance_id, wanted))
 
 
-def _shown(instance: Instance) -> dict[str, Any]:
-    """The fields of an instance as they are compared with the wanted ones."""
-    return instance.to_json() | {"archived": instance.archived, "cron": single_spaced(instance.cron)}
-
-
-def _number(instance: Instance, version_id: str) -> Steps[str | None]:
-    """The number that belongs to a version's id, so that the two never contradict each other in an instance."""
-    number = yield from number_of(
-        instance.group_id or "", instance.artifact_id or "", str(version_id), instance.organisation_id
-    )
-    return number
+def _checked_version(version: str | None) -> str | None:
+    return None if version is None else checked_text("version", version)
 
 
 @flow
-def discard_instance(instance_id: str, *, missing_ok: bool = True) -> Steps[Instance | None]:
-    """Delete an instance and return it as it was; None where it was gone already.
+def _update(instance_id: str, wanted: _Wanted) -> Steps[EnsureResult[Instance]]:
+    instance = yield from get_instance(instance_id)
+    label = instance_label(instance)
+    version_fields = yield from _version_fields(instance, wanted)
+    differing = differences(_comparable_fields(instance), {**wanted.fields, **version_fields})
+    if differing:
+        yield Log(f"Updating {label}: {format_differences(differing)}.")
+        instance = yield from update_instance(instance_id, **{each.name: each.after for each in differing})
+    differing_properties = yield from set_properties(instance, wanted.properties, wanted.organisation_id)
+    if differing or differing_properties:
+        return EnsureResult(instance, "updated")
+    yield Log(f"Found {label}; nothing to update.")
+    return EnsureResult(instance, "found")
+
+
+def _version_fields(instance: Instance, wanted: _Wanted) -> Steps[dict[str, Any]]:
+    """Return the fields for the wanted version, if it is another: its id, and its number where the API shows one."""
+    version_id = wanted.version_id
+    group_id, artifact_id = instance.group_id or "", instance.artifact_id or ""
+    if wanted.version is not None and instance.version_value != wanted.version:
+        organisation_id = instance.organisation_id or wanted.organisation_id
+        version = yield from resolve_version(group_id, artifact_id, wanted.version, organisation_id)
+        version_id = version.id
+    if version_id is None or instance.version_id == checked_id("version_id", version_id):
+        return {}
+    fields: dict[str, Any] = {"version_id": str(version_id)}
+    if "version_value" in instance.model_fields_set:
+        # Both are written, so that id and number never contradict each other.
+        fields["version_value"] = wanted.version or (
+            yield from find_version_number(group_id, artifact_id, str(version_id), instance.organisation_id)
+        )
+    return fields
+
+
+def _comparable_fields(instance: Instance) -> dict[str, Any]:
+    return instance.to_json() | {"archived": instance.archived, "cron": collapse_spaces(instance.cron)}
+
+
+@flow
+def ensure_instance_deleted(instance_id: str, *, missing_ok: bool = True) -> Steps[Instance | None]:
+    """Delete an instance and return it as it was; None where it no longer existed.
 
     :raises MicsNotFoundError: it does not exist, and ``missing_ok`` is False
-    :raises MicsError: the platform does not delete it
+    :raises MicsError: the platform rejected the DELETE request
     """
     try:
         instance = yield from get_instance(instance_id)
@@ -218,37 +246,24 @@ def discard_instance(instance_id: str, *, missing_ok: bool = True) -> Steps[Inst
             pass
         else:
             raise MicsError(
-                f"{label_of(instance)} is still there, the platform does not delete it; archive it instead: {refusal}"
+                f"{instance_label(instance)} still exists: the platform rejected the DELETE request; "
+                f"archive it instead: {refusal}"
             ) from None
-    yield Log(f"Deleted {label_of(instance)}.")
+    yield Log(f"Deleted {instance_label(instance)}.")
     return instance
 
 
-def _warn_of_cron(fields: Mapping[str, Any]) -> Steps[None]:
-    warning = cron_warning(fields.get("cron"))
-    if warning:
-        yield Log(warning, logging.WARNING)
-
-
-def _schedule_of(instance: Instance) -> str:
-    return f"with the cron {instance.cron!r}, {instance.cron_status}" if instance.cron else "without a cron"
-
-
-EVERY_MINUTE = ["*"] * 5
-
-
 def checked_fields(fields: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
-    """The given fields in the platform's spelling; those that were not given stay out.
+    """Return the given fields in the platform's spelling.
 
-    ``creating``: there is no instance yet whose cron or status could complete what is given.
-
-    :raises MicsError: a cron without a status, a cron that cannot be read, an unknown word, a name that says nothing
+    :param creating: there is no instance yet whose cron or status could complete the given one
+    :raises MicsError: a cron without a status, a cron that is not valid, an unknown word, an empty name
     """
     checked = dict(fields)
     if "name" in checked:
         checked["name"] = checked_text("name", checked["name"])
     if "cron" in checked:
-        checked["cron"] = single_spaced(checked["cron"])
+        checked["cron"] = collapse_spaces(checked["cron"])
     for name in SIZE_NAMES:
         if name in checked:
             checked[name] = checked_size(name, checked[name])
@@ -257,12 +272,12 @@ def checked_fields(fields: Mapping[str, Any], *, creating: bool) -> dict[str, An
     if creating or {"cron", "cron_status"} <= checked.keys():
         checked_cron(checked.get("cron"), checked.get("cron_status"))
     elif {"cron", "cron_status"} & checked.keys():
-        _check_one_of_both(checked)
+        _check_partial_schedule(checked)
     return checked
 
 
-def _check_one_of_both(fields: Mapping[str, Any]) -> None:
-    """With one of the two left as it is, the other can be changed but not cleared."""
+def _check_partial_schedule(fields: Mapping[str, Any]) -> None:
+    """Check a cron or a status without the other: either can be changed alone, but not cleared."""
     name = "cron" if "cron" in fields else "cron_status"
     if fields[name] is None:
         raise MicsError(f"{name}=None alone: to clear the schedule, give cron=None and cron_status=None")
@@ -271,14 +286,12 @@ def _check_one_of_both(fields: Mapping[str, Any]) -> None:
         raise MicsError(f"cron {fields['cron']!r} {problem}")
 
 
-def cron_warning(cron: str | None) -> str | None:
-    """What is odd about a cron that can be read, or None.
+def _log_cron_warning(fields: Mapping[str, Any]) -> Steps[None]:
+    warning = cron_warning(fields.get("cron"))
+    if warning:
+        hint = "For no schedule, give cron=None and cron_status=None."
+        yield Log(f"cron {fields['cron']!r} {warning}. {hint}", logging.WARNING)
 
-    The editor of the platform's own web client uses ``* * * * *`` for "no schedule" and saves it as none.
-    """
-    if cron is None or cron.split() != EVERY_MINUTE:
-        return None
-    return (
-        f"cron {cron!r} runs the batch every minute, and the platform's own editor takes it for 'no schedule'. "
-        "If that is what you mean, give cron=None and cron_status=None."
-    )
+
+def _describe_schedule(instance: Instance) -> str:
+    return f"with the cron {instance.cron!r}, {instance.cron_status}" if instance.cron else "without a cron"

@@ -1,15 +1,16 @@
-"""A plugin and its versions, created once."""
+"""Create a plugin and its versions once; the platform cannot change either afterwards."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_mics.api.calls import Job, Log, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Plugin, PluginProperty, PluginVersion
-from airflow_provider_mics.api.outages import retry_through_outages
+from airflow_provider_mics.api.outages import DEFAULT_SUBMISSION_TIMEOUT, retry_through_outages
 from airflow_provider_mics.api.plugins import (
     create_plugin,
     create_plugin_version,
@@ -21,13 +22,13 @@ from airflow_provider_mics.api.plugins import (
 from airflow_provider_mics.api.validation import checked_version_number
 from airflow_provider_mics.core.provisioning.comparison import (
     Difference,
-    alike,
     checked_text,
+    checked_texts,
     differences,
-    told,
+    format_differences,
+    is_equivalent,
 )
 from airflow_provider_mics.core.provisioning.find_or_create import (
-    PATIENCE,
     EnsureResult,
     IfExists,
     ResourceSpec,
@@ -36,8 +37,8 @@ from airflow_provider_mics.core.provisioning.find_or_create import (
 )
 from airflow_provider_mics.core.provisioning.properties import (
     Properties,
-    by_name,
     plain_value,
+    properties_by_name,
     property_object,
 )
 
@@ -53,42 +54,33 @@ def ensure_plugin(
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
     is_retry: bool = False,
-    patience: timedelta = PATIENCE,
+    submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
 ) -> Steps[EnsureResult[Plugin]]:
-    """The plugin of these coordinates, found or created.
+    """Find or create the plugin of these coordinates.
 
-    :raises MicsError: a name cannot be; or it exists and must not (``fail``), or with another type, which cannot be
-        changed (``update``)
+    :param if_exists: ``update`` raises if the type differs, since it cannot be changed; ``skip`` accepts an existing
+        plugin; ``fail`` raises if the plugin already exists
+    :param submission_timeout: how long an outage of the platform is tolerated
+    :raises MicsError: an argument is not valid, or ``if_exists`` does not accept the existing plugin
     """
-    group_id, artifact_id = checked_text("group_id", group_id), checked_text("artifact_id", artifact_id)
+    group_id, artifact_id = checked_texts(group_id=group_id, artifact_id=artifact_id)
     plugin_type = checked_text("plugin_type", plugin_type)
-    name = f"plugin {group_id}:{artifact_id}"
+    label = f"plugin {group_id}:{artifact_id}"
     if group_id == artifact_id:
-        yield Log(f"{name}: its group_id should differ from its artifact_id.", logging.WARNING)
-    provision = yield from find_or_create(
-        ResourceSpec(
-            name,
-            look=find_plugins(group_id, artifact_id, organisation_id),
-            create=create_plugin(
-                group_id, artifact_id, plugin_type=plugin_type, organisation_id=organisation_id
-            ),
-        ),
-        patience,
-        is_retry=is_retry,
-    )
-    plugin = provision.resource
-    if provision.how == "created":
-        yield Log(f"Created {name} as {plugin.id}, of type {plugin.plugin_type}.")
-        return provision
-    shown_type = plugin.plugin_type or plugin_type
-    differing = differences({"plugin_type": shown_type}, {"plugin_type": plugin_type})
-    yield from _judge_found(
-        f"{name} ({plugin.id})",
-        if_exists,
-        differing,
-        "the type of a plugin cannot be changed: choose another artifact_id, or take it as it is (if_exists='skip')",
-    )
-    return provision
+        yield Log(f"{label}: its group_id should differ from its artifact_id.", logging.WARNING)
+    find = find_plugins(group_id, artifact_id, organisation_id)
+    create = create_plugin(group_id, artifact_id, plugin_type=plugin_type, organisation_id=organisation_id)
+    spec = ResourceSpec(label, find, create)
+    result = yield from find_or_create(spec, submission_timeout, is_retry=is_retry)
+    plugin = result.resource
+    if result.outcome == "created":
+        yield Log(f"Created {label} as {plugin.id}, of type {plugin.plugin_type}.")
+        return result
+    current_type = plugin.plugin_type or plugin_type
+    differing = differences({"plugin_type": current_type}, {"plugin_type": plugin_type})
+    advice = "the type of a plugin cannot be changed: choose another artifact_id"
+    yield from _check_existing(f"{label} ({plugin.id})", if_exists, differing, advice)
+    return result
 
 
 @flow
@@ -106,71 +98,90 @@ def ensure_plugin_version(
     organisation_id: str | None = None,
     if_exists: IfExists = "update",
     is_retry: bool = False,
-    patience: timedelta = PATIENCE,
+    submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
 ) -> Steps[EnsureResult[PluginVersion]]:
-    """The version of a plugin with this number, found or created with these properties.
+    """Find the version of a plugin with this number, or create it with these properties.
 
-    The plugin is given by its id or by its coordinates. ``provider`` and ``name``, which the platform demands, are
-    always among the properties; ``name`` is the plugin's artifact_id where none is given.
+    The plugin is given by its id or by its coordinates. The platform requires the properties ``provider`` and
+    ``name``; ``name`` is the plugin's artifact_id by default. ``max_qps`` is a number of requests a second.
 
-    :raises MicsError: the number or a property cannot be; or the version exists and must not (``fail``), or with
-        other properties, which cannot be changed (``update``)
+    :param if_exists: ``update`` raises if the properties differ, since a version cannot be changed; ``skip`` accepts
+        an existing version; ``fail`` raises if the version already exists
+    :param submission_timeout: how long an outage of the platform is tolerated
+    :raises MicsError: an argument is not valid, or ``if_exists`` does not accept the existing version
     """
     number = checked_version_number(checked_text("version", number))
     provider = checked_text("provider", provider)
     name = None if name is None else checked_text("name", name)
-    finding = _the_plugin(plugin_id, group_id, artifact_id, organisation_id)
-    give_up = (yield Now()) + patience
-    plugin = yield from retry_through_outages(finding, give_up)
-    wanted = version_properties(properties, provider=provider, name=name or plugin.artifact_id or plugin.id)
-    label = f"version {number} of plugin {plugin.group_id}:{plugin.artifact_id}"
-    recipe = ResourceSpec(
-        label,
-        look=find_versions(plugin.id, number),
-        create=create_plugin_version(plugin.id, number, wanted, maintainer_id=maintainer_id, max_qps=max_qps),
-    )
-    provision = yield from find_or_create(recipe, patience, is_retry=is_retry)
-    version = provision.resource
-    if provision.how == "created":
-        names = ", ".join(each["technical_name"] for each in wanted)
-        yield Log(f"Created {label} as {version.id}, with the properties {names}.")
-        return provision
+    plugin_lookup = _plugin_lookup(plugin_id, group_id, artifact_id, organisation_id)
+    give_up_at = (yield Now()) + submission_timeout
+    plugin = yield from retry_through_outages(plugin_lookup, give_up_at)
+    declared = version_properties(properties, provider=provider, name=name or plugin.artifact_id or plugin.id)
+    wanted = _WantedVersion(plugin, number, declared, maintainer_id, max_qps)
+    result = yield from find_or_create(wanted.spec, submission_timeout, is_retry=is_retry)
+    yield from _check_version(result, wanted, if_exists, give_up_at)
+    return result
+
+
+@dataclass(frozen=True)
+class _WantedVersion:
+    plugin: Plugin
+    number: str
+    properties: list[dict[str, Any]]
+    maintainer_id: str | None
+    max_qps: int | None
+
+    @property
+    def label(self) -> str:
+        return f"version {self.number} of plugin {self.plugin.group_id}:{self.plugin.artifact_id}"
+
+    @property
+    def spec(self) -> ResourceSpec[PluginVersion]:
+        create = create_plugin_version(
+            self.plugin.id,
+            self.number,
+            self.properties,
+            maintainer_id=self.maintainer_id,
+            max_qps=self.max_qps,
+        )
+        return ResourceSpec(self.label, find_versions(self.plugin.id, self.number), create)
+
+
+def _check_version(
+    result: EnsureResult[PluginVersion], wanted: _WantedVersion, if_exists: IfExists, give_up_at: datetime
+) -> Steps[None]:
+    """Log whether the version was created or found, and raise if ``if_exists`` does not accept the one found."""
+    version = result.resource
+    if result.outcome == "created":
+        names = ", ".join(each["technical_name"] for each in wanted.properties)
+        yield Log(f"Created {wanted.label} as {version.id}, with the properties {names}.")
+        return
     differing: list[Difference] = []
     if if_exists == "update":
-        existing = yield from retry_through_outages(
-            list_plugin_version_properties(plugin.id, version.id), give_up
-        )
-        yield from _tell_further(label, existing, wanted)
-        differing = property_differences(existing, wanted)
-        shown = version.to_json()
-        settings = {"maintainer_id": maintainer_id, "max_qps": max_qps}
-        differing += differences(
-            shown, {key: value for key, value in settings.items() if value is not None and key in shown}
-        )
-    yield from _judge_found(
-        f"{label} ({version.id})",
-        if_exists,
-        differing,
-        "a version cannot be changed: give it another number, or take it as it is (if_exists='skip')",
-    )
-    return provision
+        differing = yield from retry_through_outages(_version_differences(version, wanted), give_up_at)
+    advice = "a version cannot be changed: give it another number"
+    yield from _check_existing(f"{wanted.label} ({version.id})", if_exists, differing, advice)
 
 
-def _the_plugin(
+def _plugin_lookup(
     plugin_id: str | None, group_id: str | None, artifact_id: str | None, organisation_id: str | None
 ) -> Job[Plugin]:
     if plugin_id is not None:
         return get_plugin(plugin_id)
     if group_id is None and artifact_id is None:
-        raise MicsError("plugin_id is None, and so are group_id and artifact_id: give the one or the others")
-    return the_plugin(
-        checked_text("group_id", group_id), checked_text("artifact_id", artifact_id), organisation_id
-    )
+        raise MicsError(
+            "plugin_id, group_id and artifact_id are None: give plugin_id, or group_id and artifact_id"
+        )
+    group_id, artifact_id = checked_texts(group_id=group_id, artifact_id=artifact_id)
+    return find_plugin(group_id, artifact_id, organisation_id)
 
 
 def version_properties(properties: Properties | None, *, provider: str, name: str) -> list[dict[str, Any]]:
-    """The properties that a version is declared with; ``provider`` and ``name`` are always among them."""
-    given = by_name(properties)
+    """Return the properties to create a version with; ``provider`` and ``name`` are always among them.
+
+    :raises MicsError: a property is not valid
+    """
+    given = properties_by_name(properties)
     static = {
         each: property_object(
             each, given.pop(each, default), origin="PLUGIN_STATIC", writable=False, deletable=False
@@ -181,8 +192,22 @@ def version_properties(properties: Properties | None, *, provider: str, name: st
     return [*own, *static.values()]
 
 
+@flow
+def _version_differences(version: PluginVersion, wanted: _WantedVersion) -> Steps[list[Difference]]:
+    """Return how an existing version differs from the wanted one, in the fields that the platform shows."""
+    existing = yield from list_plugin_version_properties(wanted.plugin.id, version.id)
+    wanted_names = {each["technical_name"] for each in wanted.properties}
+    additional = [each.technical_name for each in existing if each.technical_name not in wanted_names]
+    if additional:
+        yield Log(f"{wanted.label} has additional properties: {', '.join(additional)}.")
+    shown = version.to_json()
+    settings = {"maintainer_id": wanted.maintainer_id, "max_qps": wanted.max_qps}
+    given = {key: value for key, value in settings.items() if value is not None and key in shown}
+    return [*property_differences(existing, wanted.properties), *differences(shown, given)]
+
+
 def property_differences(existing: list[PluginProperty], wanted: list[dict[str, Any]]) -> list[Difference]:
-    """How existing properties differ from the wanted ones, where the platform shows the field at all."""
+    """Return how existing properties differ from the wanted ones, in the fields that the platform shows."""
     current = {each.technical_name: each.to_json() for each in existing}
     found: list[Difference] = []
     for each in wanted:
@@ -191,49 +216,43 @@ def property_differences(existing: list[PluginProperty], wanted: list[dict[str, 
             found.append(Difference(name, None, plain_value(each["value"])))
             continue
         shown = current[name]
-        if not alike(shown.get("value"), each["value"]):
+        if not is_equivalent(shown.get("value"), each["value"]):
             found.append(Difference(name, plain_value(shown.get("value")), plain_value(each["value"])))
         rest = {key: value for key, value in each.items() if key != "value" and shown.get(key) is not None}
         found += [Difference(f"{name}.{one.name}", one.before, one.after) for one in differences(shown, rest)]
     return found
 
 
-def _tell_further(label: str, existing: list[PluginProperty], wanted: list[dict[str, Any]]) -> Steps[None]:
-    names = {each["technical_name"] for each in wanted}
-    further = [each.technical_name for each in existing if each.technical_name not in names]
-    if further:
-        yield Log(f"{label} has further properties: {', '.join(further)}.")
-
-
-def _judge_found(
-    label: str, if_exists: IfExists, differing: list[Difference], what_to_do: str
-) -> Steps[None]:
-    """Go on with what exists, or refuse it."""
+def _check_existing(label: str, if_exists: IfExists, differing: list[Difference], advice: str) -> Steps[None]:
+    """Log that a resource already exists, or raise if ``if_exists`` does not accept it."""
     if if_exists == "fail":
-        raise MicsError(f"{label} exists already, and if_exists='fail' was asked for")
+        raise MicsError(f"{label} already exists, and if_exists='fail'")
     if differing and if_exists == "update":
-        raise MicsError(f"{label} exists and is otherwise ({told(differing)}): {what_to_do}")
-    as_wanted = " and is as wanted" if if_exists == "update" else ", and is taken as it is"
-    yield Log(f"Found {label}; it exists already{as_wanted}.")
+        raise MicsError(
+            f"{label} already exists with different values ({format_differences(differing)}): {advice}, "
+            "or accept the existing one (if_exists='skip')"
+        )
+    note = "with the wanted values" if if_exists == "update" else "and is not compared (if_exists='skip')"
+    yield Log(f"Found {label}; it already exists {note}.")
 
 
 @flow
 def find_plugins(group_id: str, artifact_id: str, organisation_id: str | None = None) -> Steps[list[Plugin]]:
-    """The plugins of these coordinates; one at most, unless something went wrong on the platform."""
+    """Return the plugins of these coordinates: none or one, unless there are duplicates."""
     found = yield from list_plugins(organisation_id, group_id=group_id, artifact_id=artifact_id)
     return [each for each in found if each.group_id == group_id and each.artifact_id == artifact_id]
 
 
 @flow
-def the_plugin(group_id: str, artifact_id: str, organisation_id: str | None = None) -> Steps[Plugin]:
-    """The plugin of these coordinates.
+def find_plugin(group_id: str, artifact_id: str, organisation_id: str | None = None) -> Steps[Plugin]:
+    """Return the plugin of these coordinates, the oldest of several.
 
-    :raises MicsError: there is none that the organisation can use
+    :raises MicsError: the organisation has no access to such a plugin
     """
     found = yield from find_plugins(group_id, artifact_id, organisation_id)
     if not found:
         raise MicsError(
-            f"there is no plugin {group_id}:{artifact_id} that this organisation can use: "
+            f"this organisation has access to no plugin {group_id}:{artifact_id}: "
             "check group_id and artifact_id, or create it first (MicsCreatePluginOperator)"
         )
     return oldest(found)
@@ -241,7 +260,7 @@ def the_plugin(group_id: str, artifact_id: str, organisation_id: str | None = No
 
 @flow
 def find_versions(plugin_id: str, number: str) -> Steps[list[PluginVersion]]:
-    """The versions of a plugin with this number; one at most, unless something went wrong."""
+    """Return the versions of a plugin with this number: none or one, unless there are duplicates."""
     versions = yield from list_plugin_versions(plugin_id)
     return [each for each in versions if each.version_id == number]
 
@@ -250,12 +269,12 @@ def find_versions(plugin_id: str, number: str) -> Steps[list[PluginVersion]]:
 def resolve_version(
     group_id: str, artifact_id: str, number: str, organisation_id: str | None = None
 ) -> Steps[PluginVersion]:
-    """The version of a plugin by its number for people; its ``id`` is what an instance needs.
+    """Return the version of a plugin with this number, such as ``1.0.0``; an instance needs the version's ``id``.
 
-    :raises MicsError: no such plugin, or no such version; the line lists the numbers that there are
+    :raises MicsError: no such plugin, or no such version; the message lists the existing numbers
     """
     checked_version_number(number)
-    plugin = yield from the_plugin(group_id, artifact_id, organisation_id)
+    plugin = yield from find_plugin(group_id, artifact_id, organisation_id)
     versions = yield from list_plugin_versions(plugin.id)
     found = [each for each in versions if each.version_id == number]
     if found:
@@ -263,15 +282,15 @@ def resolve_version(
     known = ", ".join(each.version_id or each.id for each in versions)
     raise MicsError(
         f"plugin {group_id}:{artifact_id} has no version {number}: "
-        + (f"it has {known}" if known else "it has none yet (MicsCreatePluginVersionOperator makes one)")
+        + (f"it has {known}" if known else "it has no versions yet (MicsCreatePluginVersionOperator)")
     )
 
 
 @flow
-def number_of(
+def find_version_number(
     group_id: str, artifact_id: str, version_id: str, organisation_id: str | None = None
 ) -> Steps[str | None]:
-    """The number for people of a version by its id, or None where the organisation cannot see it."""
+    """Return the number of a version by its id, or None where the organisation has no access to it."""
     plugins = yield from find_plugins(group_id, artifact_id, organisation_id)
     for plugin in plugins:
         for version in (yield from list_plugin_versions(plugin.id)):

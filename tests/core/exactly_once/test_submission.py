@@ -1,4 +1,4 @@
-"""An execution is created exactly once, whatever answers are lost and whoever dies when."""
+"""An execution is created exactly once, whatever responses are lost and whichever process is killed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError
+from airflow_provider_mics.api.eventual_consistency import SETTLING_TIME
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
-from airflow_provider_mics.core.exactly_once.submission import SETTLING, recall_execution, submit_execution
+from airflow_provider_mics.core.exactly_once.submission import get_recorded_execution, submit_execution
 from tests.simulated_platform import (
     START,
     Killed,
@@ -45,36 +46,36 @@ def faults_on_post(*faults):
 def test_a_first_try_creates_one_execution_with_its_identity():
     platform = SimulatedPlatform()
     submission = platform.run(submit_execution(IDENTITY))
-    assert submission.how == "created"
+    assert submission.outcome == "created"
     assert len(platform.executions) == 1
     assert IDENTITY.matches(submission.execution)
     assert platform.now == START, "nothing had to be waited for"
 
 
 @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "SUCCEEDED", "SOMETHING_NEW"])
-def test_what_is_there_is_adopted(state):
+def test_an_existing_execution_is_adopted(state):
     platform = SimulatedPlatform()
     first = platform.run(submit_execution(IDENTITY)).execution
     platform.executions[0]["status"] = state
     again = platform.run(submit_execution(IDENTITY, is_retry=True))
-    assert (again.how, again.execution.id) == ("found", first.id)
+    assert (again.outcome, again.execution.id) == ("found", first.id)
     assert len(platform.executions) == 1
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED", "LOST"])
-def test_a_first_try_adopts_what_ended_badly_and_a_retry_runs_it_anew(state):
+def test_a_first_try_adopts_a_failed_execution_and_a_retry_creates_a_new_one(state):
     platform = SimulatedPlatform()
     platform.run(submit_execution(IDENTITY))
     platform.executions[0]["status"] = state
     assert platform.run(submit_execution(IDENTITY)).execution.id == "1"
     retried = platform.run(submit_execution(IDENTITY, is_retry=True))
-    assert (retried.how, retried.execution.id) == ("created", "2")
+    assert (retried.outcome, retried.execution.id) == ("created", "2")
     once_more = platform.run(submit_execution(IDENTITY, is_retry=True))
-    assert (once_more.how, once_more.execution.id) == ("found", "2")
+    assert (once_more.outcome, once_more.execution.id) == ("found", "2")
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_a_lost_answer_is_looked_for_and_not_repeated(newest_first):
+def test_after_a_lost_response_the_execution_is_searched_for_and_not_created_again(newest_first):
     platform = SimulatedPlatform(newest_first=newest_first, faults=faults_on_post(lost_answer))
     submission = platform.run(submit_execution(IDENTITY))
     assert IDENTITY.matches(submission.execution)
@@ -112,13 +113,13 @@ def test_a_process_killed_around_the_post_leaves_one_execution_to_its_retry(stal
     assert len(platform.executions) == 1 + failed_before
 
 
-def test_what_appears_in_the_pause_before_another_request_is_taken_up():
+def test_an_execution_that_appears_before_another_request_is_adopted():
     """The platform's own scheduler recovers from the same outage before we ask again."""
     tick = ExecutionIdentity("42", ExecutionType.CRON, START)
 
     def fire_after_settling(_):
-        has_looked = any(each.method == "GET" for each in platform.requests)
-        if platform.now - START >= SETTLING and not platform.executions and has_looked:
+        has_searched = any(each.method == "GET" for each in platform.requests)
+        if platform.now - START >= SETTLING_TIME and not platform.executions and has_searched:
             platform.fire(START, "RUNNING")
 
     platform = SimulatedPlatform(faults=faults_on_post(status(503)))
@@ -128,11 +129,11 @@ def test_what_appears_in_the_pause_before_another_request_is_taken_up():
     assert [each for each in platform.requests if each.method == "POST"] == [platform.requests[1]]
 
 
-def test_who_submits_hears_of_an_execution_before_it_is_known_to_be_the_only_one():
+def test_the_caller_gets_the_id_before_the_check_for_duplicates():
     platform = SimulatedPlatform(stale_for=timedelta(seconds=5))
-    heard = []
-    platform.run(submit_execution(IDENTITY, on_created=lambda each: heard.append((each.id, platform.now))))
-    assert heard == [("1", START)]
+    created = []
+    platform.run(submit_execution(IDENTITY, on_created=lambda each: created.append((each.id, platform.now))))
+    assert created == [("1", START)]
     assert platform.now - START >= timedelta(seconds=5)
 
 
@@ -204,10 +205,10 @@ def test_an_execution_that_failed_before_it_was_found_again_is_not_taken_for_an_
     assert len(platform.executions) == 2
 
 
-def test_an_outage_is_borne_for_a_while_and_then_fails_with_its_own_words():
+def test_an_outage_is_tolerated_for_the_submission_timeout_and_then_raised():
     platform = SimulatedPlatform(faults=itertools.repeat(status(503)))
     with pytest.raises(Exception, match="503"):
-        platform.run(submit_execution(IDENTITY, patience=timedelta(minutes=3)))
+        platform.run(submit_execution(IDENTITY, submission_timeout=timedelta(minutes=3)))
     assert timedelta(minutes=1) < platform.now - START <= timedelta(minutes=3)
     platform.faults = itertools.chain([status(502)] * 3, itertools.repeat(None))
     assert platform.run(submit_execution(IDENTITY, is_retry=True)).execution.id == "1"
@@ -224,13 +225,13 @@ def test_a_wrong_token_fails_at_once():
     assert len(platform.requests) == 1
 
 
-def test_two_found_go_on_with_the_newest_and_say_so():
+def test_of_two_executions_the_newest_is_used_with_a_warning():
     platform = SimulatedPlatform()
     platform.run(submit_execution(IDENTITY))
     platform.create(platform.executions[0]["parameters"])
     submission = platform.run(submit_execution(IDENTITY, is_retry=True))
     assert submission.execution.id == "2"
-    assert "2 executions for this run (2, 1)" in platform.lines
+    assert "Found 2 duplicate executions for this run (2, 1): using 2." in platform.lines
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -259,17 +260,17 @@ def test_a_tick_is_the_same_within_its_tolerance_and_another_beyond_it():
     tick = ExecutionIdentity("42", ExecutionType.CRON, START, timedelta(seconds=60))
     platform = SimulatedPlatform()
     platform.fire(START + timedelta(seconds=45))
-    assert platform.run(submit_execution(tick)).how == "found"
-    assert platform.run(submit_execution(replace(tick, tolerance=timedelta(seconds=10)))).how == "created"
+    assert platform.run(submit_execution(tick)).outcome == "found"
+    assert platform.run(submit_execution(replace(tick, tolerance=timedelta(seconds=10)))).outcome == "created"
 
 
 @pytest.mark.parametrize(
-    ("state", "is_recalled"),
+    ("state", "is_returned"),
     [("PENDING", True), ("RUNNING", True), ("SUCCEEDED", True), ("FAILED", False), ("CANCELED", False)],
 )
-def test_what_an_earlier_try_wrote_down_is_recalled_while_no_new_one_is_due(state, is_recalled):
+def test_a_recorded_execution_is_returned_unless_a_new_one_is_due(state, is_returned):
     platform = SimulatedPlatform()
     platform.run(submit_execution(IDENTITY))
     platform.executions[0]["status"] = state
-    assert (platform.run(recall_execution("42", "1")) is not None) == is_recalled
-    assert platform.run(recall_execution("42", "999")) is None
+    assert (platform.run(get_recorded_execution("42", "1")) is not None) == is_returned
+    assert platform.run(get_recorded_execution("42", "999")) is None

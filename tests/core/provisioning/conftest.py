@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from airflow_provider_mics.core.provisioning.instances import ensure_instance
 from tests.core.provisioning.driven_flows import Flows
 from tests.sandbox_server import SandboxServer
 
@@ -61,6 +62,29 @@ def plugin(platform: SandboxServer, artifact_id: str) -> Plugin:
         version = {"version_id": number, "plugin_properties": declared_properties()}
         versions[number] = platform.call("POST", f"plugins/{plugin_id}/versions", version)["id"]
     return Plugin(plugin_id, GROUP, artifact_id, versions)
+
+
+@pytest.fixture
+def ensure(flows, plugin):
+    """Ensures the instance ``nightly`` of this test's plugin."""
+
+    def ensure(name="nightly", flows=flows, **options):
+        return flows.run(ensure_instance(plugin.group_id, plugin.artifact_id, name, **options))
+
+    return ensure
+
+
+@pytest.fixture
+def listed(platform, plugin):
+    """The instances of this test's plugin as the platform has them."""
+
+    def listed():
+        instances = platform.call(
+            "GET", "integration_batch_instances", organisation_id=platform.organisation_id, max_results=1000
+        )
+        return [each for each in instances if each["artifact_id"] == plugin.artifact_id]
+
+    return listed
 
 
 def declared_properties() -> list[dict]:

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import random
-import threading
-from datetime import timedelta
-
 import pytest
 
+from airflow_provider_mics.api.cron_syntax import cron_warning
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.core.provisioning.instances import (
     change_instance,
-    discard_instance,
+    checked_fields,
     ensure_instance,
+    ensure_instance_deleted,
 )
-from tests.core.provisioning.driven_flows import (
-    Flows,
-    lose_the_worker_after_its_request,
-    with_a_list_behind,
-)
+from tests.core.provisioning.driven_flows import Flows
 
-CREATION = r"/integration_batch_instances$"
 CRON = {"cron": "30 5 * * 1,6", "cron_status": "ACTIVE"}
-
-
-@pytest.fixture
-def ensure(flows, plugin):
-    """Ensures the instance ``nightly`` of this test's plugin."""
-
-    def ensure(name="nightly", flows=flows, **options):
-        return flows.run(ensure_instance(plugin.group_id, plugin.artifact_id, name, **options))
-
-    return ensure
-
-
-@pytest.fixture
-def listed(platform, plugin):
-    """The instances of this test's plugin as the platform has them."""
-
-    def listed():
-        instances = platform.call(
-            "GET", "integration_batch_instances", organisation_id=platform.organisation_id, max_results=1000
-        )
-        return [each for each in instances if each["artifact_id"] == plugin.artifact_id]
-
-    return listed
 
 
 def get(platform, instance_id):
@@ -58,21 +28,21 @@ def puts(platform):
 def test_an_instance_is_created_once_and_then_found(ensure, listed, flows, platform, plugin):
     first = ensure(fields=CRON | {"cpu_size": "MEDIUM", "ram_size": "XL"}, version="1.0.0")
     again = ensure(fields=CRON | {"cpu_size": "MEDIUM", "ram_size": "XL"}, version="1.0.0")
-    assert (first.how, again.how) == ("created", "found")
+    assert (first.outcome, again.outcome) == ("created", "found")
     assert [each["id"] for each in listed()] == [first.resource.id] == [again.resource.id]
     there = get(platform, first.resource.id)
     assert there["version_value"] == "1.0.0"
     assert (there["cpu_size"], there["ram_size"], there["disk_size"]) == ("MEDIUM", "EXTRA_LARGE", "LOW")
     assert (there["cron"], there["cron_status"]) == ("30 5 * * 1,6", "ACTIVE")
     assert f"as {first.resource.id}, with the cron '30 5 * * 1,6', ACTIVE" in flows.lines
-    assert "it is as wanted" in flows.lines
+    assert "nothing to update" in flows.lines
     assert puts(platform) == 0
 
 
 def test_what_differs_is_changed_and_shown(ensure, flows, platform):
     made = ensure()
     changed = ensure(fields=CRON | {"cpu_size": "LARGE"}, version="1.0.0")
-    assert changed.how == "updated"
+    assert changed.outcome == "updated"
     assert changed.resource.id == made.resource.id
     assert (
         "cron: None -> '30 5 * * 1,6'; cron_status: None -> 'ACTIVE'; cpu_size: 'LOW' -> 'LARGE'"
@@ -94,12 +64,12 @@ def test_what_is_not_said_stays_as_a_person_made_it(ensure, platform):
 
 def test_skip_takes_it_as_it_is_and_fail_refuses_it(ensure, platform):
     made = ensure()
-    assert ensure(fields=CRON, properties={"max_rows": 7}, if_exists="skip").how == "found"
+    assert ensure(fields=CRON, properties={"max_rows": 7}, if_exists="skip").outcome == "found"
     assert get(platform, made.resource.id)["cron"] is None
     assert puts(platform) == 0
-    with pytest.raises(MicsError, match=f"exists already, as {made.resource.id}"):
+    with pytest.raises(MicsError, match=f"already exists as {made.resource.id}"):
         ensure(if_exists="fail")
-    assert ensure("another", if_exists="fail").how == "created"
+    assert ensure("another", if_exists="fail").outcome == "created"
 
 
 def test_the_same_name_of_another_plugin_is_another_instance(ensure, flows, platform, plugin):
@@ -118,7 +88,7 @@ def test_the_same_name_of_another_plugin_is_another_instance(ensure, flows, plat
     platform.quirks(list_filters=False)
     first = ensure()
     second = flows.run(ensure_instance(body["group_id"], plugin.artifact_id, "nightly"))
-    assert second.how == "created"
+    assert second.outcome == "created"
     assert ensure().resource.id == first.resource.id
 
 
@@ -126,11 +96,13 @@ def test_one_that_a_person_archived_stays_so_unless_it_is_asked_for(ensure, plat
     """Its cron would fire again."""
     made = ensure(fields=CRON)
     flows.run(change_instance(made.resource.id, fields={"archived": True}))
-    assert (ensure(fields=CRON).how, ensure(fields=CRON).resource.id) == ("found", made.resource.id)
+    assert (ensure(fields=CRON).outcome, ensure(fields=CRON).resource.id) == ("found", made.resource.id)
     assert get(platform, made.resource.id)["archived"] is True
-    assert any("is archived and stays so: archived=False takes it back" in line for line in flows.warnings)
+    assert any(
+        "is archived and stays archived: set archived=False to restore it" in line for line in flows.warnings
+    )
     again = ensure(fields={**CRON, "archived": False})
-    assert (again.how, again.resource.id) == ("updated", made.resource.id)
+    assert (again.outcome, again.resource.id) == ("updated", made.resource.id)
     assert "archived: True -> False" in flows.lines
     assert get(platform, made.resource.id)["archived"] is False
     assert get(platform, ensure("hidden", fields={"archived": True}).resource.id)["archived"] is True
@@ -148,7 +120,7 @@ def test_an_organisation_that_is_a_number_is_the_same_as_its_text(ensure, platfo
     """Native rendering makes a number of it."""
     made = ensure(organisation_id=platform.organisation_id)
     again = ensure(organisation_id=int(platform.organisation_id))
-    assert (again.how, again.resource.id) == ("found", made.resource.id)
+    assert (again.outcome, again.resource.id) == ("found", made.resource.id)
 
 
 @pytest.mark.parametrize("nothing", ["None", " None ", "", False, ["a"]])
@@ -165,7 +137,7 @@ def test_spaces_around_what_names_an_instance_make_no_second_one(flows, listed, 
     names = [plugin.group_id, plugin.artifact_id, "nightly"]
     made = flows.run(ensure_instance(*names, version="1.0.0"))
     again = flows.run(ensure_instance(*(f" {each}\n" for each in names), version=" 1.0.0 "))
-    assert (again.how, again.resource.id) == ("found", made.resource.id)
+    assert (again.outcome, again.resource.id) == ("found", made.resource.id)
     number = flows.run(ensure_instance(*names[:2], 42))
     assert flows.run(ensure_instance(*names[:2], "42")).resource.id == number.resource.id
     assert len(listed()) == 2
@@ -175,38 +147,13 @@ def test_spaces_within_a_cron_are_no_difference(ensure, flows, platform):
     spaced = CRON | {"cron": " 30  5 * *\t1,6 "}
     made = ensure(fields=spaced)
     assert get(platform, made.resource.id)["cron"] == CRON["cron"]
-    assert ensure(fields=spaced).how == "found"
+    assert ensure(fields=spaced).outcome == "found"
     by_hand = get(platform, made.resource.id) | spaced
     platform.call("PUT", f"integration_batch_instances/{made.resource.id}", by_hand)
     platform.reset_counters()
-    assert ensure(fields=CRON).how == "found"
-    assert flows.run(change_instance(made.resource.id, fields={"cron": "30  5 * * 1,6"})).how == "found"
+    assert ensure(fields=CRON).outcome == "found"
+    assert flows.run(change_instance(made.resource.id, fields={"cron": "30  5 * * 1,6"})).outcome == "found"
     assert puts(platform) == 0
-
-
-def test_a_retry_waits_for_what_the_try_before_it_may_have_created(platform, plugin, ensure, listed):
-    names = (plugin.group_id, plugin.artifact_id, "nightly")
-    lose_the_worker_after_its_request(platform, ensure_instance(*names))
-    flows = with_a_list_behind(platform, CREATION, seconds=6)
-    again = ensure(flows=flows, fields=CRON, is_retry=True)
-    assert [each["id"] for each in listed()] == [again.resource.id]
-    assert listed()[0]["cron"] == CRON["cron"], "the try before it had not come as far as that"
-
-
-def test_a_retry_creates_what_the_try_before_it_did_not(ensure, flows, listed):
-    started = flows.now
-    made = ensure(is_retry=True)
-    assert [each["id"] for each in listed()] == [made.resource.id]
-    assert flows.now - started < timedelta(seconds=15)
-
-
-def test_one_that_its_list_never_shows_is_the_one_that_was_created(ensure, listed, platform):
-    seen = []
-    flows = with_a_list_behind(platform, CREATION, seconds=3600)
-    made = ensure(flows=flows, fields=CRON, properties={"max_rows": 7}, on_sight=seen.append)
-    platform.faults()
-    assert made.how == "created"
-    assert [each["id"] for each in listed()] == [made.resource.id] == [each.id for each in seen]
 
 
 @pytest.mark.parametrize(
@@ -234,118 +181,7 @@ def test_a_version_that_does_not_exist_is_refused_with_those_that_do(ensure, lis
 
 def test_every_minute_is_warned_of(ensure, flows):
     ensure(fields={"cron": "* * * * *", "cron_status": "PAUSED"})
-    assert any("takes it for 'no schedule'" in line for line in flows.warnings)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "drop_after"},
-        {"kind": "drop_before"},
-        {"kind": "html", "parameters": {"status": 502, "work_done": True}},
-        {"kind": "error_200", "parameters": {"work_done": True}},
-        {"kind": "cut_json", "parameters": {"variant": "complete"}},
-        {"kind": "503"},
-    ],
-    ids=lambda fault: fault["kind"],
-)
-def test_an_instance_is_there_once_and_complete_whatever_answer_is_lost(
-    ensure, listed, platform, flows, fault
-):
-    platform.faults([{**fault, "method": "POST", "path": CREATION, "times": 1}])
-    made = ensure(fields=CRON, properties={"max_rows": 77}, if_exists="skip")
-    assert made.how == "created", "it was not there before, so it is this task's, and it gets its properties"
-    assert [each["id"] for each in listed()] == [made.resource.id]
-    properties = platform.call("GET", f"integration_batch_instances/{made.resource.id}/properties")
-    assert {each["technical_name"]: each["value"] for each in properties}["max_rows"] == {"value": 77}
-    assert "is not known" in flows.lines
-
-
-def test_a_request_that_is_carried_out_late_is_waited_for_and_not_sent_again(
-    ensure, listed, platform, plugin
-):
-    platform.faults([{"kind": "drop_before", "method": "POST", "path": CREATION, "times": 1}])
-    body = {"group_id": plugin.group_id, "artifact_id": plugin.artifact_id, "name": "nightly"}
-    body["organisation_id"] = platform.organisation_id
-    pauses = []
-
-    def asleep(seconds):
-        pauses.append(seconds)
-        if sum(pauses) >= 6 and not listed():
-            platform.call("POST", "integration_batch_instances", body)
-
-    made = ensure(flows=Flows(platform, asleep=asleep), fields=CRON)
-    assert [each["id"] for each in listed()] == [made.resource.id]
-    assert platform.counters()["POST /v1/integration_batch_instances"] == 2, "the lost one, and itself, late"
-    assert listed()[0]["cron"] == CRON["cron"], "whoever made it, it is as wanted in the end"
-
-
-def test_a_request_delivered_twice_leaves_one_instance(ensure, listed, platform, flows):
-    platform.faults([{"kind": "duplicate", "method": "POST", "path": CREATION, "times": 1}])
-    made = ensure(fields=CRON)
-    assert [each["id"] for each in listed()] == [made.resource.id]
-    assert "Deleted the surplus one" in flows.lines
-
-
-def test_two_tasks_that_create_the_same_end_with_one_instance(ensure, listed, platform):
-    """Both have looked before either creates, and this platform keeps two of one name."""
-    both_looked, both_made = threading.Barrier(2, timeout=20), threading.Barrier(2, timeout=20)
-    seen = threading.local()
-
-    def before(call):
-        if call.method == "POST":
-            both_looked.wait()
-            seen.made = True
-        elif getattr(seen, "made", False):
-            seen.made = False
-            both_made.wait()
-
-    results = []
-    threads = [
-        threading.Thread(
-            target=lambda: results.append(ensure(flows=Flows(platform, before=before), fields=CRON))
-        )
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(each.how for each in results) == ["created", "found"]
-    assert [each["id"] for each in listed()] == [results[0].resource.id] == [results[1].resource.id]
-    assert platform.counters()["POST /v1/integration_batch_instances"] == 2
-
-
-def test_of_two_that_somebody_left_the_oldest_is_taken_with_a_warning(ensure, platform, plugin, flows):
-    body = {"group_id": plugin.group_id, "artifact_id": plugin.artifact_id, "name": "nightly"}
-    body["organisation_id"] = platform.organisation_id
-    ids = [platform.call("POST", "integration_batch_instances", body)["id"] for _ in range(2)]
-    assert ensure().resource.id == ids[0]
-    assert any(f"({ids[1]}, {ids[0]})" in line for line in flows.warnings)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_any_mix_of_faults_ends_in_one_instance(platform, ensure, listed, seed):
-    chance, rows = random.Random(seed), 0
-    kinds = [
-        {"kind": "drop_after"},
-        {"kind": "drop_before"},
-        {"kind": "502"},
-        {"kind": "500", "parameters": {"work_done": True}},
-    ]
-    platform.faults([{**each, "probability": 0.12} for each in kinds], seed=seed)
-    for _ in range(50):
-        try:
-            rows = chance.randint(1, 9)
-            ensure(flows=Flows(platform), fields=CRON, properties={"max_rows": rows})
-            break
-        except MicsError:
-            continue
-    platform.faults()
-    (there,) = listed()
-    assert there["cron"] == "30 5 * * 1,6"
-    properties = platform.call("GET", f"integration_batch_instances/{there['id']}/properties")
-    assert {each["technical_name"]: each["value"] for each in properties}["max_rows"] == {"value": rows}
+    assert any("writes '* * * * *' for 'no schedule'" in line for line in flows.warnings)
 
 
 @pytest.mark.parametrize(
@@ -364,12 +200,43 @@ def test_any_mix_of_faults_ends_in_one_instance(platform, ensure, listed, seed):
 def test_an_instance_is_created_found_and_changed_on_any_platform(ensure, listed, platform, quirks):
     platform.quirks(**quirks)
     made = ensure(fields={"cpu_size": "EXTRA_LARGE"})
-    assert ensure(fields={"cpu_size": "EXTRA_LARGE"}).how == "found"
-    assert ensure(fields=CRON | {"cpu_size": "MEDIUM"}).how == "updated"
+    assert ensure(fields={"cpu_size": "EXTRA_LARGE"}).outcome == "found"
+    assert ensure(fields=CRON | {"cpu_size": "MEDIUM"}).outcome == "updated"
     platform.quirks(reset=True)
     (there,) = listed()
     assert str(there["id"]) == made.resource.id
     assert (there["cpu_size"], there["cron"]) == ("MEDIUM", "30 5 * * 1,6")
+
+
+def test_fields_are_checked_before_anything_is_sent():
+    assert checked_fields({"cpu_size": "xl", "cron_status": "paused"}, creating=False) == {
+        "cpu_size": "EXTRA_LARGE",
+        "cron_status": "PAUSED",
+    }
+    assert checked_fields({"cron": None, "cron_status": None}, creating=False) == {
+        "cron": None,
+        "cron_status": None,
+    }
+    assert checked_fields({}, creating=True) == {}
+    for fields, creating, hint in (
+        ({"cron": "0 5 * * *"}, True, "without cron_status"),
+        ({"cron_status": "ACTIVE"}, True, "without cron"),
+        ({"cron": "0 5 * *", "cron_status": "ACTIVE"}, True, "4 field"),
+        ({"cron": "0 25 * * *"}, False, "cannot be read"),
+        ({"cron": "@daily"}, False, "1 field"),
+        ({"cron": None}, False, "give cron=None and cron_status=None"),
+        ({"cron_status": None}, False, "give cron=None and cron_status=None"),
+        ({"cron_status": "SLEEPING"}, False, "not one of ACTIVE, PAUSED"),
+        ({"ram_size": "HUGE"}, False, "not one of LOW, MEDIUM, LARGE, EXTRA_LARGE"),
+    ):
+        with pytest.raises(MicsError, match=hint):
+            checked_fields(fields, creating=creating)
+
+
+def test_a_cron_of_every_minute_is_warned_of():
+    assert "no schedule" in (cron_warning(" *  * * * *") or "")
+    assert cron_warning("*/1 * * * *") is None
+    assert cron_warning(None) is None
 
 
 class TestChanging:
@@ -379,7 +246,7 @@ class TestChanging:
         assert change(**CRON).resource.is_active
         assert change(cron="30 * * * *").resource.cron_status == "ACTIVE"
         assert "cron: '30 5 * * 1,6' -> '30 * * * *'" in flows.lines
-        assert change(cron="30 * * * *").how == "found"
+        assert change(cron="30 * * * *").outcome == "found"
         change(cron=None, cron_status=None)
         there = get(platform, instance_id)
         assert (there["cron"], there["cron_status"]) == (None, None)
@@ -393,7 +260,7 @@ class TestChanging:
         instance_id = ensure().resource.id
         with pytest.raises(MicsError, match=r"name .*: give a text"):
             flows.run(change_instance(instance_id, fields={"name": nothing}))
-        assert flows.run(change_instance(instance_id, fields={"name": "nightly "})).how == "found"
+        assert flows.run(change_instance(instance_id, fields={"name": "nightly "})).outcome == "found"
         assert get(platform, instance_id)["name"] == "nightly"
 
     def test_a_version_is_changed_by_its_number_or_by_its_id(self, ensure, flows, platform, plugin):
@@ -422,29 +289,27 @@ class TestChanging:
 class TestDeleting:
     def test_it_is_deleted_and_given_back_as_it_was(self, ensure, flows, listed):
         made = ensure(fields=CRON)
-        deleted = flows.run(discard_instance(made.resource.id))
+        deleted = flows.run(ensure_instance_deleted(made.resource.id))
         assert deleted is not None
         assert deleted.cron == "30 5 * * 1,6"
         assert listed() == []
 
     def test_one_that_is_gone_is_fine_unless_asked_for(self, flows):
-        assert flows.run(discard_instance("999999")) is None
+        assert flows.run(ensure_instance_deleted("999999")) is None
         assert "nothing to delete" in flows.lines
         with pytest.raises(MicsNotFoundError):
-            flows.run(discard_instance("999999", missing_ok=False))
+            flows.run(ensure_instance_deleted("999999", missing_ok=False))
 
     def test_a_lost_answer_is_no_failure_even_where_it_must_exist(self, ensure, flows, platform, listed):
         made = ensure()
         platform.faults([{"kind": "drop_after", "method": "DELETE", "times": 1}])
-        assert flows.run(discard_instance(made.resource.id, missing_ok=False)) is not None
+        assert flows.run(ensure_instance_deleted(made.resource.id, missing_ok=False)) is not None
         assert listed() == []
 
-    def test_a_platform_that_does_not_delete_is_told_apart_from_success(
-        self, ensure, flows, platform, listed
-    ):
+    def test_a_platform_that_does_not_delete_is_an_error(self, ensure, flows, platform, listed):
         made = ensure()
         parameters = {"status": 405, "body": '{"status": "error", "error": "no such method"}'}
         platform.faults([{"kind": "body", "method": "DELETE", "parameters": parameters}])
         with pytest.raises(MicsError, match="archive it instead"):
-            flows.run(discard_instance(made.resource.id))
+            flows.run(ensure_instance_deleted(made.resource.id))
         assert len(listed()) == 1

@@ -35,12 +35,12 @@ def versions_of(platform, plugin_id):
 def test_a_plugin_is_created_once_and_then_found(flows, platform, artifact_id):
     first = flows.run(ensure_plugin(GROUP, artifact_id))
     again = flows.run(ensure_plugin(GROUP, artifact_id))
-    assert (first.how, again.how) == ("created", "found")
+    assert (first.outcome, again.outcome) == ("created", "found")
     assert first.resource.id == again.resource.id
     assert first.resource.plugin_type == "INTEGRATION_BATCH"
     assert len(plugins_named(platform, artifact_id)) == 1
     assert f"Created plugin {GROUP}:{artifact_id} as {first.resource.id}" in flows.lines
-    assert f"Found plugin {GROUP}:{artifact_id} ({first.resource.id}); it exists already" in flows.lines
+    assert f"Found plugin {GROUP}:{artifact_id} ({first.resource.id}); it already exists" in flows.lines
 
 
 def test_a_plugin_of_another_type_is_refused_or_taken_as_asked(flows, artifact_id):
@@ -51,7 +51,7 @@ def test_a_plugin_of_another_type_is_refused_or_taken_as_asked(flows, artifact_i
         flows.run(ensure_plugin(GROUP, artifact_id))
     taken = flows.run(ensure_plugin(GROUP, artifact_id, if_exists="skip"))
     assert taken.resource.plugin_type == "DATA_CONNECTOR"
-    with pytest.raises(MicsError, match="exists already"):
+    with pytest.raises(MicsError, match="already exists"):
         flows.run(ensure_plugin(GROUP, artifact_id, plugin_type="DATA_CONNECTOR", if_exists="fail"))
 
 
@@ -63,7 +63,7 @@ def test_a_plugin_is_found_on_any_platform(flows, platform, artifact_id, quirks)
     flows.run(ensure_plugin(GROUP, f"{artifact_id}-other"))
     flows.run(ensure_plugin(f"{GROUP}.other", artifact_id))
     made = flows.run(ensure_plugin(GROUP, artifact_id))
-    assert made.how == "created"
+    assert made.outcome == "created"
     assert flows.run(ensure_plugin(GROUP, artifact_id)).resource.id == made.resource.id
 
 
@@ -77,7 +77,7 @@ def test_a_plugin_is_there_once_whatever_happens_to_its_creation(flows, platform
     assert [each["id"] for each in plugins_named(platform, artifact_id)] == [made.resource.id]
 
 
-def test_a_refusal_to_create_is_told_as_it_is(flows, platform, artifact_id):
+def test_a_refusal_to_create_is_raised_as_it_is(flows, platform, artifact_id):
     body = '{"status": "error", "error": "group_id is reserved", "error_id": "e-42"}'
     parameters = {"status": 400, "body": body}
     platform.faults([{"kind": "body", "method": "POST", "path": PLUGINS, "parameters": parameters}])
@@ -104,13 +104,13 @@ def test_a_refusal_because_it_exists_by_now_finds_it_also_where_lists_are_behind
 
     flows = Flows(platform, before=before, asleep=asleep)
     found = flows.run(ensure_plugin(GROUP, artifact_id))
-    assert (found.how, found.resource.id) == ("found", created[0]["id"])
+    assert (found.outcome, found.resource.id) == ("found", created[0]["id"])
 
 
 def test_two_tasks_that_declare_the_same_end_with_the_same(platform, artifact_id):
     """Both have looked before either creates; the platform refuses the second plugin, and the second version."""
     found = in_two_threads(platform, "plugins", lambda flows: flows.run(ensure_plugin(GROUP, artifact_id)))
-    assert sorted(each.how for each in found) == ["created", "found"]
+    assert sorted(each.outcome for each in found) == ["created", "found"]
     assert len({each.resource.id for each in found}) == 1
     plugin_id = found[0].resource.id
     made = in_two_threads(
@@ -118,7 +118,7 @@ def test_two_tasks_that_declare_the_same_end_with_the_same(platform, artifact_id
         f"plugins/{plugin_id}/versions",
         lambda flows: flows.run(ensure_plugin_version("1.0.0", plugin_id=plugin_id)),
     )
-    assert sorted(each.how for each in made) == ["created", "found"]
+    assert sorted(each.outcome for each in made) == ["created", "found"]
     assert len({each.resource.id for each in made}) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_version_is_declared_with_plain_values(flows, platform, artifact_id):
     made = flows.run(
         ensure_plugin_version("1.0.0", group_id=GROUP, artifact_id=artifact_id, properties=properties)
     )
-    assert made.how == "created"
+    assert made.outcome == "created"
     listed = platform.call("GET", f"plugins/{plugin.id}/versions/{made.resource.id}/properties")
     types = {each["technical_name"]: (each["property_type"], each["origin"]) for each in listed}
     assert types == {
@@ -182,10 +182,10 @@ def test_a_version_that_is_as_wanted_is_found_and_another_is_refused_with_a_diff
     with pytest.raises(MicsError, match="new_one: None -> 1"):
         ensure({"import_path": "s3://a", "max_rows": 5, "new_one": 1})
     assert ensure({"import_path": "s3://b"}, if_exists="skip").resource.id == made.resource.id
-    with pytest.raises(MicsError, match="exists already"):
+    with pytest.raises(MicsError, match="already exists"):
         ensure({"import_path": "s3://a", "max_rows": 5}, if_exists="fail")
     ensure({"import_path": "s3://a"})
-    assert "has further properties: max_rows" in flows.lines
+    assert "has additional properties: max_rows" in flows.lines
     assert len([each for each in versions_of(platform, plugin.id) if each["version_id"] == "2.0.0"]) == 1
 
 
@@ -210,13 +210,13 @@ def test_what_names_a_plugin_or_a_version_may_come_as_a_template_gives_it(flows,
     """With spaces of the template's around it, or as a number that native rendering made of it."""
     made = flows.run(ensure_plugin(f" {GROUP}", f"{artifact_id}\n", plugin_type=" INTEGRATION_BATCH "))
     again = flows.run(ensure_plugin(GROUP, artifact_id))
-    assert (again.how, again.resource.id) == ("found", made.resource.id)
+    assert (again.outcome, again.resource.id) == ("found", made.resource.id)
     number = int(f"10{made.resource.id}")
-    assert flows.run(ensure_plugin(GROUP, number)).how == "created"
-    assert flows.run(ensure_plugin(GROUP, str(number))).how == "found"
+    assert flows.run(ensure_plugin(GROUP, number)).outcome == "created"
+    assert flows.run(ensure_plugin(GROUP, str(number))).outcome == "found"
     for version, how in (("1.0.0\n", "created"), ("1.0.0", "found")):
         declared = ensure_plugin_version(version, group_id=GROUP, artifact_id=f"{artifact_id} ")
-        assert flows.run(declared).how == how
+        assert flows.run(declared).outcome == how
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_what_names_a_plugin_or_a_version_may_come_as_a_template_gives_it(flows,
         ({"group_id": "None"}, "group_id 'None'"),
         ({"artifact_id": ""}, "artifact_id ''"),
         ({"group_id": None}, "group_id None"),
-        ({"group_id": None, "artifact_id": None}, "plugin_id is None, and so are group_id and artifact_id"),
+        ({"group_id": None, "artifact_id": None}, "plugin_id, group_id and artifact_id are None: give"),
         ({"provider": "None"}, "provider 'None'"),
         ({"name": " "}, "name ' '"),
     ],
@@ -255,7 +255,7 @@ def test_a_retry_waits_for_what_the_try_before_it_may_have_created(platform, art
 def test_one_that_its_list_never_shows_is_the_one_that_was_created(platform, artifact_id):
     flows = with_a_list_behind(platform, PLUGINS, seconds=3600)
     made = flows.run(ensure_plugin(GROUP, artifact_id))
-    assert made.how == "created"
+    assert made.outcome == "created"
     platform.faults()
     assert [each["id"] for each in plugins_named(platform, artifact_id)] == [made.resource.id]
 
@@ -274,8 +274,8 @@ def test_coordinates_and_a_number_become_the_platforms_id(flows, plugin, artifac
         assert flows.run(resolve_version(GROUP, artifact_id, number)).id == version_id
     with pytest.raises(MicsError, match=r"has no version 9.9.9: it has 1.0.0, 1.1.0"):
         flows.run(resolve_version(GROUP, artifact_id, "9.9.9"))
-    with pytest.raises(MicsError, match=f"no plugin {GROUP}:nothing-like-it .*MicsCreatePluginOperator"):
+    with pytest.raises(MicsError, match=f"no plugin {GROUP}:nothing-like-it: .*MicsCreatePluginOperator"):
         flows.run(resolve_version(GROUP, "nothing-like-it", "1.0.0"))
     flows.run(ensure_plugin(GROUP, f"{artifact_id}-empty"))
-    with pytest.raises(MicsError, match="it has none yet"):
+    with pytest.raises(MicsError, match="it has no versions yet"):
         flows.run(resolve_version(GROUP, f"{artifact_id}-empty", "1.0.0"))

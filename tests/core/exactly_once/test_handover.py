@@ -1,4 +1,4 @@
-"""Two schedulers and one tick: whoever fires, there is one execution, and a wrong time zone starts nothing."""
+"""Two schedulers and one tick: one execution whichever fires, and none with a wrong time zone."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ def platform_at(now, **fields):
     return SimulatedPlatform(now=now, instance=instance | fields)
 
 
-def turn(
+def decide(
     platform,
     tick=TICK,
     *,
-    grace=timedelta(minutes=2),
+    platform_grace=timedelta(minutes=2),
     timezone="UTC",
     cron=CRON,
     grace_is_over=False,
     since=None,
 ):
-    plan = TickContext(cron=cron, timezone=timezone, schedule_since=since, grace=grace)
-    give_up = platform.now + timedelta(minutes=10)
-    return platform.run(decide_tick(identity(tick), plan, give_up=give_up, grace_is_over=grace_is_over))
+    context = TickContext(cron=cron, timezone=timezone, schedule_since=since, platform_grace=platform_grace)
+    give_up_at = platform.now + timedelta(minutes=10)
+    return platform.run(
+        decide_tick(identity(tick), context, give_up_at=give_up_at, grace_is_over=grace_is_over)
+    )
 
 
 def test_the_platform_has_its_grace_before_airflow_creates():
-    decision = turn(platform_at(TICK + timedelta(seconds=1)))
+    decision = decide(platform_at(TICK + timedelta(seconds=1)))
     assert isinstance(decision, WaitForPlatform)
     assert decision.until == TICK + timedelta(minutes=2)
 
@@ -58,40 +60,40 @@ def test_an_execution_that_the_platform_made_is_taken_up_at_any_time():
     for now in (TICK - timedelta(hours=3), TICK + timedelta(seconds=1), TICK + timedelta(hours=1)):
         platform = platform_at(now)
         fired = platform.fire(TICK)
-        decision = turn(platform)
+        decision = decide(platform)
         assert isinstance(decision, CreateNow)
-        assert [each.id for each in decision.known] == [fired["id"]]
+        assert [each.id for each in decision.existing] == [fired["id"]]
 
 
 @pytest.mark.parametrize("apart", [-60, -30, 30, 60])
 def test_clocks_a_minute_apart_are_the_same_tick(apart):
     platform = platform_at(TICK + timedelta(seconds=1))
     platform.fire(TICK + timedelta(seconds=apart))
-    assert len(turn(platform).known) == 1
+    assert len(decide(platform).existing) == 1
 
 
 def test_a_tick_of_every_minute_is_not_taken_for_its_neighbour():
     platform = platform_at(TICK + timedelta(seconds=1), cron="* * * * *")
     platform.fire(TICK - timedelta(minutes=1))
-    assert isinstance(turn(platform, cron="* * * * *"), WaitForPlatform)
+    assert isinstance(decide(platform, cron="* * * * *"), WaitForPlatform)
 
 
 def test_airflow_may_create_once_the_platform_stayed_silent():
-    decision = turn(platform_at(TICK + timedelta(minutes=2)))
+    decision = decide(platform_at(TICK + timedelta(minutes=2)))
     assert decision == CreateNow(decision.identity, ())
-    assert turn(platform_at(TICK), grace_is_over=True).known == ()
+    assert decide(platform_at(TICK), grace_is_over=True).existing == ()
 
 
 def test_no_grace_creates_at_once():
-    assert isinstance(turn(platform_at(TICK), grace=timedelta(0)), CreateNow)
+    assert isinstance(decide(platform_at(TICK), platform_grace=timedelta(0)), CreateNow)
 
 
 def test_grace_none_never_creates_and_says_what_did_not_happen():
-    assert isinstance(turn(platform_at(TICK), grace=None), WaitForPlatform)
+    assert isinstance(decide(platform_at(TICK), platform_grace=None), WaitForPlatform)
     with pytest.raises(
-        MicsTimeoutError, match=r"Nightly import.*had not fired the tick of 2026-03-02 05:30:00 UTC"
+        MicsTimeoutError, match=r"Nightly import.*did not fire the tick of 2026-03-02 05:30:00 UTC"
     ):
-        turn(platform_at(TICK + timedelta(minutes=3)), grace=None)
+        decide(platform_at(TICK + timedelta(minutes=3)), platform_grace=None)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,12 @@ def test_grace_none_never_creates_and_says_what_did_not_happen():
     [
         ({"cron_status": "PAUSED"}, "PAUSED"),
         ({"archived": True}, "archived"),
-        ({"cron": None, "cron_status": None}, "no cron any more"),
+        ({"cron": None, "cron_status": None}, "no longer has a cron"),
         ({"cron": "0 7 * * *"}, "has the cron '0 7 * * *'"),
     ],
 )
 def test_a_tick_that_the_platform_no_longer_has_runs_nothing(fields, reason):
-    decision = turn(platform_at(TICK + timedelta(minutes=5), **fields))
+    decision = decide(platform_at(TICK + timedelta(minutes=5), **fields))
     assert isinstance(decision, Skip)
     assert reason in decision.reason
 
@@ -112,19 +114,19 @@ def test_a_tick_that_the_platform_no_longer_has_runs_nothing(fields, reason):
 def test_what_was_fired_before_the_pause_is_still_taken_up():
     platform = platform_at(TICK + timedelta(minutes=5), cron_status="PAUSED")
     platform.fire(TICK)
-    assert isinstance(turn(platform), CreateNow)
+    assert isinstance(decide(platform), CreateNow)
 
 
 def test_what_the_platform_planned_ahead_and_canceled_on_pausing_is_no_failure():
     platform = platform_at(TICK + timedelta(seconds=1), cron_status="PAUSED")
     platform.fire(TICK, "CANCELED")
-    assert isinstance(turn(platform), Skip)
+    assert isinstance(decide(platform), Skip)
     platform.instance["cron_status"] = "ACTIVE"
-    assert isinstance(turn(platform), CreateNow), "a person canceled it"
+    assert isinstance(decide(platform), CreateNow), "a person canceled it"
 
 
 def test_a_hand_written_dag_may_run_a_paused_instance_as_cron_at_once():
-    assert isinstance(turn(platform_at(TICK, cron_status="PAUSED"), cron=None), CreateNow)
+    assert isinstance(decide(platform_at(TICK, cron_status="PAUSED"), cron=None), CreateNow)
 
 
 def history(platform, hour, days=range(1, 5), minute=30):
@@ -137,7 +139,7 @@ def test_a_history_beside_our_ticks_creates_nothing_and_names_the_zone_that_agre
     platform = platform_at(tick + timedelta(minutes=5))
     history(platform, hour=5)
     with pytest.raises(MicsError) as refused:
-        turn(platform, tick, timezone="Europe/Paris")
+        decide(platform, tick, timezone="Europe/Paris")
     line = str(refused.value)
     assert "2026-03-02 04:30:00 UTC" in line
     assert "2026-03-01 05:30:00 UTC" in line
@@ -147,9 +149,9 @@ def test_a_history_beside_our_ticks_creates_nothing_and_names_the_zone_that_agre
 
 def test_a_history_on_our_ticks_or_none_at_all_contradicts_nothing():
     platform = platform_at(TICK + timedelta(minutes=5))
-    assert isinstance(turn(platform), CreateNow)
+    assert isinstance(decide(platform), CreateNow)
     history(platform, hour=5)
-    assert isinstance(turn(platform), CreateNow)
+    assert isinstance(decide(platform), CreateNow)
 
 
 def test_a_history_of_an_earlier_cron_contradicts_nothing():
@@ -157,14 +159,14 @@ def test_a_history_of_an_earlier_cron_contradicts_nothing():
         TICK + timedelta(minutes=5), last_modified_ts=milliseconds(TICK - timedelta(hours=1))
     )
     history(platform, hour=9, minute=7)
-    assert isinstance(turn(platform), CreateNow)
+    assert isinstance(decide(platform), CreateNow)
 
 
 def test_a_history_in_force_that_no_zone_explains_contradicts():
     platform = platform_at(TICK + timedelta(minutes=5))
     history(platform, hour=9, minute=7)
     with pytest.raises(MicsError, match="09:07:00 UTC"):
-        turn(platform)
+        decide(platform)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +181,11 @@ def test_a_history_in_force_that_no_zone_explains_contradicts():
 def test_the_hours_in_which_clocks_change_are_one_tick_however_the_platform_reads_them(tick, fired):
     platform = platform_at(tick + timedelta(minutes=5), cron="30 2 * * *")
     platform.fire(fired)
-    assert len(turn(platform, tick, timezone="Europe/Paris", cron="30 2 * * *").known) == 1
+    assert len(decide(platform, tick, timezone="Europe/Paris", cron="30 2 * * *").existing) == 1
 
 
 def test_a_run_that_airflow_makes_beside_the_cron_where_clocks_change_runs_nothing():
     sunday = datetime(2026, 10, 25, 22, 0, tzinfo=UTC)
     platform = platform_at(sunday + timedelta(minutes=5), cron="0 * * * 1-5")
-    decision = turn(platform, sunday, timezone="Europe/Paris", cron="0 * * * 1-5")
+    decision = decide(platform, sunday, timezone="Europe/Paris", cron="0 * * * 1-5")
     assert isinstance(decision, Skip)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
 
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsTimeoutError
 from airflow_provider_mics.api.progress import APPEARS_WITHIN
-from airflow_provider_mics.core.provisioning.executions import cancel, discard_execution, until_over
+from airflow_provider_mics.core.provisioning.executions import (
+    STOP_TIMEOUT,
+    cancel_on_timeout,
+    ensure_execution_canceled,
+    ensure_execution_deleted,
+    wait_until_stopped,
+)
 from tests.core.provisioning.driven_flows import Flows, with_a_list_behind
+from tests.simulated_platform import START, SimulatedPlatform, lost_answer, lost_request
 
 HOUR_MS = 3_600_000
 
@@ -38,7 +46,7 @@ def running(platform, instance_id):
 
 
 def cancel_now(flows, instance_id, execution_id):
-    return flows.run(cancel(instance_id, execution_id, flows.now + timedelta(minutes=5)))
+    return flows.run(ensure_execution_canceled(instance_id, execution_id, flows.now + timedelta(minutes=5)))
 
 
 def status(platform, execution_id):
@@ -65,7 +73,7 @@ def test_a_pending_one_is_canceled_by_whatever_the_platform_offers(
     canceled = cancel_now(flows, instance_id, pending)
     assert canceled.how == how
     assert status(platform, pending) == "CANCELED"
-    assert ("deleting it" if how == "DELETE" else f"({how}): it is CANCELED") in flows.lines
+    assert ("with DELETE" if how == "DELETE" else f"({how}): its status is CANCELED") in flows.lines
 
 
 def test_a_running_one_is_never_deleted(flows, platform, instance_id, running):
@@ -87,7 +95,7 @@ def test_one_that_does_not_exist_is_a_clear_error(flows, instance_id):
         cancel_now(flows, instance_id, "999999")
 
 
-def test_one_that_does_not_show_yet_is_looked_for_and_canceled(platform, instance_id):
+def test_one_that_does_not_show_yet_is_retried_and_canceled(platform, instance_id):
     """It was created seconds ago, on a platform that knows executions by their list only."""
     platform.quirks(execution_get="404", organisation_executions="404")
     pending = platform.create_execution(instance_id, platform.now_ms() + HOUR_MS)["id"]
@@ -96,10 +104,10 @@ def test_one_that_does_not_show_yet_is_looked_for_and_canceled(platform, instanc
     assert status(platform, pending) == "CANCELED"
 
 
-def test_one_that_does_not_exist_is_looked_for_no_longer_than_asked_for(flows, instance_id):
+def test_one_that_does_not_exist_is_retried_no_longer_than_asked_for(flows, instance_id):
     started = flows.now
     with pytest.raises(MicsNotFoundError):
-        flows.run(cancel(instance_id, "999999", flows.now))
+        flows.run(ensure_execution_canceled(instance_id, "999999", flows.now))
     assert flows.now == started
     with pytest.raises(MicsNotFoundError):
         cancel_now(flows, instance_id, "999999")
@@ -124,7 +132,7 @@ def test_one_that_is_gone_once_it_is_canceled_counts_as_canceled(platform, insta
     )
     started = flows.now
     deadline = started + timedelta(minutes=5)
-    assert flows.run(until_over(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
+    assert flows.run(wait_until_stopped(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
     assert flows.now == started, "there is nothing to wait for"
 
 
@@ -136,7 +144,7 @@ def test_one_that_is_gone_while_its_cancellation_is_waited_for_counts_as_cancele
     flows = Flows(platform, asleep=lambda _: platform.send("DELETE", path))
     canceled = cancel_now(flows, instance_id, running)
     deadline = flows.now + timedelta(minutes=5)
-    assert flows.run(until_over(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
+    assert flows.run(wait_until_stopped(instance_id, canceled, poll_interval=5, deadline=deadline)).canceled
     assert (
         f"no longer has execution {running} of instance {instance_id}: it counts as canceled" in flows.lines
     )
@@ -149,7 +157,7 @@ def test_a_cancellation_is_waited_for_until_the_batch_has_really_stopped(platfor
     assert canceled.execution.status == "RUNNING"
     assert "has not stopped" in flows.lines
     ended = flows.run(
-        until_over(instance_id, canceled, poll_interval=5, deadline=flows.now + timedelta(minutes=5))
+        wait_until_stopped(instance_id, canceled, poll_interval=5, deadline=flows.now + timedelta(minutes=5))
     )
     assert ended.status == "CANCELED"
 
@@ -158,8 +166,8 @@ def test_the_wait_is_bounded(flows, platform, instance_id, running):
     platform.quirks(cancel_takes_s=10_000)
     canceled = cancel_now(flows, instance_id, running)
     deadline = flows.now + timedelta(minutes=3)
-    with pytest.raises(MicsTimeoutError, match=r"still RUNNING at .*took the cancel action"):
-        flows.run(until_over(instance_id, canceled, poll_interval=50, deadline=deadline))
+    with pytest.raises(MicsTimeoutError, match=r"still RUNNING at .*accepted the cancel action"):
+        flows.run(wait_until_stopped(instance_id, canceled, poll_interval=50, deadline=deadline))
     assert flows.now == deadline
 
 
@@ -168,19 +176,19 @@ def test_one_that_ends_before_it_is_canceled_is_over_too_with_a_warning(platform
     flows = Flows(platform, asleep=lambda _: platform.end_execution(running, "SUCCEEDED"))
     canceled = cancel_now(flows, instance_id, running)
     deadline = flows.now + timedelta(minutes=3)
-    ended = flows.run(until_over(instance_id, canceled, poll_interval=5, deadline=deadline))
+    ended = flows.run(wait_until_stopped(instance_id, canceled, poll_interval=5, deadline=deadline))
     assert ended.succeeded
     assert any("ended before it was canceled" in line for line in flows.warnings)
 
 
-def test_an_outage_is_borne_while_canceling_and_waiting(platform, instance_id, running):
+def test_an_outage_is_tolerated_while_canceling_and_waiting(platform, instance_id, running):
     platform.quirks(cancel_takes_s=20)
     platform.faults([{"kind": "503", "times": 8}])
     flows = Flows(platform, asleep=platform.jump_clock)
     canceled = cancel_now(flows, instance_id, running)
     platform.faults([{"kind": "drop_before", "times": 7}])
     ended = flows.run(
-        until_over(instance_id, canceled, poll_interval=5, deadline=flows.now + timedelta(minutes=5))
+        wait_until_stopped(instance_id, canceled, poll_interval=5, deadline=flows.now + timedelta(minutes=5))
     )
     assert ended.canceled
     assert "cannot be asked" in flows.lines
@@ -188,7 +196,7 @@ def test_an_outage_is_borne_while_canceling_and_waiting(platform, instance_id, r
 
 class TestDeleting:
     def test_it_is_deleted_and_given_back_as_it_was(self, flows, platform, instance_id, pending):
-        deleted = flows.run(discard_execution(instance_id, pending))
+        deleted = flows.run(ensure_execution_deleted(instance_id, pending))
         assert deleted is not None
         assert deleted.status == "PENDING"
         assert (
@@ -199,10 +207,10 @@ class TestDeleting:
         )
 
     def test_one_that_is_gone_is_fine_unless_asked_for(self, flows, instance_id, pending):
-        flows.run(discard_execution(instance_id, pending))
-        assert flows.run(discard_execution(instance_id, pending)) is None
+        flows.run(ensure_execution_deleted(instance_id, pending))
+        assert flows.run(ensure_execution_deleted(instance_id, pending)) is None
         with pytest.raises(MicsError, match="does not exist"):
-            flows.run(discard_execution(instance_id, pending, missing_ok=False))
+            flows.run(ensure_execution_deleted(instance_id, pending, missing_ok=False))
 
     @pytest.mark.parametrize("missing_ok", [True, False])
     def test_one_that_does_not_show_yet_is_deleted_all_the_same(
@@ -211,7 +219,7 @@ class TestDeleting:
         """This platform knows executions by their list only, and its list is behind."""
         platform.quirks(execution_get="405")
         flows = with_a_list_behind(platform, "/executions$", seconds=3600)
-        assert flows.run(discard_execution(instance_id, pending, missing_ok=missing_ok)) is None
+        assert flows.run(ensure_execution_deleted(instance_id, pending, missing_ok=missing_ok)) is None
         assert f"Deleted execution {pending} of instance {instance_id}, which the platform did not show" in (
             flows.lines
         )
@@ -219,17 +227,67 @@ class TestDeleting:
 
     def test_a_running_one_is_not_deleted(self, flows, platform, instance_id, running):
         with pytest.raises(MicsError, match=r"is RUNNING.*cancel it first"):
-            flows.run(discard_execution(instance_id, running))
+            flows.run(ensure_execution_deleted(instance_id, running))
         assert status(platform, running) == "RUNNING"
 
     @pytest.mark.parametrize("route", ["404", "405"])
-    def test_a_platform_that_does_not_delete_is_told_apart_from_success(
-        self, flows, platform, instance_id, pending, route
-    ):
+    def test_a_platform_that_does_not_delete_is_an_error(self, flows, platform, instance_id, pending, route):
         platform.quirks(execution_delete=route)
-        with pytest.raises(MicsError, match="is still there, the platform does not delete it"):
-            flows.run(discard_execution(instance_id, pending))
+        with pytest.raises(MicsError, match="still exists: the platform rejected the DELETE request"):
+            flows.run(ensure_execution_deleted(instance_id, pending))
 
     def test_a_lost_answer_is_no_failure(self, flows, platform, instance_id, pending):
         platform.faults([{"kind": "drop_after", "method": "DELETE", "times": 1}])
-        assert flows.run(discard_execution(instance_id, pending, missing_ok=False)) is not None
+        assert flows.run(ensure_execution_deleted(instance_id, pending, missing_ok=False)) is not None
+
+
+def at_the_deadline(*faults, status="RUNNING", should_cancel=True):
+    platform = SimulatedPlatform(faults=iter(faults))
+    platform.fire(START, status)
+    return platform.run(cancel_on_timeout("42", "1", should_cancel=should_cancel)), platform
+
+
+class TestAtTheDeadline:
+    def test_what_goes_on_is_canceled_and_is_over_before_anybody_tries_again(self):
+        end, platform = at_the_deadline()
+        assert not end.ended_by_itself
+        assert end.note == "; canceled it (cancel action)"
+        assert end.execution.canceled
+        assert platform.now - START <= STOP_TIMEOUT
+
+    @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+    @pytest.mark.parametrize("should_cancel", [True, False])
+    def test_what_ended_just_before_has_ended_by_itself(self, status, should_cancel):
+        end, platform = at_the_deadline(status=status, should_cancel=should_cancel)
+        assert end.ended_by_itself
+        assert platform.executions[0]["status"] == status
+
+    def test_what_is_to_outlive_its_task_is_left_alone(self):
+        end, platform = at_the_deadline(should_cancel=False)
+        assert (end.ended_by_itself, end.note) == (False, "; it was not canceled")
+        assert platform.executions[0]["status"] == "RUNNING"
+
+    def test_a_cancellation_whose_answer_was_lost_is_not_taken_for_a_persons(self):
+        end, platform = at_the_deadline(None, lost_answer)
+        assert (end.ended_by_itself, end.note) == (False, "; it is canceled")
+        assert platform.executions[0]["status"] == "CANCELED"
+
+    def test_an_outage_after_the_cancellation_does_not_undo_it(self):
+        end, platform = at_the_deadline(None, None, *itertools.repeat(lost_request, 200))
+        assert not end.ended_by_itself
+        assert "canceled it (cancel action)" in end.note
+        assert platform.executions[0]["status"] == "CANCELED"
+
+    def test_a_batch_that_ends_before_its_cancellation_takes_effect_has_ended_by_itself(self):
+        def takes_it_too_late(platform, call):
+            answer = platform.respond(call)
+            platform.executions[0]["status"] = "SUCCEEDED"
+            return answer
+
+        end, _ = at_the_deadline(None, takes_it_too_late)
+        assert end.ended_by_itself
+        assert end.execution.succeeded
+
+    def test_a_platform_that_cannot_be_asked_is_an_error_after_a_while(self):
+        with pytest.raises(MicsError):
+            at_the_deadline(*itertools.repeat(lost_request, 500))
