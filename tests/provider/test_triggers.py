@@ -16,7 +16,7 @@ from airflow.serialization import serialized_objects
 from airflow_provider_mics import operators
 from airflow_provider_mics.api import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import watcher
+from airflow_provider_mics.core.polling import poller
 from airflow_provider_mics.runtime import on_kill
 from airflow_provider_mics.runtime.on_kill import TaskWait
 from airflow_provider_mics.runtime.trigger_events import outcome_of
@@ -130,7 +130,7 @@ async def test_a_deadline_that_passes_cancels_and_waits_until_the_platform_has_d
     mics_default.quirks(cancel_takes_s=3)
     outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() + 0.5))
     assert outcome.timed_out
-    assert outcome.is_settled
+    assert outcome.is_handled
     assert outcome.message.endswith("; canceled it (cancel action)")
     assert [each["status"] for each in mics_default.executions()] == ["CANCELED"]
 
@@ -141,7 +141,7 @@ async def test_a_triggerer_that_ended_before_it_could_tell_of_the_deadline_is_fo
     await asyncio.to_thread(mics_default.end_execution, hangs[1], "CANCELED")
     outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1, deadline=time.time() - 5))
     assert outcome.timed_out
-    assert outcome.is_settled
+    assert outcome.is_handled
     assert outcome.message.endswith("; it is canceled")
 
 
@@ -174,7 +174,7 @@ async def test_what_can_never_be_watched_is_an_error_and_final(
 
 
 async def test_a_connection_that_is_not_there_is_an_error_and_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "CLIENT_PATIENCE", 0)
+    monkeypatch.setattr(poller, "CLIENT_PATIENCE", 0)
     outcome = await asyncio.wait_for(
         event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
     )
@@ -220,7 +220,7 @@ def test_an_event_that_is_not_ours_is_never_taken_for_a_success(event: Any) -> N
 
 
 class Answer(TaskWait):
-    """A question to Airflow with a known answer: Airflow's own answers are in ``test_stopping.py``."""
+    """A question to Airflow with a known answer: Airflow's own answers are in ``test_on_kill.py``."""
 
     def still_waits(self) -> bool:
         if self.task_id == "silent":

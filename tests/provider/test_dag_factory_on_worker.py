@@ -67,7 +67,7 @@ def test_from_the_snapshot_without_a_request(snapshot, work_on):
     work_on("mics_integration_batch_7")
     [dag] = integration_batch_dags("no_such_connection", snapshot=snapshot).values()
     assert dag.dag_id == "mics_integration_batch_7"
-    assert dag.tasks[0].cron == "30 5 * * *"
+    assert dag.tasks[0].tick_context.cron == "30 5 * * *"
 
 
 def test_it_is_the_dag_that_everybody_else_has(snapshot, work_on):
@@ -86,7 +86,8 @@ def test_without_a_snapshot_that_one_instance_is_asked_for(mics_default, snapsho
     mics_default.reset_counters()
     [dag] = integration_batch_dags(snapshot=snapshot).values()
     assert dag.dag_display_name == "Nightly"
-    assert (dag.tasks[0].cron, dag.tasks[0].timezone) == ("30 5 * * *", "Europe/Paris")
+    context = dag.tasks[0].tick_context
+    assert (context.cron, context.timezone) == ("30 5 * * *", "Europe/Paris")
     assert mics_default.counters() == {"GET /v1/integration_batch_instances/{id}": 1}
 
 
@@ -120,9 +121,10 @@ def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, wor
         mics_default.clear_faults()
     [task] = dag.tasks
     assert (dag.dag_id, task.task_id, task.instance_id) == ("mics_integration_batch_42", "execute", "42")
-    assert (task.retries, task.mics_conn_id, task.timezone) == (3, "mics_default", "Europe/Paris")
+    assert (task.retries, task.mics_conn_id) == (3, "mics_default")
+    assert task.tick_context.timezone == "Europe/Paris"
     # A scheduled run is a tick, whatever is known of the cron: never an execution of its own.
-    assert task.cron == ""
+    assert task.tick_context.cron == ""
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_mics")]
     assert [record.levelname for record in ours] == ["WARNING"]
     assert "Only the id of instance 42 is known" in ours[0].getMessage()
@@ -131,7 +133,7 @@ def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, wor
 def test_without_a_connection_the_id_is_enough(snapshot, work_on):
     work_on("mics_integration_batch_42")
     [dag] = integration_batch_dags("no_such_connection", snapshot=snapshot).values()
-    assert dag.tasks[0].timezone is None
+    assert dag.tasks[0].tick_context.timezone == ""
 
 
 @pytest.mark.parametrize(
