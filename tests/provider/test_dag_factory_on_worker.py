@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,9 @@ import pytest
 
 from airflow_provider_mics.dag_factory import integration_batch_dags, plan_instance
 from tests.core.planning.instances import instance
-from tests.provider.factories import as_bytes, write_snapshot
-from tests.provider.mics_connections import connection_to
+from tests.provider.factories import as_bytes, new_organisation, write_snapshot
 from tests.sandbox_server import SandboxServer
 
-ORGANISATIONS = count(3001)
 WorkOn = Callable[[str], None]
 
 
@@ -31,15 +27,8 @@ def server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """The connection to an organisation of this test's own, on one sandbox for all."""
-    server.organisation_id = str(next(ORGANISATIONS))
-    server.set_tokens({server.token: [server.organisation_id]})
-    plugin = f"batch-of-{server.organisation_id}"
-    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server, {"timezone": "Europe/Paris"}))
-    yield server
-    if server._process is None:
-        server.start()
+    with new_organisation(server, monkeypatch) as organisation:
+        yield organisation
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +25,11 @@ from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
 from tests.core.planning.instances import instance
 from tests.provider.airflow_home import PROJECT
-from tests.provider.factories import as_bytes, write_snapshot
+from tests.provider.factories import as_bytes, new_organisation, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
 LIST = "GET /v1/integration_batch_instances"
-ORGANISATIONS = count(2001)
 HOUR = timedelta(hours=1)
 YEARS = timedelta(days=1000)
 WARM_PARSE = """
@@ -56,17 +53,8 @@ def server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """The connection to an organisation of this test's own, on one sandbox for all."""
-    server.organisation_id = str(next(ORGANISATIONS))
-    server.set_tokens({server.token: [server.organisation_id]})
-    plugin = f"batch-of-{server.organisation_id}"
-    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
-    server.clear_faults()
-    server.reset_counters()
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server))
-    yield server
-    if server._process is None:
-        server.start()
+    with new_organisation(server, monkeypatch) as organisation:
+        yield organisation
 
 
 @pytest.fixture(autouse=True)
