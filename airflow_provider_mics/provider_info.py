@@ -1,4 +1,7 @@
-"""What Airflow's provider discovery asks for. Every Airflow process calls it, so it imports next to nothing."""
+"""Metadata for Airflow's provider discovery, and the connection form.
+
+Every Airflow process imports this module, so it imports nothing but the version.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ PACKAGE = "airflow_provider_mics"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's metadata, with the keys of every Airflow from 2.11 to 3.3; each takes those it knows."""
+    """Return the provider's metadata, with the keys of all lines from 2.11 to 3.3; Airflow ignores unknown keys."""
     return {
         "package-name": "airflow-provider-mics",
         "name": "mediarithmics",
@@ -47,8 +50,7 @@ def _modules(name: str) -> dict[str, Any]:
 
 
 HIDDEN_FIELDS = ["schema", "login"]
-
-"""The port is not hidden: Airflow 3.3's list of connections tests none that has no port, it takes it for port 0."""
+"""The port is shown: the list of connections of Airflow 3.3 cannot test one without a port, which it sends as 0."""
 
 RELABELING = {"host": "Host", "password": "API token"}
 
@@ -69,7 +71,7 @@ PLACEHOLDERS = {
 FIELDS: dict[str, dict[str, Any]] = {
     "organisation_id": {
         "label": "Organisation id",
-        "description": "The organisation whose integration batches are meant where none is named.",
+        "description": "The organisation of tasks and DAGs that name none.",
         "schema": {"type": ["string", "null"]},
     },
     "timezone": {
@@ -79,12 +81,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "size_fields": {
         "label": "Size spelling",
-        "description": "How container sizes are written: as the vendor's documentation or as its console does.",
+        "description": "Spelling of container sizes in requests: that of the vendor's documentation or of its console.",
         "schema": {"type": ["string", "null"], "enum": ["documented", "console"]},
     },
     "console_url": {
         "label": "Console URL",
-        "description": "Where links to instances lead.",
+        "description": "Base URL of links to instances and plugins.",
         "schema": {"type": ["string", "null"]},
     },
     "connect_timeout": {
@@ -94,13 +96,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "read_timeout": {
         "label": "Read timeout (s)",
-        "description": "Seconds for a whole answer; 60 when empty.",
+        "description": "Seconds for a whole response; 60 when empty.",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
     },
     "proxies": {
         "label": "Proxy",
         "description": "A proxy URL, or a JSON object by scheme; the environment's when empty.",
-        # Its address may hold a password.
+        # The address may contain a password.
         "schema": {"type": ["string", "null"], "format": "password"},
     },
     "verify": {
@@ -112,18 +114,18 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 
 def field_behaviour(*, for_metadata: bool = False) -> dict[str, Any]:
-    """Which fields show and what they are called, spelled for the metadata or for the hook's method."""
+    """Return which fields the form shows and their labels, spelled for the metadata or for the hook's method."""
     hidden = "hidden-fields" if for_metadata else "hidden_fields"
     return {hidden: HIDDEN_FIELDS, "relabeling": RELABELING, "placeholders": PLACEHOLDERS}
 
 
 def form_widgets() -> dict[str, Any]:
-    """The extra fields as widgets, for Airflow before 3.2, which draws the form with Flask."""
+    """Return the extra fields as Flask widgets, for Airflow before 3.2."""
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from wtforms import PasswordField, StringField
 
     masked = BS3PasswordFieldWidget()
-    # A field that hides its value comes back empty when the form is saved, and Airflow then deletes what it was.
+    # With a hidden value the form is saved with an empty field, and Airflow then deletes the stored value.
     masked.hide_value = False
     kinds = {None: (StringField, BS3TextFieldWidget()), "password": (PasswordField, masked)}
     widgets = {}

@@ -1,4 +1,4 @@
-"""Operators for the four levels of integration batches: plugins, versions, instances and executions."""
+"""Operators for the plugins, versions, instances and executions of integration batches."""
 
 from __future__ import annotations
 

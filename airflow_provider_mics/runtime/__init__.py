@@ -1,1 +1,1 @@
-"""What Airflow tells us while a task runs, on 2.11 to 3.x, read in one place."""
+"""What Airflow says about a connection and a running task, read in one place for 2.11 to 3.x."""

@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``mediarithmics`` says, checked, with a default for all but the token."""
+"""Settings of an Airflow connection of type ``mediarithmics``, checked, with defaults for all but the token."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
-from zoneinfo import ZoneInfo
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.planning.cron_ticks import zone_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_mics.api.settings import LogLines
 
-
 C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
 
 CONN_TYPE = "mediarithmics"
 
 DEFAULT_CONNECT_TIMEOUT = 10.0
+"""Seconds."""
 
 DEFAULT_READ_TIMEOUT = 60.0
+"""Seconds, for a whole response."""
 
 
 class ConnectionSettings:
     """The settings of one connection.
 
-    :raises MicsError: one of them cannot be used; the line names the connection and what to write
+    :raises MicsError: a setting cannot be used; the message names the connection and says what to write
     """
 
     def __init__(self, conn_id: str, host: str, token: str, extra: Mapping[str, Any]) -> None:
@@ -45,6 +47,10 @@ class ConnectionSettings:
 
     @classmethod
     def of(cls, connection: Connection) -> ConnectionSettings:
+        """Read a connection of Airflow.
+
+        :raises MicsError: it is of another type, or a setting cannot be used
+        """
         conn_id = connection.conn_id or "?"
         if connection.conn_type not in (CONN_TYPE, "", None) or not (
             connection.conn_type or connection.password
@@ -54,19 +60,19 @@ class ConnectionSettings:
             )
         return cls(conn_id, _base_url(connection), connection.password or "", _extra_of(connection))
 
-    def make_client(self, kind: type[C], organisation_id: str | None, log: LogLines, **instead: Any) -> C:
-        """A client of either kind.
+    def make_client(self, kind: type[C], organisation_id: str | None, log: LogLines, **overrides: Any) -> C:
+        """Return a blocking or an async client; ``overrides`` replace arguments from the connection.
 
-        :raises MicsError: none can be made with this host, token or CA bundle
+        :raises MicsError: no client can be made with this host, token or CA bundle
         """
-        arguments = self.client_arguments(organisation_id, log) | instead
+        arguments = self.client_arguments(organisation_id, log) | overrides
         try:
             return kind(**arguments)
         except api.MicsError as error:
             raise api.MicsError(f"connection {self._conn_id}: {error}") from None
 
     def client_arguments(self, organisation_id: str | None, log: LogLines) -> dict[str, Any]:
-        """The arguments for either client."""
+        """Return the constructor arguments of both clients."""
         return {
             "base_url": self.host,
             "token": self._token,
@@ -90,12 +96,9 @@ class ConnectionSettings:
         if value is None or value == "":
             return default
         try:
-            seconds = float(value)
+            return seconds_of(self._conn_id, name, float(value))
         except (TypeError, ValueError):
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
-            raise self._wrong(f"{name} {value!r}", "give a number of seconds above 0")
-        return seconds
+            raise self._error(f"{name} {value!r}", "give a number of seconds above 0") from None
 
     def _verify(self) -> bool | str:
         value = self._extra.get("verify", True)
@@ -117,25 +120,22 @@ class ConnectionSettings:
         by_scheme = _json_object(value) if isinstance(value, str) else value
         if isinstance(by_scheme, Mapping):
             return {str(scheme): str(url) for scheme, url in by_scheme.items()}
-        # A proxy's address may hold a password, so it is not shown.
-        raise self._wrong("proxies", 'give a URL, or an object such as {"https": "http://proxy:3128"}')
+        # The value is not shown: the address of a proxy may contain a password.
+        raise self._error("proxies", 'give a URL, or an object such as {"https": "http://proxy:3128"}')
 
     def _check_timezone(self) -> None:
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):
-            raise self._wrong(
-                f"timezone {self.timezone!r}", "give an IANA name such as Europe/Paris"
-            ) from None
+        if zone_of(self.timezone) is None:
+            raise self._error(f"timezone {self.timezone!r}", "give an IANA name such as Europe/Paris")
 
-    def _wrong(self, said: str, what_to_do: str) -> api.MicsError:
-        return api.MicsError(f"connection {self._conn_id}: {said} in its extra: {what_to_do}")
+    def _error(self, setting: str, advice: str) -> api.MicsError:
+        return api.MicsError(f"connection {self._conn_id}: {setting} in its extra: {advice}")
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:
-    """What is in the connection's extra.
+    """Parse the connection's extra.
 
-    ``extra_dejson`` would mask each value, which a trigger must not wait for, and give nothing for what is no JSON.
+    Airflow's ``extra_dejson`` registers each value as a secret, which would block a trigger's event loop, and returns
+    an empty dict for text that is not JSON.
     """
     extra = _json_object(connection.extra or "{}")
     if extra is None:
@@ -155,9 +155,9 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _base_url(connection: Connection) -> str:
-    """The address from a connection: its host, or scheme and port where they are given apart from it.
+    """Return the connection's host as a URL, with scheme and port from their own fields where the host lacks them.
 
-    What is no address comes out as it is: the client says what is wrong with it.
+    An invalid address is returned unchanged: the client reports what is wrong with it.
     """
     host = (connection.host or "").strip() or api.DEFAULT_BASE_URL
     scheme = (connection.schema or "").strip()

@@ -1,4 +1,4 @@
-"""How an error becomes the failure of an Airflow task, or one line: the only place."""
+"""How an error becomes the failure of an Airflow task, or one line of text."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_mics.api.errors import MicsApiError, MicsError
 
-NO_RETRY_HELPS = (400, 401, 403, 404, 405, 422)
+FINAL_STATUS_CODES = (400, 401, 403, 404, 405, 422)
+"""HTTP status codes that a retry of the task would get again."""
 
 
 def is_final(error: MicsError) -> bool:
-    """Whether another try would end the same way: an argument or a setting is wrong, or the platform refuses."""
+    """Whether a retry would fail the same way: a wrong argument or setting, or a refusal by the platform."""
     return type(error) is MicsError or (
-        isinstance(error, MicsApiError) and error.status_code in NO_RETRY_HELPS
+        isinstance(error, MicsApiError) and error.status_code in FINAL_STATUS_CODES
     )
 
 
 def task_failure(message: str, *, final: bool) -> AirflowException:
-    """What the task raises; a final one is not retried."""
+    """Return the exception for a task to raise. Airflow does not retry after a final one."""
     return AirflowFailException(message) if final else AirflowException(message)
 
 
 @contextmanager
-def readable_failures() -> Iterator[None]:
-    """Let an error of the API fail the task with its one line."""
+def errors_as_task_failures() -> Iterator[None]:
+    """Turn a `MicsError` into the failure of the task, with the same one-line message and no traceback."""
     try:
         yield
     except MicsError as error:
@@ -34,7 +35,7 @@ def readable_failures() -> Iterator[None]:
 
 
 def one_line_of(error: Exception) -> str:
-    """What went wrong, on one line: our own errors are one already."""
+    """Return an error as one line of text, with its type unless it is one of ours."""
     if isinstance(error, MicsError):
         return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""What a try of an Airflow task is, read from its context on 2.11 and on 3.x."""
+"""One try of an Airflow task, read from its context on Airflow 2.11 and 3.x."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from airflow_provider_mics.core.exactly_once.identity import TaskTry
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-
 CLEARS_ARE_COUNTED = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 2)
+"""Whether every clear increments the run's ``clear_number``. Before Airflow 3.2 a clear of a running run did not."""
 
-"""Whether each clear moves a run's ``clear_number``; before Airflow 3.2 that of a run still going did not."""
+EXECUTION_STATE_KEY = "mics_execution"
+"""Key of the execution in the task's state store (Airflow 3.3)."""
+
+logger = logging.getLogger(__name__)
 
 
 def task_try_of(context: Context) -> TaskTry:
-    """This try, as what decides on the identity of its execution.
+    """Return what the identity of this try's execution depends on.
 
-    How many tries came before the task's last clear is ``max_tries - retries`` on every line: a clear sets
-    ``max_tries`` to the tries so far plus the retries, and a retry leaves it (``clear_task_instances``). More than
-    there were tries at all, or any without a clear, only says that the DAG's ``retries`` were lowered meanwhile.
+    The number of tries before the task's last clear is ``max_tries - retries`` on all lines of Airflow: a clear sets
+    ``max_tries`` to the tries so far plus the retries, and a retry does not change it (``clear_task_instances`` in
+    Airflow's ``models/taskinstance.py``). A larger number than there were tries, or any number without a clear, only
+    means that ``retries`` was lowered in the DAG in the meantime.
     """
     task_instance: Any = context["ti"]
     dag_run: Any = context["dag_run"]
@@ -49,7 +53,7 @@ def task_try_of(context: Context) -> TaskTry:
 
 
 def _run_moment(dag_run: Any, run_type: str) -> datetime:
-    """When the run is for. Airflow 3 says so (``run_after``); before, a scheduled run is for its interval's end."""
+    """Return the time that the run is for: ``run_after`` (Airflow 3), or the end of a scheduled run's interval."""
     run_after: datetime | None = getattr(dag_run, "run_after", None)
     if run_after is not None:
         return run_after
@@ -59,9 +63,9 @@ def _run_moment(dag_run: Any, run_type: str) -> datetime:
 
 
 def deadline_of(context: Context, timeout: timedelta | None) -> datetime | None:
-    """The moment at which this try must have ended: its ``timeout`` from now, or its ``execution_timeout``.
+    """Return when this try must have ended (UTC): ``timeout`` from now, or at its ``execution_timeout``.
 
-    Airflow 3 does not count the time of a deferral into ``execution_timeout``, so the wait itself ends on it.
+    Airflow 3 does not count the time of a deferral towards ``execution_timeout``, so the wait enforces it.
     """
     deadlines = [datetime.now(UTC) + timeout] if timeout is not None else []
     execution_timeout = context["task"].execution_timeout
@@ -71,24 +75,24 @@ def deadline_of(context: Context, timeout: timedelta | None) -> datetime | None:
     return min(deadlines, default=None)
 
 
-def wait_began(context: Context) -> datetime:
-    """When this try began to wait; a sensor that is rescheduled began at the first of its visits to a worker.
+def wait_started_at(context: Context) -> datetime:
+    """Return when this try began to wait; for a rescheduled sensor, when it first ran.
 
-    ``start_date`` does not tell: on every line a rescheduled sensor is given a new one at each visit.
+    ``start_date`` is not enough: Airflow gives a rescheduled sensor a new one each time it runs again.
     """
     task_instance: Any = context["ti"]
     if getattr(context["task"], "reschedule", False):
-        first: datetime | None = _first_visit(context)
+        first: datetime | None = _first_reschedule_date(context)
         if first is not None:
             return first
     return task_instance.start_date or datetime.now(UTC)
 
 
-def _first_visit(context: Context) -> Any:
+def _first_reschedule_date(context: Context) -> Any:
     task_instance: Any = context["ti"]
     if hasattr(task_instance, "get_first_reschedule_date"):
         return task_instance.get_first_reschedule_date(context)
-    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]  # Airflow 2 asks it so
+    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]  # Airflow 2 only
 
     first_try = task_instance.max_tries - context["task"].retries + 1
     return _orig_start_date(
@@ -100,33 +104,32 @@ def _first_visit(context: Context) -> Any:
     )
 
 
-NOTE = "mics_execution"
-
-logger = logging.getLogger(__name__)
-
-
-def note_execution(context: Context, execution_id: str) -> None:
-    """Write down the execution of this try for the next one."""
+def store_execution_id(context: Context, execution_id: str) -> None:
+    """Save the execution of this try for the next one, where Airflow has a task state store (3.3)."""
     store: Any = context.get("task_state_store")
     if store is None:
         return
     try:
-        store.set(NOTE, {"execution_id": execution_id, "generation": task_try_of(context).generation})
+        generation = task_try_of(context).generation
+        store.set(EXECUTION_STATE_KEY, {"execution_id": execution_id, "generation": generation})
     except Exception as error:  # noqa: BLE001 - the next try finds the execution without it
-        logger.debug("The execution is not noted: %s", error)
+        logger.debug("Could not save the execution id: %s", error)
 
 
-def noted_execution(context: Context) -> str | None:
-    """The execution that an earlier try wrote down, unless the task was cleared since: the note survives a clear."""
+def stored_execution_id(context: Context) -> str | None:
+    """Return the execution that an earlier try saved, unless the task was cleared since.
+
+    The state store survives a clear, so the saved generation is compared.
+    """
     store: Any = context.get("task_state_store")
     task_try = task_try_of(context)
     if store is None or not task_try.is_retry:
         return None
     try:
-        note = store.get(NOTE)
+        stored = store.get(EXECUTION_STATE_KEY)
     except Exception as error:  # noqa: BLE001 - the execution is found without it
-        logger.debug("What an earlier try noted cannot be read: %s", error)
+        logger.debug("Could not read the execution id of an earlier try: %s", error)
         return None
-    if not isinstance(note, dict) or note.get("generation") != task_try.generation:
+    if not isinstance(stored, dict) or stored.get("generation") != task_try.generation:
         return None
-    return str(note.get("execution_id"))
+    return str(stored.get("execution_id"))

@@ -1,4 +1,4 @@
-"""What is not known of an argument before its template is rendered, and what may come of it then."""
+"""Helpers for templated arguments."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from airflow_provider_mics.api.errors import MicsError
 
 
 def is_literal(value: Any) -> bool:
-    """Whether a value is what it will be when the task runs: no template, and no result of another task."""
+    """Whether a value is known when the DAG is parsed: no Jinja template, and no XCom of another task."""
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     return value is None or isinstance(value, (bool, int, float))
 
 
 def rendered(value: Any) -> Any:
-    """A value after rendering, where a template of nothing gives an empty text or ``None`` as text."""
+    """Return a rendered value; ``""`` and ``"None"``, which an empty template gives, become None."""
     return None if value in ("", "None") else value
 
 
 def rendered_flag(name: str, value: Any) -> bool:
-    """A boolean after rendering, where a template gives ``True`` as text.
+    """Return a rendered boolean, which may be the text ``True`` or ``False``.
 
-    :raises MicsError: it is neither true nor false
+    :param name: the argument's name, for the error
+    :raises MicsError: the value is neither true nor false
     """
     words = {"true": True, "false": False}
     if isinstance(value, str) and value.strip().lower() in words:
@@ -33,6 +34,6 @@ def rendered_flag(name: str, value: Any) -> bool:
 
 
 def rendered_id(value: Any) -> str | None:
-    """An id after rendering: a template may give a number, or spaces around it; one of nothing gives None."""
+    """Return a rendered id as text without surrounding spaces; an empty one becomes None."""
     text = str(value).strip()
     return None if text in ("", "None") else text

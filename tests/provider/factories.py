@@ -1,25 +1,49 @@
-"""Snapshots to make DAGs from, and the DAGs as Airflow writes them into its database."""
+"""What tests of the DAG factory share: an organisation of their own, snapshots, and DAGs as Airflow stores them."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.snapshots import LocalFile
 from tests.core.planning.instances import inventory
+from tests.provider.mics_connections import connection_to
+from tests.sandbox_server import SandboxServer
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # 2.11
+
+
+ORGANISATIONS = count(2001)
+
+
+@contextmanager
+def new_organisation(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """The connection ``mics_default`` to an empty organisation, on a sandbox that several tests share."""
+    server.organisation_id = str(next(ORGANISATIONS))
+    server.set_tokens({server.token: [server.organisation_id]})
+    plugin = f"batch-of-{server.organisation_id}"
+    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
+    server.clear_faults()
+    server.reset_counters()
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server, {"timezone": "Europe/Paris"}))
+    yield server
+    if server._process is None:
+        server.start()
 
 
 def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(0)) -> Inventory:

@@ -16,6 +16,7 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
 from tests.core.planning.instances import MODIFIED, instance
 from tests.provider.airflow_home import PROJECT
@@ -72,12 +73,8 @@ def test_its_one_task_runs_the_instance(snapshot):
     [task] = dag.tasks
     assert (task.task_id, type(task).__name__) == ("execute", "MicsCreateExecutionOperator")
     assert (task.instance_id, task.mics_conn_id, task.organisation_id) == ("42", "mics_default", None)
-    assert (task.cron, task.timezone, task.schedule_since) == (
-        "30 5 * * *",
-        "Europe/Paris",
-        MODIFIED.isoformat(),
-    )
-    assert (task.platform_grace, task.deferrable, task.poll_interval) == (None, False, 7)
+    assert task.tick_context == TickContext("30 5 * * *", "Europe/Paris", MODIFIED, None)
+    assert (task.deferrable, task.poll_interval) == (False, 7)
     assert task.outlets == [instance_asset("42")]
     assert task.owner == "mediarithmics"
 
@@ -128,7 +125,7 @@ def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instance
     assert tag is None or tag in dag.tags
     [task] = dag.tasks
     # A scheduled run from before the pause must not become an execution of its own.
-    assert task.cron == (one.cron or "")
+    assert task.tick_context.cron == (one.cron or "")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +134,7 @@ def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instance
 def test_a_scheduled_run_is_a_tick_however_the_cron_is_written(snapshot, cron):
     dag = dag_of(snapshot, instance(cron=cron))
     assert dag.timetable.can_be_scheduled
-    assert dag.tasks[0].cron == cron
+    assert dag.tasks[0].tick_context.cron == cron
 
 
 def test_a_renamed_instance_keeps_its_dag(snapshot):
@@ -270,7 +267,7 @@ class TestAdaptation:
             return replace(plan_instance(known, one), cron="0 7 * * *")
 
         [task] = dag_of(snapshot, instance(), plan=mine).tasks
-        assert task.cron is None
+        assert task.tick_context.cron is None
 
     def test_an_argument_that_no_dag_can_be_built_with_is_refused(self, snapshot):
         with pytest.raises(ValueError, match="poll_interval"):
@@ -303,7 +300,7 @@ class TestSchedule:
         assert dag_of(snapshot, instance(), start_date=MODIFIED - timedelta(days=9)).start_date == MODIFIED
 
 
-def test_a_snapshot_of_another_organisation_counts_as_none(snapshot, caplog):
+def test_a_snapshot_of_another_organisation_is_ignored(snapshot, caplog):
     with pytest.raises(MicsError, match="cannot be listed"):
         dags_of(snapshot, instance(), organisation_id="2", mics_conn_id="no_such_connection")
     assert "it is of organisation 1185, not of 2" in caplog.text

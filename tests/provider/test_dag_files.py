@@ -25,7 +25,7 @@ FACTORY = DAGS / "mics_integration_batches.py"
 
 @pytest.fixture(autouse=True)
 def _no_snapshot_from_before(airflow_home: Path):
-    inventory_source._silent_since.clear()
+    inventory_source._unreachable_since.clear()
     for file in (airflow_home / "mics").glob("*"):
         file.unlink()
 
@@ -57,7 +57,7 @@ def test_without_platform_and_snapshot_there_is_one_import_error_that_says_so(mi
     assert time.monotonic() - began < 10
     assert not bag.dags
     [error] = bag.import_errors.values()
-    assert "cannot be listed, and there is no snapshot of them from before" in error
+    assert "cannot be listed, and there is no earlier snapshot" in error
     assert mics_default.token not in error
 
 

@@ -1,6 +1,6 @@
 """The link to the instance: there for a task that failed, is mapped, or has not been waited for.
 
-That it is there while a task runs or is deferred is in ``test_stopping.py``, where a real Airflow runs.
+That it is there while a task runs or is deferred is in ``test_on_kill.py``, where a real Airflow runs.
 """
 
 from __future__ import annotations

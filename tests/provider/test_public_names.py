@@ -90,6 +90,24 @@ def test_a_name_that_dags_import_is_there_with_what_it_takes(module: str, name: 
     assert inspect.getdoc(thing)
 
 
+DOCUMENTED = [
+    (module, name)
+    for module, name in ((each, name) for each in NAMES for name in NAMES[each])
+    if module != "links"
+]
+
+
+@pytest.mark.parametrize(("module", "name"), DOCUMENTED)
+def test_every_argument_is_in_the_docstring(module: str, name: str) -> None:
+    thing: Any = getattr(importlib.import_module(f"airflow_provider_mics.{module}"), name)
+    arguments = set(inspect.signature(thing).parameters)
+    for each in thing.__mro__ if inspect.isclass(thing) else ():
+        if each.__module__.startswith("airflow_provider_mics"):
+            arguments |= set(inspect.signature(each.__init__).parameters)
+    doc = inspect.getdoc(thing) or ""
+    assert {each for each in arguments - {"self", "kwargs"} if f":param {each}:" not in doc} == set()
+
+
 def test_the_defaults_are_those_of_the_design() -> None:
     from airflow_provider_mics.hooks import MicsHook
     from airflow_provider_mics.operators import MicsCreateExecutionOperator

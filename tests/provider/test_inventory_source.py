@@ -13,8 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +25,11 @@ from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
 from tests.core.planning.instances import instance
 from tests.provider.airflow_home import PROJECT
-from tests.provider.factories import as_bytes, write_snapshot
+from tests.provider.factories import as_bytes, new_organisation, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
 LIST = "GET /v1/integration_batch_instances"
-ORGANISATIONS = count(2001)
 HOUR = timedelta(hours=1)
 YEARS = timedelta(days=1000)
 WARM_PARSE = """
@@ -56,25 +53,16 @@ def server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """The connection to an organisation of this test's own, on one sandbox for all."""
-    server.organisation_id = str(next(ORGANISATIONS))
-    server.set_tokens({server.token: [server.organisation_id]})
-    plugin = f"batch-of-{server.organisation_id}"
-    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
-    server.clear_faults()
-    server.reset_counters()
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server))
-    yield server
-    if server._process is None:
-        server.start()
+    with new_organisation(server, monkeypatch) as organisation:
+        yield organisation
 
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> Iterator[None]:
     """Airflow parses each time in a process of its own."""
-    inventory_source._silent_since.clear()
+    inventory_source._unreachable_since.clear()
     yield
-    inventory_source._silent_since.clear()
+    inventory_source._unreachable_since.clear()
 
 
 def forget_the_failure(snapshot: Path) -> None:
@@ -131,7 +119,7 @@ class TestFirstParse:
             integration_batch_dags(snapshot=snapshot)
         line = str(raised.value)
         assert "The integration batches of connection 'mics_default' cannot be listed" in line
-        assert f"there is no snapshot of them from before ({snapshot})" in line
+        assert f"there is no earlier snapshot ({snapshot})" in line
         assert "\n" not in line
         assert mics_default.token not in line
 
@@ -164,7 +152,7 @@ class TestWarmParse:
 
 
 class TestRefresh:
-    def test_what_is_older_than_its_time_is_listed_anew(self, mics_default, snapshot):
+    def test_a_snapshot_older_than_its_ttl_is_refreshed(self, mics_default, snapshot):
         created = mics_default.create_instance("new")
         write_snapshot(snapshot, instance("gone"), age=HOUR)
         assert ids_of(integration_batch_dags(snapshot=snapshot, snapshot_ttl=2 * HOUR)) == ["gone"]
@@ -193,7 +181,7 @@ class TestRefresh:
         [changed] = integration_batch_dags(snapshot=snapshot, snapshot_ttl=zero).values()
         assert changed.start_date > before.start_date
 
-    def test_another_time_zone_is_read_anew(self, mics_default, snapshot):
+    def test_another_time_zone_refreshes_the_snapshot(self, mics_default, snapshot):
         mics_default.create_instance("one", cron="30 5 * * *")
         integration_batch_dags(snapshot=snapshot)
         [dag] = integration_batch_dags(snapshot=snapshot, timezone="Asia/Tokyo").values()
@@ -203,7 +191,7 @@ class TestRefresh:
         write_snapshot(snapshot, instance("old"), age=HOUR)
         source = InventorySource("mics_default", snapshot=snapshot)
         mics_default.reset_counters()
-        with one_at_a_time(source._local.with_suffix(".lock")) as is_alone:
+        with one_at_a_time(source._local_path.with_suffix(".lock")) as is_alone:
             assert is_alone
             assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["old"]
         assert mics_default.counters() == {}
@@ -229,12 +217,12 @@ class TestRefresh:
     @pytest.mark.parametrize(
         "content", [b"", b"not a snapshot\n", b'{"format":"mics-inventory","version":99}\n', b"\x00"]
     )
-    def test_a_damaged_snapshot_counts_as_none_and_is_replaced(self, mics_default, snapshot, caplog, content):
+    def test_a_damaged_snapshot_is_ignored_and_replaced(self, mics_default, snapshot, caplog, content):
         created = mics_default.create_instance("one")
         snapshot.write_bytes(content)
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == [created]
         [line] = warnings_in(caplog)
-        assert f"The snapshot {snapshot} counts as none" in line
+        assert f"Ignoring snapshot {snapshot}: " in line
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == [created]
         assert len(warnings_in(caplog)) == 1
 
@@ -242,7 +230,7 @@ class TestRefresh:
         created = mics_default.create_instance("one")
         (tmp_path / "a file").write_bytes(b"")
         assert ids_of(integration_batch_dags(snapshot=tmp_path / "a file" / "snapshot")) == [created]
-        assert any("cannot be written" in line for line in warnings_in(caplog))
+        assert any("Could not write snapshot" in line for line in warnings_in(caplog))
 
     def test_a_snapshot_can_lie_behind_a_url(self, mics_default, snapshot):
         created = mics_default.create_instance("one")
@@ -272,7 +260,7 @@ class TestOutage:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["1", "2"]
         [line] = warnings_in(caplog)
         assert "cannot be listed" in line
-        assert "Going on with the snapshot of" in line
+        assert "Using the snapshot of" in line
         assert mics_default.token not in line
         assert snapshot.read_bytes() == before
 
@@ -318,7 +306,7 @@ class TestOutage:
         mics_default.faults([{"kind": "500"}])
         for _ in range(2):
             integration_batch_dags(snapshot=snapshot)
-        assert "to be asked again after" in warnings_in(caplog)[1]
+        assert "next retry after" in warnings_in(caplog)[1]
 
     @pytest.mark.parametrize("change", [{"host": "http://127.0.0.1:1"}, {"extra": {"organisation_id": "77"}}])
     def test_the_batches_of_one_platform_are_never_shown_for_another(
@@ -327,7 +315,7 @@ class TestOutage:
         write_snapshot(snapshot, instance(1), age=HOUR)
         connection = json.loads(os.environ["AIRFLOW_CONN_MICS_DEFAULT"])
         monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection | change))
-        with pytest.raises(MicsError, match="cannot be listed, and there is no snapshot"):
+        with pytest.raises(MicsError, match="cannot be listed, and there is no earlier snapshot"):
             integration_batch_dags(snapshot=snapshot)
 
     def test_a_platform_that_never_answers_does_not_use_up_the_time_for_parsing(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 from tests.provider.airflow_home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
@@ -25,6 +26,7 @@ DAILY = "0 0 * * *"
 DAG_FILE = """
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
@@ -43,7 +45,8 @@ class LosesItsWorkerOnce(MicsCreateExecutionOperator):
 
 
 def grace_of_two_more_seconds(context):
-    context["task"].platform_grace = datetime.now(UTC) - TICK + timedelta(seconds=2)
+    task = context["task"]
+    task.tick_context = replace(task.tick_context, grace=datetime.now(UTC) - TICK + timedelta(seconds=2))
 
 
 def run(task_id, instance, kind=MicsCreateExecutionOperator, **arguments):
@@ -270,7 +273,7 @@ def test_a_tick_that_the_platform_fired_is_not_run_again(played: Played) -> None
     for task_id in ("platform_fired", "platform_fires_late"):
         assert played.run.task(task_id).state == "success"
         assert len(played.executions(task_id)) == 1
-    assert "it has until" in log_of(played.run, "platform_fires_late")
+    assert "The platform fires this cron itself. Waiting until" in log_of(played.run, "platform_fires_late")
 
 
 def test_a_tick_that_the_platform_leaves_out_is_run_by_airflow_after_the_grace(played: Played) -> None:
@@ -317,6 +320,10 @@ def test_no_token_is_in_any_log_or_xcom(played: Played) -> None:
         ({"timeout": -1}, "must be above 0 seconds"),
         ({"timeout": 5, "wait_for_completion": False}, "wait_for_completion=False waits for nothing"),
         ({"platform_grace": timedelta(seconds=-1)}, "must not be below 0 seconds"),
+        (
+            {"cron": DAILY, "tick_context": TickContext(DAILY, "UTC", None)},
+            "give cron or tick_context, not both",
+        ),
         ({"execution_type": "cron-like"}, "execution_type 'cron-like' is not one of MANUAL, CRON"),
         ({"instance_id": ""}, "instance_id"),
         ({"expected_start_date": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001

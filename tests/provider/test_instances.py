@@ -138,7 +138,7 @@ with DAG("failures", schedule=None, start_date=START, params={"size": "HUGE", "c
     MicsDeleteInstanceOperator(task_id="must_exist", instance_id="999999", missing_ok=False)
     MicsDeleteInstanceOperator(task_id="gone", instance_id="999999")
     MicsCancelExecutionOperator(
-        task_id="no_execution", instance_id="{{ params.size }}", execution_id="999999", outage_timeout=0
+        task_id="no_execution", instance_id="{{ params.size }}", execution_id="999999", submission_timeout=0
     )
     MicsPauseInstanceOperator(task_id="bad_token", mics_conn_id="mics_wrong", instance_id="1", retries=3)
 """
@@ -187,7 +187,7 @@ TWICE = {
     "retries": 1,
     "retry_delay": timedelta(0),
     "post_execute": lose_the_worker_once,
-    "outage_timeout": timedelta(minutes=1),
+    "submission_timeout": timedelta(minutes=1),
 }
 
 with DAG("tries", schedule=None, start_date=START) as tries:
@@ -235,9 +235,9 @@ def test_a_retry_finds_what_the_lost_try_created_and_nobody_takes_back_what_is_a
         ({"cpu_size": "HUGE"}, "cpu_size 'HUGE'"),
         ({"version": "1.0.0", "version_id": "12"}, "give version or version_id, not both"),
         ({"if_exists": "replace"}, "not one of update, skip, fail"),
-        ({"outage_timeout": "ten minutes"}, "outage_timeout 'ten minutes' is no length of time"),
-        ({"outage_timeout": float("nan")}, "outage_timeout nan is no length of time"),
-        ({"outage_timeout": timedelta(seconds=-1)}, "outage_timeout .* must not be below 0"),
+        ({"submission_timeout": "ten minutes"}, "submission_timeout 'ten minutes' is no length of time"),
+        ({"submission_timeout": float("nan")}, "submission_timeout nan is no length of time"),
+        ({"submission_timeout": timedelta(seconds=-1)}, "submission_timeout .* must not be below 0"),
     ],
 )
 def test_contradictions_in_an_instance_are_refused_when_the_dag_is_read(
@@ -287,9 +287,9 @@ def test_lengths_of_time_may_be_timedeltas() -> None:
         execution_id="2",
         wait_for_completion=True,
         poll_interval=half_a_minute,
-        outage_timeout=half_a_minute,
+        submission_timeout=half_a_minute,
     )
-    assert (cancel.poll_interval, cancel.outage_timeout) == (30.0, 30.0)
+    assert (cancel.poll_interval, cancel.submission_timeout) == (30.0, 30.0)
 
 
 def test_waiting_for_nothing_is_refused_when_the_dag_is_read() -> None:

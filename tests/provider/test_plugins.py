@@ -103,7 +103,7 @@ def test_plugins_and_versions_from_a_dag(dag_folder: DagFolder, mics_default: Sa
         ({"version": "1.0.0", "plugin_id": "1", "artifact_id": "x"}, "plugin_id or artifact_id, not both"),
         ({"version": "1.0", "plugin_id": "1"}, "three numbers"),
         ({"version": "1.0.0", "plugin_id": "1", "if_exists": "replace"}, "not one of update, skip, fail"),
-        ({"version": "1.0.0", "plugin_id": "1", "outage_timeout": -1}, "must not be below 0"),
+        ({"version": "1.0.0", "plugin_id": "1", "submission_timeout": -1}, "must not be below 0"),
     ],
 )
 def test_contradicting_arguments_are_refused_when_the_dag_is_read(arguments: dict, problem: str) -> None:

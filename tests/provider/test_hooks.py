@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from airflow_provider_mics import api
-from airflow_provider_mics.hooks import MicsHook, keep_requests_out
+from airflow_provider_mics.hooks import MicsHook, mute_request_logs
 from tests.provider.mics_connections import connection_to
 from tests.raw_server import RawServer, Reply, answer_of
 from tests.sandbox_server import SandboxServer
@@ -317,7 +317,7 @@ def test_requests_to_other_addresses_are_logged_as_before(
     caplog: pytest.LogCaptureFixture, address: str, url: str, is_logged: bool
 ) -> None:
     caplog.set_level("INFO", "httpx")
-    keep_requests_out(address)
+    mute_request_logs(address)
     logging.getLogger("httpx").info("HTTP Request: %s %s", "GET", httpx.URL(url))
     assert bool(caplog.records) is is_logged
 

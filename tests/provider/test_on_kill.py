@@ -1,6 +1,6 @@
-"""Who stopped a waiting task: a person's wish ends the batch, whatever Airflow's machinery does leaves it alone.
+"""Who stopped a waiting task: a user, which cancels the batch, or Airflow's machinery, which leaves it alone.
 
-All of it in a real Airflow: its triggerer, its workers, its clear and its mark.
+In a real Airflow: its triggerer, its workers, its clear and its mark.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user, was_killed_by_user_async
 from tests.provider.airflow_home import copy_of
 from tests.provider.mics_connections import connection_to
 from tests.provider.running_airflow import IS_AIRFLOW_2, RunningAirflow
@@ -188,3 +190,23 @@ def test_the_logs_say_who_stopped_what(stage: Stage) -> None:
     for case in CASES:
         assert "HTTP Request" not in stage.airflow.task_log(case)
         assert stage.sandbox.token not in stage.airflow.task_log(case)
+
+
+class KnownAnswer(TaskWait):
+    """A query with a known answer; the tests above ask a real Airflow."""
+
+    def still_waits(self) -> bool:
+        if self.task_id == "silent":
+            time.sleep(1)
+        if self.task_id == "broken":
+            raise RuntimeError("the supervisor is gone")
+        return self.task_id == "waits"
+
+
+@pytest.mark.parametrize(
+    ("answer", "stopped"), [("waits", False), ("gone", True), ("silent", False), ("broken", False)]
+)
+async def test_only_a_clear_answer_says_that_a_person_stopped_the_task(answer: str, stopped: bool) -> None:
+    waiting = KnownAnswer("dag", answer, "run", -1, "7")
+    assert was_killed_by_user(waiting, 0.3) is stopped
+    assert await was_killed_by_user_async(waiting, 0.3) is stopped

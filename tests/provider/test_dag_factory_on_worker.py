@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,9 @@ import pytest
 
 from airflow_provider_mics.dag_factory import integration_batch_dags, plan_instance
 from tests.core.planning.instances import instance
-from tests.provider.factories import as_bytes, write_snapshot
-from tests.provider.mics_connections import connection_to
+from tests.provider.factories import as_bytes, new_organisation, write_snapshot
 from tests.sandbox_server import SandboxServer
 
-ORGANISATIONS = count(3001)
 WorkOn = Callable[[str], None]
 
 
@@ -31,15 +27,8 @@ def server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """The connection to an organisation of this test's own, on one sandbox for all."""
-    server.organisation_id = str(next(ORGANISATIONS))
-    server.set_tokens({server.token: [server.organisation_id]})
-    plugin = f"batch-of-{server.organisation_id}"
-    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
-    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server, {"timezone": "Europe/Paris"}))
-    yield server
-    if server._process is None:
-        server.start()
+    with new_organisation(server, monkeypatch) as organisation:
+        yield organisation
 
 
 @pytest.fixture
@@ -67,7 +56,7 @@ def test_from_the_snapshot_without_a_request(snapshot, work_on):
     work_on("mics_integration_batch_7")
     [dag] = integration_batch_dags("no_such_connection", snapshot=snapshot).values()
     assert dag.dag_id == "mics_integration_batch_7"
-    assert dag.tasks[0].cron == "30 5 * * *"
+    assert dag.tasks[0].tick_context.cron == "30 5 * * *"
 
 
 def test_it_is_the_dag_that_everybody_else_has(snapshot, work_on):
@@ -86,7 +75,8 @@ def test_without_a_snapshot_that_one_instance_is_asked_for(mics_default, snapsho
     mics_default.reset_counters()
     [dag] = integration_batch_dags(snapshot=snapshot).values()
     assert dag.dag_display_name == "Nightly"
-    assert (dag.tasks[0].cron, dag.tasks[0].timezone) == ("30 5 * * *", "Europe/Paris")
+    context = dag.tasks[0].tick_context
+    assert (context.cron, context.timezone) == ("30 5 * * *", "Europe/Paris")
     assert mics_default.counters() == {"GET /v1/integration_batch_instances/{id}": 1}
 
 
@@ -120,9 +110,10 @@ def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, wor
         mics_default.clear_faults()
     [task] = dag.tasks
     assert (dag.dag_id, task.task_id, task.instance_id) == ("mics_integration_batch_42", "execute", "42")
-    assert (task.retries, task.mics_conn_id, task.timezone) == (3, "mics_default", "Europe/Paris")
+    assert (task.retries, task.mics_conn_id) == (3, "mics_default")
+    assert task.tick_context.timezone == "Europe/Paris"
     # A scheduled run is a tick, whatever is known of the cron: never an execution of its own.
-    assert task.cron == ""
+    assert task.tick_context.cron == ""
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_mics")]
     assert [record.levelname for record in ours] == ["WARNING"]
     assert "Only the id of instance 42 is known" in ours[0].getMessage()
@@ -131,7 +122,7 @@ def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, wor
 def test_without_a_connection_the_id_is_enough(snapshot, work_on):
     work_on("mics_integration_batch_42")
     [dag] = integration_batch_dags("no_such_connection", snapshot=snapshot).values()
-    assert dag.tasks[0].timezone is None
+    assert dag.tasks[0].tick_context.timezone == ""
 
 
 @pytest.mark.parametrize(
