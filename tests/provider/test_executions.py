@@ -46,7 +46,7 @@ class LosesItsWorkerOnce(MicsCreateExecutionOperator):
 
 def grace_of_two_more_seconds(context):
     task = context["task"]
-    task.tick_context = replace(task.tick_context, grace=datetime.now(UTC) - TICK + timedelta(seconds=2))
+    task.tick_context = replace(task.tick_context, platform_grace=datetime.now(UTC) - TICK + timedelta(seconds=2))
 
 
 def run(task_id, instance, kind=MicsCreateExecutionOperator, **arguments):
