@@ -108,8 +108,8 @@ class MicsExecutionTrigger(BaseTrigger):
             return
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
-                how = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).how
-            self.log.info("The task was stopped: canceled %s (%s).", self._name, how)
+                method = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).method
+            self.log.info("The task was stopped: canceled %s (%s).", self._name, method)
         except (MicsError, TimeoutError) as error:
             line = one_line_of(error)
             self.log.error("The task was stopped, but %s could not be canceled: %s", self._name, line)

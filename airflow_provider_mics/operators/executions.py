@@ -294,10 +294,10 @@ class MicsCreateExecutionOperator(MicsOperator):
             self.log.info("This worker is stopped, but nobody stopped the task: %s goes on.", name)
             return
         try:
-            how = self.hook.run_within(
+            method = self.hook.run_within(
                 STOP_SECONDS, cancel_execution(self.instance_id, waiting.execution_id)
-            ).how
-            self.log.info("The task was stopped: canceled %s (%s).", name, how)
+            ).method
+            self.log.info("The task was stopped: canceled %s (%s).", name, method)
         except MicsError as error:
             self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
 

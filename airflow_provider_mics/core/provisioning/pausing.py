@@ -121,7 +121,7 @@ def _cancel_each(instance: Instance, executions: Sequence[Execution]) -> Steps[N
                 raise
             refusals.append(str(error))
         else:
-            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({cancellation.how}).")
+            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({cancellation.method}).")
     if refusals:
         raise MicsError(
             f"{instance_label(instance)} is paused, but {len(refusals)} of {len(executions)} executions "
