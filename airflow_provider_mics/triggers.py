@@ -113,7 +113,7 @@ class MicsExecutionTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(CANCEL_TIMEOUT):
                 canceled = await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))
-            self.log.info("The task was stopped: canceled %s (%s).", self._name, canceled.how)
+            self.log.info("The task was stopped: canceled %s (%s).", self._name, canceled.method)
         except (MicsError, TimeoutError) as error:
             line = one_line_of(error)
             self.log.error("The task was stopped, but %s could not be canceled: %s", self._name, line)

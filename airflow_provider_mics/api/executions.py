@@ -176,9 +176,9 @@ CancelMethod = Literal["already over", "cancel action", "PUT of the status", "DE
 
 @dataclass(frozen=True)
 class Cancellation:
-    """What became of the wish to cancel: ``how`` it was done, and the execution as it was seen last."""
+    """The result of canceling: the method that worked, and the execution as it was read last."""
 
-    how: CancelMethod
+    method: CancelMethod
     execution: Execution
 
 
@@ -199,17 +199,17 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
         "POST", f"{execution_path(instance_id, execution_id)}/action", ignore_body, body={"action": "CANCEL"}
     )
     canceled = as_it_came | {"status": str(ExecutionStatus.CANCELED)}
-    ways: list[tuple[CancelMethod, Job[Any]]] = [
+    attempts: list[tuple[CancelMethod, Job[Any]]] = [
         ("cancel action", action),
         ("PUT of the status", _put_execution(instance_id, execution_id, canceled)),
     ]
     if execution.is_pending:
-        ways.append(("DELETE", delete_execution(instance_id, execution_id)))
+        attempts.append(("DELETE", delete_execution(instance_id, execution_id)))
     refusals: list[MicsError] = []
-    for how, way in ways:
+    for method, attempt in attempts:
         try:
-            yield from way
-            return Cancellation(how, execution)
+            yield from attempt
+            return Cancellation(method, execution)
         except (MicsApiError, MicsResponseError) as refusal:
             if not may_lack_route(refusal):
                 now = yield from get_execution(instance_id, execution_id)

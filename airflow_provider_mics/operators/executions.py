@@ -306,7 +306,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             canceled = self.hook.run_with_timeout(
                 cancel_execution(self.instance_id, wait.execution_id), KILL_TIMEOUT
             )
-            self.log.info("The task was stopped: canceled %s (%s).", name, canceled.how)
+            self.log.info("The task was stopped: canceled %s (%s).", name, canceled.method)
         except MicsError as error:
             self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
 

@@ -163,14 +163,14 @@ class Journey:
         if not ways:
             self._refused(api.cancel_execution(instance.id, pending.id), "offers no way to cancel it")
             return
-        how = self.run(api.cancel_execution(instance.id, pending.id)).how
-        assert how == {"cancel_action": "cancel action", "execution_put": "PUT of the status"}.get(
+        method = self.run(api.cancel_execution(instance.id, pending.id)).method
+        assert method == {"cancel_action": "cancel action", "execution_put": "PUT of the status"}.get(
             ways[0], "DELETE"
         )
-        if how != "DELETE":
+        if method != "DELETE":
             ended = self.run(api.wait_for_execution(instance.id, pending.id, poll_interval=0.01))
             assert ended.canceled
-            assert self.run(api.cancel_execution(instance.id, pending.id)).how == "already over"
+            assert self.run(api.cancel_execution(instance.id, pending.id)).method == "already over"
 
     def delete_one(self, instance: api.Instance) -> None:
         pending = self.run(api.create_execution(instance.id, expected_start_date=FAR_AHEAD))

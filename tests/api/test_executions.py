@@ -138,13 +138,15 @@ CANCELS: list[tuple[str, dict[str, Any], str, list[str]]] = [
 
 
 class TestCanceling:
-    @pytest.mark.parametrize(("case", "answers", "how", "requests"), CANCELS, ids=[row[0] for row in CANCELS])
-    def test_takes_the_first_way_that_the_platform_offers(self, case, answers, how, requests):
+    @pytest.mark.parametrize(
+        ("case", "answers", "method", "requests"), CANCELS, ids=[row[0] for row in CANCELS]
+    )
+    def test_takes_the_first_way_that_the_platform_offers(self, case, answers, method, requests):
         driver = FlowDriver(
             Platform(**{name: list(it) if isinstance(it, list) else it for name, it in answers.items()})
         )
         cancellation = driver.run(cancel_execution("1", "9"))
-        assert cancellation.how == how
+        assert cancellation.method == method
         assert cancellation.execution.id == "9"
         assert sent(driver) == ["GET 9", *requests]
 
@@ -207,7 +209,7 @@ def test_an_execution_is_written_back_as_it_came_also_where_it_is_not_understood
 def test_an_execution_is_canceled_as_it_came():
     running = AS_THE_PLATFORM_WRITES | {"status": "Running"}
     driver = FlowDriver(Platform(GET_one=ok(running), PUT_one=ok(running)))
-    assert driver.run(cancel_execution("1", "9")).how == "PUT of the status"
+    assert driver.run(cancel_execution("1", "9")).method == "PUT of the status"
     assert driver.calls[-1].body == {**running, "status": "CANCELED"}
 
 

@@ -262,7 +262,7 @@ def test_everything_a_dag_author_reaches_for_is_there_by_name(connect: Any, plat
     assert hook.wait_for_execution(created.id, ran.id, poll_interval=0.1, timeout=20).succeeded
     assert hook.get_execution(created.id, ran.id).is_over
     planned = hook.create_execution(created.id, expected_start_date=datetime(2100, 1, 1, tzinfo=UTC))
-    assert hook.cancel_execution(created.id, planned.id).how == "cancel action"
+    assert hook.cancel_execution(created.id, planned.id).method == "cancel action"
     assert {each.id for each in hook.list_executions(created.id)} >= {ran.id, planned.id}
     hook.delete_instance(created.id)
     with pytest.raises(api.MicsNotFoundError):

@@ -157,7 +157,7 @@ def _cancel_duplicate(instance_id: str, execution_id: str, give_up_at: datetime)
     except MicsError as error:
         yield Log(f"Could not cancel duplicate execution {execution_id}: {error}", logging.ERROR)
     else:
-        yield Log(f"Canceled duplicate execution {execution_id} ({cancellation.how}).", logging.WARNING)
+        yield Log(f"Canceled duplicate execution {execution_id} ({cancellation.method}).", logging.WARNING)
 
 
 def _find_until_consistent(

@@ -43,7 +43,7 @@ def ensure_execution_canceled(
     cancellation = yield from retry_through_outages(
         _cancel_once_visible(instance_id, execution_id, give_up_at), give_up_at
     )
-    method = cancellation.how
+    method = cancellation.method
     if method == "already over":
         yield Log(f"Nothing to cancel: {label} is already over: {ending(cancellation.execution)}.")
         return cancellation
@@ -86,14 +86,14 @@ def wait_until_stopped(
     """
     execution = cancellation.execution
     label = _label(instance_id, execution.id)
-    if cancellation.how == "DELETE":
+    if cancellation.method == "DELETE":
         return execution
     while not execution.is_over:
         now = yield Now()
         if now >= deadline:
             raise MicsTimeoutError(
                 f"timed out: {label} is still {execution.status} at {utc(deadline)}, "
-                f"although the platform accepted the {cancellation.how}"
+                f"although the platform accepted the {cancellation.method}"
             )
         yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
         try:
@@ -101,7 +101,7 @@ def wait_until_stopped(
         except MicsNotFoundError:
             yield Log(f"The platform no longer has {label}: it counts as canceled.")
             return _as_canceled(execution)
-    if not execution.canceled and cancellation.how != "already over":
+    if not execution.canceled and cancellation.method != "already over":
         yield Log(f"{label} ended before it was canceled: {ending(execution)}.", logging.WARNING)
     return execution
 
@@ -211,4 +211,4 @@ def cancel_on_timeout(instance_id: str, execution_id: str, *, should_cancel: boo
     except MicsError:
         # The platform accepted the cancellation, even if its effect could not be read.
         execution = cancellation.execution
-    return TimeoutResult(execution, cancellation.how)
+    return TimeoutResult(execution, cancellation.method)

@@ -29,7 +29,7 @@ CANCEL_TIMEOUT = timedelta(minutes=2)
 def pause(instance_id: str, *, cancel_running: bool = False) -> Steps[Instance]:
     """Set an instance PAUSED and cancel its upcoming executions, until none is left.
 
-    Upcoming are those that are pending and expected to start in the future, whoever created them. Running ones, and
+    Upcoming are those that are pending and expected to start in the future, created by anyone. Running ones, and
     those due now, are canceled only with ``cancel_running``. The upcoming executions of an instance that is already
     PAUSED are canceled too.
 
@@ -121,7 +121,7 @@ def _cancel_each(instance: Instance, executions: Sequence[Execution]) -> Steps[N
                 raise
             refusals.append(str(error))
         else:
-            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({cancellation.how}).")
+            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({cancellation.method}).")
     if refusals:
         raise MicsError(
             f"{instance_label(instance)} is paused, but {len(refusals)} of {len(executions)} executions "

@@ -54,7 +54,7 @@ def status(platform, execution_id):
 
 
 @pytest.mark.parametrize(
-    ("quirks", "how"),
+    ("quirks", "method"),
     [
         ({}, "cancel action"),
         ({"cancel_answer": "text"}, "cancel action"),
@@ -67,13 +67,13 @@ def status(platform, execution_id):
     ids=str,
 )
 def test_a_pending_one_is_canceled_by_whatever_the_platform_offers(
-    flows, platform, instance_id, pending, quirks, how
+    flows, platform, instance_id, pending, quirks, method
 ):
     platform.quirks(**quirks)
     canceled = cancel_now(flows, instance_id, pending)
-    assert canceled.how == how
+    assert canceled.method == method
     assert status(platform, pending) == "CANCELED"
-    assert ("with DELETE" if how == "DELETE" else f"({how}): its status is CANCELED") in flows.lines
+    assert ("with DELETE" if method == "DELETE" else f"({method}): its status is CANCELED") in flows.lines
 
 
 def test_a_running_one_is_never_deleted(flows, platform, instance_id, running):
@@ -85,7 +85,7 @@ def test_a_running_one_is_never_deleted(flows, platform, instance_id, running):
 
 def test_one_that_is_over_is_left_as_it_is(flows, platform, instance_id, running):
     platform.end_execution(running, "FAILED")
-    assert cancel_now(flows, instance_id, running).how == "already over"
+    assert cancel_now(flows, instance_id, running).method == "already over"
     assert f"Nothing to cancel: execution {running}" in flows.lines
     assert status(platform, running) == "FAILED"
 
@@ -100,7 +100,7 @@ def test_one_that_does_not_show_yet_is_retried_and_canceled(platform, instance_i
     platform.quirks(execution_get="404", organisation_executions="404")
     pending = platform.create_execution(instance_id, platform.now_ms() + HOUR_MS)["id"]
     flows = with_a_list_behind(platform, "/executions$", seconds=20)
-    assert cancel_now(flows, instance_id, pending).how == "cancel action"
+    assert cancel_now(flows, instance_id, pending).method == "cancel action"
     assert status(platform, pending) == "CANCELED"
 
 
@@ -125,7 +125,7 @@ def test_one_that_is_gone_once_it_is_canceled_counts_as_canceled(platform, insta
 
     flows = Flows(platform, before=before)
     canceled = cancel_now(flows, instance_id, running)
-    assert (canceled.how, canceled.execution.status) == ("cancel action", "CANCELED")
+    assert (canceled.method, canceled.execution.status) == ("cancel action", "CANCELED")
     assert (
         f"Canceled execution {running} of instance {instance_id} (cancel action): the platform no"
         in flows.lines

@@ -73,7 +73,7 @@ def test_one_that_is_paused_already_still_loses_what_is_coming(flows, platform, 
 
 
 @pytest.mark.parametrize(
-    ("quirks", "how"),
+    ("quirks", "method"),
     [
         ({}, "cancel action"),
         ({"cancel_action": "404"}, "PUT of the status"),
@@ -85,12 +85,12 @@ def test_one_that_is_paused_already_still_loses_what_is_coming(flows, platform, 
     ids=str,
 )
 def test_coming_executions_are_canceled_by_whatever_the_platform_offers(
-    flows, platform, instance_id, quirks, how
+    flows, platform, instance_id, quirks, method
 ):
     ids = [planned(platform, instance_id, hours) for hours in (1, 2, 3)]
     platform.quirks(pausing_cancels=False, **quirks)
     flows.run(pause(instance_id))
-    assert flows.lines.count(f"({how})") == 3
+    assert flows.lines.count(f"({method})") == 3
     platform.quirks(reset=True)
     assert set(statuses(platform, instance_id).values()) == {"CANCELED"}
     assert len(ids) == 3
