@@ -214,6 +214,10 @@ class TestAdaptation:
         assert dag.owner_links == {"data team": PAGE}
         assert given == {"retries": 4, "owner": "data team"}
 
+    def test_default_args_do_not_replace_the_schedule(self, snapshot):
+        [task] = dag_of(snapshot, instance(), default_args={"cron": "0 0 * * *", "platform_grace": 5}).tasks
+        assert task.tick_context == TickContext("30 5 * * *", "Europe/Paris", MODIFIED)
+
     def test_any_dag_can_be_changed_in_place(self, snapshot):
         def adapt(dag: Any, one: Any) -> None:
             dag.tasks[0].pool = f"pool of {one.artifact_id}"
