@@ -24,7 +24,7 @@ from airflow_provider_mics.runtime.failures import one_line_of
 
 
 class MicsExecutionEventTrigger(BaseEventTrigger):
-    """Fire an event for each execution of an instance that ends, whoever started it: for an ``AssetWatcher``.
+    """Fire an event for each execution of an instance that ends, for an ``AssetWatcher``. Who started it is irrelevant.
 
     Executions that ended before the trigger was first started fire no event. From Airflow 3.3 on, executions that end
     while no triggerer is running fire when one runs again, since the trigger saves its state in the asset's state

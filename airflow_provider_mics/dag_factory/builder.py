@@ -118,6 +118,7 @@ class DagBuilder:
             expected_start_date="{{ params.expected_start_date or '' }}",
             deferrable=self.deferrable,
             poll_interval=self.poll_interval,
+            cron=None,  # default_args that other operators share may have one
             tick_context=tick_context_of(instance, plan, self.platform_grace),
             outlets=[instance_asset(plan.instance_id)],
         )

@@ -257,9 +257,9 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
 class MicsPauseInstanceOperator(MicsInstanceOperator):
     """Pause the cron of an instance, and cancel its planned executions.
 
-    Every pending execution that is expected to start in the future is canceled, whoever created it, and whether or not
-    the platform does so itself. The task also succeeds if the instance is already paused. It fails if the instance has
-    no cron.
+    All pending executions that are expected to start in the future are canceled, even those that were created by hand,
+    and even if the platform does not cancel them itself. The task also succeeds if the instance is already paused. It
+    fails if the instance has no cron.
 
     XCom: the instance as JSON.
 

@@ -68,7 +68,7 @@ def test_a_list_that_cannot_be_read_shows_no_duplicates_and_is_logged():
 
     driver = FlowDriver(server)
     assert driver.run(list_after_create(list_executions("1"), execution("9"), "execution 9")) == []
-    assert driver.log == ["Created execution 9, but could not check for duplicates: connection reset"]
+    assert driver.messages == ["Created execution 9, but could not check for duplicates: connection reset"]
 
 
 def test_the_newest_execution_is_the_one_created_last_and_else_the_one_with_the_highest_id():

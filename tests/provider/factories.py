@@ -58,18 +58,18 @@ def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(
 
 
 def serialized(dag: DAG) -> dict[str, Any]:
-    """What Airflow keeps of a DAG."""
+    """Return a DAG as Airflow stores it."""
     written: dict[str, Any] = DagSerialization.to_dict(dag)
     return written
 
 
 def read_back(dag: DAG) -> Any:
-    """The DAG as the scheduler has it: from what was kept, by way of JSON."""
+    """Return a DAG as the scheduler reads it."""
     return DagSerialization.from_dict(json.loads(json.dumps(serialized(dag))))
 
 
 def as_bytes(dags: Mapping[str, DAG]) -> bytes:
-    """All that decides on the versions of DAGs, in an order that does not."""
+    """Return all that the versions of DAGs depend on, in a fixed order."""
     written = {dag_id: serialized(dag) for dag_id, dag in dags.items()}
     return json.dumps(_in_order(written), sort_keys=True).encode()
 

@@ -1,4 +1,4 @@
-"""Ends of executions on the platform as events of an asset: each once, through outages, and over a restart."""
+"""Ended executions as asset events: each once, through outages and restarts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.provider.running_airflow import IS_AIRFLOW_2, RunningAirflow
 from tests.sandbox_server import SandboxServer
 
 PATIENCE_S = 20
-UNTIL_TOLD = {"outcome": "hang"}
+NEVER_ENDS = {"outcome": "hang"}
 
 
 class Store:
-    """An asset's state store, as Airflow 3.3 gives it to a watcher: JSON that outlives it."""
+    """An asset's state store, as Airflow 3.3 gives it to a trigger."""
 
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
@@ -36,7 +36,7 @@ class Store:
 
 
 class Watching:
-    """A trigger that runs, and what it fired."""
+    """A running trigger and its events."""
 
     def __init__(self, sandbox: SandboxServer, trigger: MicsExecutionEventTrigger) -> None:
         self._sandbox = sandbox
@@ -88,10 +88,10 @@ def ended(sandbox: SandboxServer, instance_id: str, status: str = "SUCCEEDED") -
     return execution_id
 
 
-async def test_each_end_from_now_on_is_one_event_and_only_those_asked_for(
+async def test_each_end_since_the_start_is_one_event_if_its_status_is_wanted(
     mics_default: SandboxServer,
 ) -> None:
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     ended(mics_default, instance_id)
     async with watching(mics_default, instance_id, statuses=["FAILED", "SUCCEEDED"]) as watched:
         good, _, bad = (
@@ -106,10 +106,10 @@ async def test_each_end_from_now_on_is_one_event_and_only_those_asked_for(
     assert mics_default.token not in json.dumps(watched.events)
 
 
-async def test_what_ends_while_nobody_watches_is_told_by_the_next_who_does(
+async def test_ends_while_no_trigger_runs_fire_in_the_next_one(
     mics_default: SandboxServer,
 ) -> None:
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     store = Store()
     async with watching(mics_default, instance_id, store) as watched:
         first = ended(mics_default, instance_id)
@@ -124,10 +124,10 @@ async def test_what_ends_while_nobody_watches_is_told_by_the_next_who_does(
         assert watched.ids == [], "without a store, nothing is known of before"
 
 
-async def test_it_watches_on_through_an_outage_and_a_replaced_token(
+async def test_it_keeps_polling_through_an_outage_and_a_replaced_token(
     mics_default: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     async with watching(mics_default, instance_id) as watched:
         mics_default.kill()
         await asyncio.sleep(0.2)
@@ -142,8 +142,8 @@ async def test_it_watches_on_through_an_outage_and_a_replaced_token(
         await watched.until(lambda: watched.ids == [first, second])
 
 
-async def test_two_triggers_of_one_asset_notice_for_themselves(mics_default: SandboxServer) -> None:
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+async def test_two_triggers_of_one_asset_have_separate_state(mics_default: SandboxServer) -> None:
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     store = Store()
     for statuses in (["SUCCEEDED"], ["FAILED"]):
         async with watching(mics_default, instance_id, store, statuses=statuses):
@@ -155,7 +155,7 @@ async def test_two_triggers_of_one_asset_notice_for_themselves(mics_default: San
         await watched.until(lambda: watched.ids == [missed])
 
 
-async def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing(mics_default: SandboxServer) -> None:
+async def test_a_temporary_error_of_the_state_store_loses_no_event(mics_default: SandboxServer) -> None:
     class SlowAtFirst(Store):
         failures = 1
 
@@ -165,7 +165,7 @@ async def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing(mics_defau
                 raise RuntimeError("the supervisor is busy")
             return await super().aget(key, default)
 
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     store = SlowAtFirst()
     async with watching(mics_default, instance_id, store):
         pass
@@ -175,7 +175,7 @@ async def test_a_store_that_cannot_be_read_for_a_moment_loses_nothing(mics_defau
 
 
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="asset watchers came with Airflow 3")
-def test_a_trigger_of_two_assets_keeps_what_it_noticed_with_each() -> None:
+def test_a_trigger_of_two_assets_saves_its_state_with_each() -> None:
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
@@ -184,7 +184,7 @@ def test_a_trigger_of_two_assets_keeps_what_it_noticed_with_each() -> None:
     assert len(trigger._stores) == 2
 
 
-def test_it_comes_back_the_same_from_plain_json() -> None:
+def test_it_is_the_same_after_serialization() -> None:
     trigger = MicsExecutionEventTrigger("1", ["SUCCEEDED", "FAILED"], "other", "1185", 5.0)
     path, arguments = trigger.serialize()
     module, _, name = path.rpartition(".")
@@ -202,7 +202,7 @@ def test_it_comes_back_the_same_from_plain_json() -> None:
         ({"instance_id": "1", "poll_interval": 0}, "poll_interval 0 must be above 0 seconds"),
     ],
 )
-def test_what_cannot_be_watched_is_refused_when_the_dag_is_read(arguments: dict[str, Any], line: str) -> None:
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], line: str) -> None:
     with pytest.raises(ValueError, match=line):
         MicsExecutionEventTrigger(**arguments)
 
@@ -230,23 +230,23 @@ with DAG("after_the_batch", schedule=[ran], start_date=datetime(2024, 1, 1, tzin
 
 
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="asset watchers came with Airflow 3")
-def test_a_dag_runs_after_each_batch_that_somebody_else_started(
+def test_a_dag_runs_after_each_execution_of_another_origin(
     airflow_home: Path, tmp_path: Path, mics_default: SandboxServer
 ) -> None:
-    instance_id = mics_default.create_instance(properties=UNTIL_TOLD)
+    instance_id = mics_default.create_instance(properties=NEVER_ENDS)
     home = copy_of(airflow_home, tmp_path / "airflow")
     (home / "dags" / "after_the_batch.py").write_text(DAGS)
     mics_default.reset_counters()
     with RunningAirflow(home, {"INSTANCE": instance_id}) as airflow:
 
-        def told(execution_id: str) -> None:
+        def wait_for_run(execution_id: str) -> None:
             airflow.until(lambda: f"after {execution_id}" in airflow.task_log("after_the_batch"), 120)
 
         airflow.until(lambda: sum(mics_default.counters().values()) >= 2, 150)
-        told(ended(mics_default, instance_id))
+        wait_for_run(ended(mics_default, instance_id))
         airflow.stop("triggerer")
         missed = ended(mics_default, instance_id)
         airflow.start("triggerer")
-        told(missed)
+        wait_for_run(missed)
         log = airflow.task_log("after_the_batch")
     assert log.count(f"after {missed}") == 1

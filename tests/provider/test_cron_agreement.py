@@ -57,7 +57,7 @@ def test_ticks_are_the_runs_of_airflow(expression, zone):
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_cron_that_we_take_is_one_that_airflow_takes(zone):
+def test_a_cron_that_we_accept_is_accepted_by_airflow(zone):
     for expression in [
         *CRONS,
         "1-1 5-5 * * mon-mon",

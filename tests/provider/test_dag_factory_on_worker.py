@@ -1,4 +1,4 @@
-"""On a worker only the DAG that is to run is built, and whatever else fails, it is there."""
+"""On a worker only the DAG that is to run is built, also without snapshot and platform."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def snapshot(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def work_on(monkeypatch: pytest.MonkeyPatch) -> WorkOn:
-    """Parse from now on as a worker does that is to run a task of this DAG."""
+    """Parse from now on as a worker that runs a task of this DAG."""
 
     def begin(dag_id: str) -> None:
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
@@ -59,7 +59,7 @@ def test_from_the_snapshot_without_a_request(snapshot, work_on):
     assert dag.tasks[0].tick_context.cron == "30 5 * * *"
 
 
-def test_it_is_the_dag_that_everybody_else_has(snapshot, work_on):
+def test_it_is_the_same_dag_as_in_a_full_parse(snapshot, work_on):
     write_snapshot(snapshot, *(instance(number) for number in range(5)))
     everybody = integration_batch_dags(snapshot=snapshot)["mics_integration_batch_3"]
     work_on("mics_integration_batch_3")
@@ -68,7 +68,7 @@ def test_it_is_the_dag_that_everybody_else_has(snapshot, work_on):
     assert as_bytes({"same": ours}) == as_bytes({"same": everybody})
 
 
-def test_without_a_snapshot_that_one_instance_is_asked_for(mics_default, snapshot, work_on):
+def test_without_a_snapshot_only_that_instance_is_requested(mics_default, snapshot, work_on):
     created = mics_default.create_instance("Nightly", cron="30 5 * * *")
     mics_default.create_instance("another")
     work_on(f"mics_integration_batch_{created}")
@@ -80,7 +80,7 @@ def test_without_a_snapshot_that_one_instance_is_asked_for(mics_default, snapsho
     assert mics_default.counters() == {"GET /v1/integration_batch_instances/{id}": 1}
 
 
-def test_an_instance_that_is_newer_than_the_snapshot_is_asked_for(mics_default, snapshot, work_on):
+def test_an_instance_newer_than_the_snapshot_is_requested(mics_default, snapshot, work_on):
     write_snapshot(snapshot, instance("old"))
     created = mics_default.create_instance("new")
     work_on(f"mics_integration_batch_{created}")
@@ -96,7 +96,9 @@ def test_an_archived_instance_has_its_dag_until_its_run_is_over(mics_default, sn
 
 
 @pytest.mark.parametrize("is_reachable", [True, False])
-def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, work_on, caplog, is_reachable):
+def test_without_snapshot_and_platform_the_id_is_enough(
+    mics_default, snapshot, work_on, caplog, is_reachable
+):
     if is_reachable:
         mics_default.faults([{"kind": "500"}])
     else:
@@ -112,7 +114,7 @@ def test_with_the_platform_down_too_the_id_is_enough(mics_default, snapshot, wor
     assert (dag.dag_id, task.task_id, task.instance_id) == ("mics_integration_batch_42", "execute", "42")
     assert (task.retries, task.mics_conn_id) == (3, "mics_default")
     assert task.tick_context.timezone == "Europe/Paris"
-    # A scheduled run is a tick, whatever is known of the cron: never an execution of its own.
+    # A scheduled run is a tick even if the cron is unknown, and never a MANUAL execution.
     assert task.tick_context.cron == ""
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_mics")]
     assert [record.levelname for record in ours] == ["WARNING"]
@@ -128,7 +130,7 @@ def test_without_a_connection_the_id_is_enough(snapshot, work_on):
 @pytest.mark.parametrize(
     "dag_id", ["some_dag", "mics_integration_batch", "mics_integration_batch_a.b", "batch.1"]
 )
-def test_for_another_dag_nothing_is_built_and_nothing_asked(mics_default, snapshot, work_on, dag_id):
+def test_for_another_dag_nothing_is_built_or_requested(mics_default, snapshot, work_on, dag_id):
     mics_default.create_instance("one")
     mics_default.reset_counters()
     work_on(dag_id)
@@ -158,7 +160,7 @@ class TestSeveralFactoriesInOneFile:
         assert integration_batch_dags(snapshot=snapshot) == {}
         assert len(integration_batch_dags(organisation_id=theirs, snapshot=snapshot)) == 1
 
-    def test_one_that_the_platform_does_not_let_us_see_is_not_ours(self, mics_default, snapshot, work_on):
+    def test_an_instance_that_the_token_may_not_see_is_not_ours(self, mics_default, snapshot, work_on):
         theirs = "9998"
         mics_default.set_tokens({mics_default.token: [mics_default.organisation_id, theirs]})
         created = mics_default.create_instance("theirs", organisation_id=theirs)
@@ -166,15 +168,15 @@ class TestSeveralFactoriesInOneFile:
         work_on(f"mics_integration_batch_{created}")
         assert integration_batch_dags(snapshot=snapshot) == {}
 
-    def test_each_builds_what_its_filter_takes(self, snapshot, work_on):
+    def test_each_factory_builds_what_it_selects(self, snapshot, work_on):
         write_snapshot(snapshot, instance(1), instance(2, group_id="other"))
         work_on("mics_integration_batch_2")
         assert integration_batch_dags(snapshot=snapshot, group_id="com.acme") == {}
         assert len(integration_batch_dags(snapshot=snapshot, group_id="other")) == 1
 
 
-class TestNamesOfOnesOwn:
-    def test_a_dag_is_found_by_the_name_that_a_plan_gave_it(self, snapshot, work_on):
+class TestCustomDagIds:
+    def test_a_dag_is_found_by_the_id_in_its_plan(self, snapshot, work_on):
         write_snapshot(snapshot, instance(1, name="one"), instance(2, name="two"))
         work_on("batch.two")
         [dag] = integration_batch_dags("no_such_connection", snapshot=snapshot, plan=named_by_us).values()
@@ -182,15 +184,13 @@ class TestNamesOfOnesOwn:
         work_on("batch.three")
         assert integration_batch_dags("no_such_connection", snapshot=snapshot, plan=named_by_us) == {}
 
-    def test_without_a_snapshot_it_is_looked_for_on_the_platform(self, mics_default, snapshot, work_on):
+    def test_without_a_snapshot_the_instances_are_listed(self, mics_default, snapshot, work_on):
         created = mics_default.create_instance("two")
         work_on("batch.two")
         [dag] = integration_batch_dags(snapshot=snapshot, plan=named_by_us).values()
         assert dag.tasks[0].instance_id == created
 
-    def test_with_the_platform_down_there_is_none_and_a_warning(
-        self, mics_default, snapshot, work_on, caplog
-    ):
+    def test_during_an_outage_there_is_no_dag_and_a_warning(self, mics_default, snapshot, work_on, caplog):
         mics_default.terminate()
         work_on("batch.two")
         assert integration_batch_dags(snapshot=snapshot, plan=named_by_us) == {}

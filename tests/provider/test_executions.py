@@ -1,4 +1,4 @@
-"""The operator in real DAG runs against a real platform over HTTP: one run of many cases, and a second of a few."""
+"""MicsCreateExecutionOperator in real DAG runs, against a sandbox over HTTP."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ TICKS = (
 
 @dataclass
 class Played:
-    """A run of all cases, and what the platform has of it."""
+    """A run of all cases, and the platform after it."""
 
     run: DagRun
     sandbox: SandboxServer
@@ -129,7 +129,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def prepare(sandbox: SandboxServer) -> dict[str, str]:
-    """The instances, and the executions that are there before the run."""
+    """Create the instances, and the executions from before the run."""
     ids = {name: sandbox.create_instance(name, properties=how) for name, how in INSTANCES.items()}
     for name in TICKS:
         status = "PAUSED" if name == "paused" else "ACTIVE"
@@ -147,7 +147,7 @@ def prepare(sandbox: SandboxServer) -> dict[str, str]:
 
 
 def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
-    """As the platform's scheduler: creates the tick's execution, once somebody has looked for it in vain."""
+    """Create the tick's execution as the platform's scheduler would, after it was first looked for."""
     path = f"/v1/integration_batch_instances/{instance_id}/executions"
 
     def looks() -> int:
@@ -200,7 +200,7 @@ def test_two_dag_runs_are_two_executions(played: Played) -> None:
         assert len(played.executions("twice")) == count
 
 
-def test_the_log_tells_the_story(played: Played) -> None:
+def test_the_log_has_each_step_of_the_execution(played: Played) -> None:
     for task_id in ("deferred", "on_worker"):
         log = log_of(played.run, task_id)
         number = played.run.xcom(task_id, "execution_id")
@@ -212,13 +212,13 @@ def test_the_log_tells_the_story(played: Played) -> None:
         assert "HTTP Request" not in log
 
 
-def test_a_batch_that_is_not_waited_for_goes_on_after_the_task(played: Played) -> None:
+def test_without_waiting_the_execution_outlives_the_task(played: Played) -> None:
     assert played.run.task("not_waited_for").state == "success"
     started = str(played.run.xcom("not_waited_for")["id"])
     assert {each["id"]: each["status"] for each in played.executions("hang")}[started] == "RUNNING"
 
 
-def test_what_is_there_already_is_found_and_not_created_again(played: Played) -> None:
+def test_an_existing_execution_is_found_and_not_created_again(played: Played) -> None:
     for task_id in ("found_running", "found_succeeded"):
         assert played.run.task(task_id).state == "success"
         assert len(played.executions(task_id)) == 1
@@ -255,14 +255,14 @@ def test_the_instance_and_the_moment_can_be_templates(played: Played) -> None:
     assert execution["expected_start_date"] == milliseconds(datetime(2026, 2, 1, 0, 2, 3, 4000, tzinfo=UTC))
 
 
-def test_a_retry_goes_on_with_the_execution_of_the_first_try(played: Played) -> None:
+def test_a_retry_reuses_the_execution_of_the_first_try(played: Played) -> None:
     task = played.run.task("retried")
     assert (task.state, task.try_number) == ("success", 2)
     assert len(played.executions("retried")) == 1
     assert "Found execution" in log_of(played.run, "retried")
 
 
-def test_a_refusal_is_one_line_with_the_platforms_reference(played: Played) -> None:
+def test_an_api_error_is_one_line_with_its_error_id(played: Played) -> None:
     line = failure_of(played.run, "refused")
     assert (
         "integration batch instance 999 not found (HTTP 404, error_code RESOURCE_NOT_FOUND, error_id " in line
@@ -276,7 +276,7 @@ def test_a_tick_that_the_platform_fired_is_not_run_again(played: Played) -> None
     assert "The platform fires this cron itself. Waiting until" in log_of(played.run, "platform_fires_late")
 
 
-def test_a_tick_that_the_platform_leaves_out_is_run_by_airflow_after_the_grace(played: Played) -> None:
+def test_a_tick_that_the_platform_does_not_fire_is_run_by_airflow_after_the_grace(played: Played) -> None:
     for task_id in ("platform_is_silent", "platform_is_silent_on_worker"):
         assert played.run.task(task_id).state == "success"
         [execution] = played.executions(task_id)
@@ -284,7 +284,7 @@ def test_a_tick_that_the_platform_leaves_out_is_run_by_airflow_after_the_grace(p
         assert execution["expected_start_date"] == milliseconds(TICK)
 
 
-def test_a_tick_that_is_left_to_the_platform_fails_where_it_does_not_fire(played: Played) -> None:
+def test_without_a_grace_the_task_fails_if_the_platform_does_not_fire(played: Played) -> None:
     assert played.run.task("left_to_the_platform").state == "failed"
     assert "No execution created: with platform_grace=None, only the platform creates it" in failure_of(
         played.run, "left_to_the_platform"
@@ -292,13 +292,13 @@ def test_a_tick_that_is_left_to_the_platform_fails_where_it_does_not_fire(played
     assert played.executions("left_to_the_platform") == []
 
 
-def test_an_instance_that_is_paused_meanwhile_skips_its_tick(played: Played) -> None:
+def test_the_tick_of_a_paused_instance_is_skipped(played: Played) -> None:
     assert played.run.task("paused").state == "skipped"
     assert "is PAUSED on the platform: nothing to run at" in log_of(played.run, "paused")
     assert played.executions("paused") == []
 
 
-def test_a_history_beside_our_ticks_creates_nothing_and_names_the_zone_that_explains_it(
+def test_a_history_in_another_time_zone_creates_nothing_and_names_the_zone(
     played: Played,
 ) -> None:
     assert played.run.task("beside").state == "failed"
@@ -329,7 +329,7 @@ def test_no_token_is_in_any_log_or_xcom(played: Played) -> None:
         ({"expected_start_date": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001
     ],
 )
-def test_arguments_that_contradict_are_refused_when_the_dag_is_read(
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
     arguments: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):

@@ -1,4 +1,4 @@
-"""The hook: what a connection can say, what is wrong with it in one line, and the API behind it by name."""
+"""The hook: valid and invalid connections, the Test button, and the methods."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def platform() -> Any:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make ``mics_default`` from JSON fields or a URI, and give a hook on it."""
+    """Create ``mics_default`` from JSON fields or a URI, and return a hook for it."""
 
     def to(uri: str | None = None, **fields: Any) -> MicsHook:
         connection = uri or json.dumps({"conn_type": "mediarithmics", "password": TOKEN} | fields)
@@ -38,7 +38,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Any:
     return to
 
 
-def test_a_connection_needs_no_more_than_a_token(connect: Any) -> None:
+def test_a_connection_only_needs_a_token(connect: Any) -> None:
     hook = connect()
     assert hook.settings.host == "https://api.mediarithmics.com"
     assert hook.organisation_id is None
@@ -61,7 +61,7 @@ EXTRA = {
 
 
 @pytest.mark.parametrize("form", ["text in JSON", "numbers in JSON", "URI"])
-def test_every_field_of_the_extra_counts_also_as_the_text_that_a_uri_has(connect: Any, form: str) -> None:
+def test_every_field_of_the_extra_may_be_text(connect: Any, form: str) -> None:
     if form == "URI":
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in EXTRA.items())
         hook = connect(f"mediarithmics://:{TOKEN}@http%3A%2F%2Fmics.example.com%3A8480/?{query}")
@@ -80,7 +80,7 @@ def test_every_field_of_the_extra_counts_also_as_the_text_that_a_uri_has(connect
     assert arguments["proxies"] == {"http": "http://proxy:3128", "https": "http://proxy:3128"}
 
 
-def test_the_organisation_of_a_task_goes_before_the_connections(connect: Any) -> None:
+def test_the_organisation_of_a_task_overrides_the_connections(connect: Any) -> None:
     connect(extra={"organisation_id": "1185"})
     hook = MicsHook(organisation_id="2000")
     assert hook.organisation_id == hook.get_conn().organisation_id == "2000"
@@ -90,9 +90,7 @@ def test_the_organisation_of_a_task_goes_before_the_connections(connect: Any) ->
     ("given", "meant"),
     [(2000, "2000"), (" 2000\n", "2000"), ("", "1185"), ("  ", "1185"), ("None", "1185"), (None, "1185")],
 )
-def test_the_organisation_of_a_task_may_be_what_a_template_gives(
-    connect: Any, given: Any, meant: str
-) -> None:
+def test_the_organisation_of_a_task_may_come_from_a_template(connect: Any, given: Any, meant: str) -> None:
     connect(extra={"organisation_id": "1185"})
     hook = MicsHook(organisation_id=given)
     assert hook.organisation_id == hook.get_conn().organisation_id == meant
@@ -117,7 +115,7 @@ def test_a_blank_organisation_in_the_extra_is_none(connect: Any) -> None:
         ({"host": "https://api.example.com"}, "https://api.example.com"),
     ],
 )
-def test_the_port_goes_where_a_port_stands(connect: Any, fields: dict[str, Any], address: str) -> None:
+def test_the_port_becomes_part_of_the_address(connect: Any, fields: dict[str, Any], address: str) -> None:
     assert connect(**fields).get_conn().base_url == address
 
 
@@ -171,7 +169,7 @@ def test_proxies_may_be_json_in_the_forms_text_field(connect: Any) -> None:
         ({"extra": {"verify": "/no/such/bundle.pem"}}, "verify '/no/such/bundle.pem' is not a CA bundle"),
     ],
 )
-def test_what_is_wrong_with_a_connection_is_one_line(connect: Any, fields: dict[str, Any], line: str) -> None:
+def test_an_invalid_connection_is_one_clear_line(connect: Any, fields: dict[str, Any], line: str) -> None:
     with pytest.raises(api.MicsError) as failure:
         connect(**fields).get_conn()
     assert line in str(failure.value)
@@ -181,20 +179,20 @@ def test_what_is_wrong_with_a_connection_is_one_line(connect: Any, fields: dict[
     assert "secret" not in str(failure.value)
 
 
-def test_a_connection_that_is_not_there_says_what_to_add() -> None:
+def test_a_missing_connection_says_what_to_add() -> None:
     with pytest.raises(
         api.MicsError, match="there is no connection 'nowhere': add one of type 'mediarithmics'"
     ):
         MicsHook("nowhere").get_conn()
 
 
-async def test_in_a_trigger_too() -> None:
+async def test_a_missing_connection_in_a_trigger() -> None:
     with pytest.raises(api.MicsError, match="there is no connection 'nowhere'"):
         await MicsHook("nowhere").arun(api.get_instance("1"))
 
 
 class TestTheTestButton:
-    def test_it_says_whose_token_it_is(self, connect: Any, platform: SandboxServer) -> None:
+    def test_it_names_the_user_of_the_token(self, connect: Any, platform: SandboxServer) -> None:
         ok, message = connect(connection_to(platform)).test_connection()
         assert ok
         assert message.startswith("The token is ")
@@ -205,7 +203,7 @@ class TestTheTestButton:
         assert ok
         assert message.endswith("No organisation is set: give organisation_id in the extra.")
 
-    def test_a_platform_that_does_not_say_whose_token_it_is_will_do(self, connect: Any) -> None:
+    def test_a_platform_without_connected_user_is_accepted(self, connect: Any) -> None:
         with SandboxServer(quirks={"connected_user": "404"}) as server:
             ok, message = connect(connection_to(server)).test_connection()
         assert ok
@@ -214,7 +212,7 @@ class TestTheTestButton:
     @pytest.mark.parametrize(
         "answer", [answer_of(b"<html>no such page</html>", 404), answer_of(b'{"status": "ok", "data": {}}')]
     )
-    def test_an_address_that_proves_nothing_is_not_the_platform(self, connect: Any, answer: bytes) -> None:
+    def test_a_host_that_proves_nothing_is_not_accepted(self, connect: Any, answer: bytes) -> None:
         with RawServer([Reply(answer, then="close")]) as other:
             ok, message = connect(host=other.url).test_connection()
         assert not ok
@@ -248,7 +246,7 @@ class TestTheTestButton:
         assert TOKEN not in message
 
 
-def test_everything_a_dag_author_reaches_for_is_there_by_name(connect: Any, platform: SandboxServer) -> None:
+def test_the_methods_of_the_hook(connect: Any, platform: SandboxServer) -> None:
     hook = connect(connection_to(platform))
     platform.create_instance("makes the plugin", artifact_id="by-name")
     created = hook.create_instance("com.test.batches", "by-name", "by name")
@@ -269,7 +267,7 @@ def test_everything_a_dag_author_reaches_for_is_there_by_name(connect: Any, plat
         hook.get_instance(created.id)
 
 
-def test_a_wait_of_a_dag_author_can_run_out(connect: Any, platform: SandboxServer) -> None:
+def test_wait_for_execution_can_time_out(connect: Any, platform: SandboxServer) -> None:
     hook = connect(connection_to(platform))
     instance = platform.create_instance("hangs", properties={"outcome": "hang"})
     execution = hook.create_execution(instance)
@@ -279,12 +277,12 @@ def test_a_wait_of_a_dag_author_can_run_out(connect: Any, platform: SandboxServe
 
 @pytest.mark.parametrize("name", ["timeout", "poll_interval"])
 @pytest.mark.parametrize("value", ["30", [30], float("nan"), -1, True])
-def test_a_wait_of_no_length_of_time_is_one_line(connect: Any, name: str, value: Any) -> None:
+def test_an_invalid_length_of_time_is_one_clear_line(connect: Any, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^wait_for_execution: {name} "):
         connect(host="http://127.0.0.1:9").wait_for_execution("1", "2", **{name: value})
 
 
-def test_a_wait_may_be_given_as_timedeltas(connect: Any, platform: SandboxServer) -> None:
+def test_wait_for_execution_takes_timedeltas(connect: Any, platform: SandboxServer) -> None:
     hook = connect(connection_to(platform))
     instance = platform.create_instance("is quick", properties={"duration_s": 0})
     execution = hook.create_execution(instance)

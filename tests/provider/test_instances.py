@@ -145,7 +145,7 @@ with DAG("failures", schedule=None, start_date=START, params={"size": "HUGE", "c
 )
 
 
-def test_failures_are_one_line_each_and_not_retried_in_vain(
+def test_final_failures_are_one_line_each_and_not_retried(
     dag_folder: DagFolder, mics_default: SandboxServer
 ) -> None:
     there = mics_default.create_instance("there")
@@ -204,10 +204,10 @@ with DAG("tries", schedule=None, start_date=START) as tries:
 EMPTY = '{"status": "ok", "count": 0, "first_result": 0, "max_results": 500, "total": 0, "data": []}'
 
 
-def test_a_retry_finds_what_the_lost_try_created_and_nobody_takes_back_what_is_archived(
+def test_a_retry_finds_what_the_lost_try_created_and_restores_nothing_archived(
     dag_folder: DagFolder, mics_default: SandboxServer
 ) -> None:
-    """Of each list, the look before creating and the one after it are answered; the retry's first one is behind."""
+    """Each list is correct before and after the creation, and stale at the first request of the retry."""
     archived = mics_default.create_instance("archived", cron="0 5 * * *", archived=True)
     behind = {"kind": "body", "method": "GET", "times": 1, "parameters": {"status": 200, "body": EMPTY}}
     looks = {"/integration_batch_instances$": 3, "/plugins$": 2, r"/versions$": 2}
@@ -240,7 +240,7 @@ def test_a_retry_finds_what_the_lost_try_created_and_nobody_takes_back_what_is_a
         ({"submission_timeout": timedelta(seconds=-1)}, "submission_timeout .* must not be below 0"),
     ],
 )
-def test_contradictions_in_an_instance_are_refused_when_the_dag_is_read(
+def test_invalid_fields_of_a_new_instance_are_refused_when_the_dag_is_parsed(
     arguments: dict, problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
@@ -259,7 +259,7 @@ def test_contradictions_in_an_instance_are_refused_when_the_dag_is_read(
         ({"ram_size": "TINY"}, "ram_size 'TINY'"),
     ],
 )
-def test_contradictions_in_a_change_are_refused_when_the_dag_is_read(arguments: dict, problem: str) -> None:
+def test_invalid_changes_are_refused_when_the_dag_is_parsed(arguments: dict, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         MicsUpdateInstanceOperator(task_id="change", instance_id="1", **arguments)
 
@@ -275,7 +275,7 @@ def test_contradictions_in_a_change_are_refused_when_the_dag_is_read(arguments: 
         {"cpu_size": "{{ params.size }}"},
     ],
 )
-def test_a_change_may_be_of_anything(arguments: dict) -> None:
+def test_any_field_can_be_changed(arguments: dict) -> None:
     MicsUpdateInstanceOperator(task_id="change", instance_id="1", **arguments)
 
 
@@ -292,7 +292,7 @@ def test_lengths_of_time_may_be_timedeltas() -> None:
     assert (cancel.poll_interval, cancel.submission_timeout) == (30.0, 30.0)
 
 
-def test_waiting_for_nothing_is_refused_when_the_dag_is_read() -> None:
+def test_an_invalid_wait_is_refused_when_the_dag_is_parsed() -> None:
     for arguments, problem in (
         ({"timeout": 5}, "waits for nothing"),
         ({"poll_interval": 0}, "above 0"),

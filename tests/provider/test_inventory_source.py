@@ -1,4 +1,4 @@
-"""A parse asks the platform seldom, and an outage never makes a DAG vanish."""
+"""A parse seldom sends requests, and an outage never removes a DAG."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> Iterator[None]:
-    """Airflow parses each time in a process of its own."""
+    """Airflow parses each time in a new process."""
     inventory_source._unreachable_since.clear()
     yield
     inventory_source._unreachable_since.clear()
@@ -80,7 +80,7 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 class TestFirstParse:
-    def test_the_instances_are_listed_once_and_kept(self, mics_default, snapshot, caplog):
+    def test_the_instances_are_listed_once_and_saved(self, mics_default, snapshot, caplog):
         caplog.set_level(logging.INFO)
         active = mics_default.create_instance("Nightly", cron="30 5 * * 1,6")
         by_hand = mics_default.create_instance("By hand")
@@ -123,7 +123,7 @@ class TestFirstParse:
         assert "\n" not in line
         assert mics_default.token not in line
 
-    def test_a_connection_that_is_not_there_is_named(self, snapshot):
+    def test_a_missing_connection_is_named(self, snapshot):
         with pytest.raises(MicsError, match="no_such_connection"):
             integration_batch_dags("no_such_connection", snapshot=snapshot)
 
@@ -144,7 +144,7 @@ class TestWarmParse:
         assert "airflow_provider_mics.api.transport_requests" not in modules
         assert "airflow_provider_mics.api.transport_httpx" not in modules
 
-    def test_it_says_nothing(self, snapshot, caplog):
+    def test_it_logs_nothing(self, snapshot, caplog):
         caplog.set_level(logging.INFO)
         write_snapshot(snapshot, instance(1), instance(2, cron="nonsense"))
         assert len(integration_batch_dags(snapshot=snapshot)) == 2
@@ -159,7 +159,7 @@ class TestRefresh:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == [created]
         assert Inventory.from_bytes(snapshot.read_bytes()).get("gone") is None
 
-    def test_an_archived_instance_has_a_dag_no_more(self, mics_default, snapshot):
+    def test_an_archived_instance_loses_its_dag(self, mics_default, snapshot):
         kept, archived = mics_default.create_instance("kept"), mics_default.create_instance("old")
         zero = timedelta(0)
         assert sorted(ids_of(integration_batch_dags(snapshot=snapshot))) == sorted([kept, archived])
@@ -187,7 +187,9 @@ class TestRefresh:
         [dag] = integration_batch_dags(snapshot=snapshot, timezone="Asia/Tokyo").values()
         assert dag.timetable.serialize()["timezone"] == "Asia/Tokyo"
 
-    def test_while_another_process_is_at_it_the_old_one_holds(self, mics_default, snapshot, caplog):
+    def test_during_a_refresh_by_another_process_the_old_snapshot_is_used(
+        self, mics_default, snapshot, caplog
+    ):
         write_snapshot(snapshot, instance("old"), age=HOUR)
         source = InventorySource("mics_default", snapshot=snapshot)
         mics_default.reset_counters()
@@ -197,7 +199,7 @@ class TestRefresh:
         assert mics_default.counters() == {}
         assert warnings_in(caplog) == []
 
-    def test_many_at_once_ask_once(self, mics_default, snapshot):
+    def test_many_parses_at_once_send_the_requests_of_one(self, mics_default, snapshot):
         mics_default.create_instance("one")
         write_snapshot(snapshot, instance("old"), age=HOUR)
         mics_default.reset_counters()
@@ -226,13 +228,13 @@ class TestRefresh:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == [created]
         assert len(warnings_in(caplog)) == 1
 
-    def test_a_snapshot_that_cannot_be_kept_is_a_warning(self, mics_default, tmp_path, caplog):
+    def test_a_snapshot_that_cannot_be_written_is_a_warning(self, mics_default, tmp_path, caplog):
         created = mics_default.create_instance("one")
         (tmp_path / "a file").write_bytes(b"")
         assert ids_of(integration_batch_dags(snapshot=tmp_path / "a file" / "snapshot")) == [created]
         assert any("Could not write snapshot" in line for line in warnings_in(caplog))
 
-    def test_a_snapshot_can_lie_behind_a_url(self, mics_default, snapshot):
+    def test_a_snapshot_can_have_a_url(self, mics_default, snapshot):
         created = mics_default.create_instance("one")
         url = f"file://{snapshot}"
         assert ids_of(integration_batch_dags(snapshot=url)) == [created]
@@ -240,7 +242,7 @@ class TestRefresh:
         assert ids_of(integration_batch_dags(snapshot=url)) == [created]
         assert mics_default.counters() == {}
 
-    def test_an_object_in_a_store_is_read_as_it_was_written(self, snapshot):
+    def test_a_snapshot_in_an_object_store_is_read_as_written(self, snapshot):
         # The one store that needs no further provider on any line of Airflow.
         stored = _StoredObject(f"file://{snapshot}")
         with pytest.raises(FileNotFoundError):
@@ -252,7 +254,7 @@ class TestRefresh:
 
 class TestOutage:
     @pytest.mark.parametrize("age", [HOUR, YEARS])
-    def test_the_last_snapshot_holds_at_any_age_with_one_warning(self, mics_default, snapshot, caplog, age):
+    def test_the_last_snapshot_is_used_at_any_age_with_one_warning(self, mics_default, snapshot, caplog, age):
         write_snapshot(snapshot, instance(1), instance(2), age=age)
         mics_default.terminate()
         caplog.set_level(logging.INFO)
@@ -264,7 +266,7 @@ class TestOutage:
         assert mics_default.token not in line
         assert snapshot.read_bytes() == before
 
-    def test_it_is_not_asked_again_at_each_parse(self, mics_default, snapshot, caplog):
+    def test_not_every_parse_retries(self, mics_default, snapshot, caplog):
         created = mics_default.create_instance("one")
         write_snapshot(snapshot, instance("old"), age=HOUR)
         mics_default.faults([{"kind": "500"}])
@@ -278,19 +280,19 @@ class TestOutage:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == [created]
 
     @pytest.mark.parametrize("kind", ["500", "503", "429", "html", "cut_json", "drop_before", "drop_after"])
-    def test_no_kind_of_failure_takes_a_dag_away(self, mics_default, snapshot, caplog, kind):
+    def test_no_kind_of_failure_removes_a_dag(self, mics_default, snapshot, caplog, kind):
         write_snapshot(snapshot, instance(1), age=HOUR)
         mics_default.faults([{"kind": kind}])
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["1"]
         assert len(warnings_in(caplog)) == 1
 
-    def test_a_revoked_token_takes_no_dag_away_either(self, mics_default, snapshot, caplog):
+    def test_a_revoked_token_removes_no_dag(self, mics_default, snapshot, caplog):
         write_snapshot(snapshot, instance(1), age=HOUR)
         mics_default.set_tokens({"another-token": ["1185"]})
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["1"]
         assert "401" in warnings_in(caplog)[0]
 
-    def test_a_token_that_is_mended_is_used_at_once(self, mics_default, snapshot, caplog):
+    def test_a_new_token_is_used_at_once(self, mics_default, snapshot, caplog):
         write_snapshot(snapshot, instance("old"), age=HOUR)
         organisation_id = json.loads(os.environ["AIRFLOW_CONN_MICS_DEFAULT"])["extra"]["organisation_id"]
         mics_default.set_tokens({"another-token": [organisation_id]})
@@ -299,9 +301,7 @@ class TestOutage:
         assert ids_of(integration_batch_dags(snapshot=snapshot)) == []
         assert len(warnings_in(caplog)) == 1
 
-    def test_a_failure_from_before_says_when_the_platform_is_asked_again(
-        self, mics_default, snapshot, caplog
-    ):
+    def test_the_warning_says_when_the_next_retry_is(self, mics_default, snapshot, caplog):
         write_snapshot(snapshot, instance(1), age=HOUR)
         mics_default.faults([{"kind": "500"}])
         for _ in range(2):
@@ -309,18 +309,14 @@ class TestOutage:
         assert "next retry after" in warnings_in(caplog)[1]
 
     @pytest.mark.parametrize("change", [{"host": "http://127.0.0.1:1"}, {"extra": {"organisation_id": "77"}}])
-    def test_the_batches_of_one_platform_are_never_shown_for_another(
-        self, mics_default, snapshot, monkeypatch, change
-    ):
+    def test_a_snapshot_of_another_platform_is_never_used(self, mics_default, snapshot, monkeypatch, change):
         write_snapshot(snapshot, instance(1), age=HOUR)
         connection = json.loads(os.environ["AIRFLOW_CONN_MICS_DEFAULT"])
         monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection | change))
         with pytest.raises(MicsError, match="cannot be listed, and there is no earlier snapshot"):
             integration_batch_dags(snapshot=snapshot)
 
-    def test_a_platform_that_never_answers_does_not_use_up_the_time_for_parsing(
-        self, snapshot, monkeypatch, caplog
-    ):
+    def test_a_platform_that_never_answers_does_not_stall_parsing(self, snapshot, monkeypatch, caplog):
         monkeypatch.setenv("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "3")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -337,7 +333,7 @@ class TestOutage:
             assert time.monotonic() - began < 2.5
         assert len(warnings_in(caplog)) == 2
 
-    def test_a_listing_that_is_cut_short_takes_no_dag_away(self, mics_default, snapshot):
+    def test_a_truncated_listing_removes_no_dag(self, mics_default, snapshot):
         ids = sorted(mics_default.create_instance(f"batch {number}") for number in range(3))
         assert sorted(ids_of(integration_batch_dags(snapshot=snapshot))) == ids
         one = mics_default.call("GET", f"integration_batch_instances/{ids[0]}")

@@ -79,7 +79,7 @@ class Stage:
         """Start the DAG of a case, and wait until its batch runs and its task waits; the run id."""
         run_id = self.runs[case] = self.airflow.trigger(case)
         self.airflow.until(lambda: len(self.statuses(case)) == executions, 120)
-        # Whoever waits says so in the log: before, a triggerer may still be busy with its own start.
+        # The waiting task logs this line; before it, the triggerer may still be starting.
         self.airflow.until(lambda: self.airflow.task_log(case).count("is RUNNING since") == executions)
         return run_id
 
@@ -116,13 +116,13 @@ def stage(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield Stage(airflow, sandbox, instances, folder / "process")
 
 
-def test_a_deferred_task_that_a_person_marks_failed_ends_its_batch_within_seconds(stage: Stage) -> None:
+def test_marking_a_deferred_task_failed_cancels_its_execution_within_seconds(stage: Stage) -> None:
     run_id = stage.begin("marked")
     stage.airflow.mark("marked", run_id, "failed")
     assert stage.becomes("marked", ["CANCELED"])
 
 
-def test_of_mapped_tasks_only_the_batch_of_the_one_that_is_stopped_ends(stage: Stage) -> None:
+def test_stopping_one_mapped_task_cancels_only_its_execution(stage: Stage) -> None:
     run_id = stage.begin("mapped", executions=2)
     assert stage.link_opens_its_instance("mapped", map_index=1)
     stage.airflow.mark("mapped", run_id, "failed", map_index=0)
@@ -131,7 +131,7 @@ def test_of_mapped_tasks_only_the_batch_of_the_one_that_is_stopped_ends(stage: S
     assert stage.state("mapped", 1) == "deferred"
 
 
-def test_clearing_a_deferred_task_ends_the_old_batch_and_the_new_one_goes_on(stage: Stage) -> None:
+def test_clearing_a_deferred_task_cancels_the_old_execution_and_not_the_new_one(stage: Stage) -> None:
     run_id = stage.begin("cleared")
     stage.airflow.clear("cleared", run_id)
     assert stage.becomes("cleared", ["CANCELED", "RUNNING"])
@@ -139,7 +139,7 @@ def test_clearing_a_deferred_task_ends_the_old_batch_and_the_new_one_goes_on(sta
     assert stage.statuses("cleared") == ["CANCELED", "RUNNING"]
 
 
-def test_a_batch_that_is_to_outlive_its_task_does(stage: Stage) -> None:
+def test_without_cancel_on_kill_the_execution_outlives_the_task(stage: Stage) -> None:
     run_id = stage.begin("kept")
     assert stage.link_opens_its_instance("kept")
     stage.airflow.mark("kept", run_id, "failed")
@@ -147,7 +147,7 @@ def test_a_batch_that_is_to_outlive_its_task_does(stage: Stage) -> None:
     assert stage.statuses("kept") == ["RUNNING"]
 
 
-def test_a_triggerer_that_stops_and_starts_again_leaves_the_batch_alone_and_waits_on(stage: Stage) -> None:
+def test_a_triggerer_restart_cancels_nothing_and_the_task_keeps_waiting(stage: Stage) -> None:
     stage.begin("restarted")
     executions = stage.sandbox.executions(stage.instances["restarted"])
     stage.airflow.stop("triggerer")
@@ -162,14 +162,14 @@ def test_a_triggerer_that_stops_and_starts_again_leaves_the_batch_alone_and_wait
     assert stage.statuses("restarted") == ["SUCCEEDED"]
 
 
-def test_a_task_that_waits_on_a_worker_and_is_marked_failed_ends_its_batch(stage: Stage) -> None:
+def test_marking_a_running_task_failed_cancels_its_execution(stage: Stage) -> None:
     run_id = stage.begin("on_worker")
     assert stage.link_opens_its_instance("on_worker")
     stage.airflow.mark("on_worker", run_id, "failed")
     assert stage.becomes("on_worker", ["CANCELED"])
 
 
-def test_the_retry_after_a_worker_was_killed_goes_on_with_the_same_batch(stage: Stage) -> None:
+def test_the_retry_after_a_killed_worker_reuses_the_execution(stage: Stage) -> None:
     stage.begin("killed")
     first = int(stage.process_file.read_text())
     os.kill(first, signal.SIGKILL)
@@ -181,9 +181,9 @@ def test_the_retry_after_a_worker_was_killed_goes_on_with_the_same_batch(stage: 
     stage.airflow.until(lambda: stage.state("killed") == "success")
 
 
-def test_the_logs_say_who_stopped_what(stage: Stage) -> None:
+def test_the_logs_name_the_canceled_execution(stage: Stage) -> None:
     if not {"marked", "on_worker"} <= set(stage.runs):
-        pytest.skip("tells of the tests before it")
+        pytest.skip("needs the tests before it")
     assert "The task was stopped: canceled execution" in stage.airflow.task_log("marked")
     if not IS_AIRFLOW_2:
         assert "The task was stopped: canceled execution" in stage.airflow.task_log("on_worker")
@@ -206,7 +206,7 @@ class KnownAnswer(TaskWait):
 @pytest.mark.parametrize(
     ("answer", "stopped"), [("waits", False), ("gone", True), ("silent", False), ("broken", False)]
 )
-async def test_only_a_clear_answer_says_that_a_person_stopped_the_task(answer: str, stopped: bool) -> None:
+async def test_only_a_clear_answer_means_that_a_user_stopped_the_task(answer: str, stopped: bool) -> None:
     waiting = KnownAnswer("dag", answer, "run", -1, "7")
     assert was_killed_by_user(waiting, 0.3) is stopped
     assert await was_killed_by_user_async(waiting, 0.3) is stopped

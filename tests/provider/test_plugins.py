@@ -1,4 +1,4 @@
-"""Plugins and versions from a DAG: declared once, found again, refused in one readable line."""
+"""Plugins and versions from a DAG: created once, found again, failures in one line."""
 
 from __future__ import annotations
 
@@ -106,13 +106,13 @@ def test_plugins_and_versions_from_a_dag(dag_folder: DagFolder, mics_default: Sa
         ({"version": "1.0.0", "plugin_id": "1", "submission_timeout": -1}, "must not be below 0"),
     ],
 )
-def test_contradicting_arguments_are_refused_when_the_dag_is_read(arguments: dict, problem: str) -> None:
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(arguments: dict, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
         MicsCreatePluginVersionOperator(task_id="declare", **arguments)
     assert "declare" in str(refused.value)
 
 
-def test_what_is_a_template_yet_is_judged_when_the_task_runs() -> None:
+def test_templates_are_checked_when_the_task_runs() -> None:
     MicsCreatePluginVersionOperator(
         task_id="declare", version="{{ params.version }}", plugin_id="{{ params.id }}"
     )

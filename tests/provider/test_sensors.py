@@ -34,8 +34,8 @@ E = json.loads(os.environ["EXECUTIONS"])
 TICK = os.environ["TICK"]
 
 
-def three_seconds_from_the_first_visit(context):
-    file = Path(os.environ["PATIENCE"])
+def three_seconds_from_the_first_start(context):
+    file = Path(os.environ["APPEAR_TIMEOUT_FILE"])
     if not file.exists():
         now = datetime.now(UTC)
         file.write_text(str((now - (context["ti"].start_date or now)).total_seconds() + 3))
@@ -61,11 +61,11 @@ with DAG("watching", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC))
     watch("unknown", "bad", execution_id="4711")
     rarely = {"mode": "reschedule", "poke_interval": 1}
     watch("rescheduled", "rescheduled", execution_id=E["rescheduled"], **rarely)
-    patience = three_seconds_from_the_first_visit
-    watch("never_rescheduled", "never", expected_start_date=TICK, pre_execute=patience, **rarely)
+    prepare = three_seconds_from_the_first_start
+    watch("never_rescheduled", "never", expected_start_date=TICK, pre_execute=prepare, **rarely)
 """
 ENDED_BY_HAND = {"poked": 2, "deferred": 1, "rescheduled": 2}
-"""Instances whose batch ends once it was looked at so often."""
+"""Instances whose execution ends after this number of requests."""
 INSTANCES: dict[str, dict[str, Any]] = {
     **{name: {"outcome": "hang"} for name in ENDED_BY_HAND},
     "bad": {"duration_s": 0, "outcome": "fail", "error_message": "no such table: clicks"},
@@ -86,7 +86,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
-    """As the platform's scheduler: creates the tick's execution, once somebody has looked for it in vain."""
+    """Create the tick's execution as the platform's scheduler would, after it was first looked for."""
     wait_for_looks(sandbox, f"/v1/integration_batch_instances/{instance_id}/executions", 2)
     sandbox.create_execution(instance_id, milliseconds(TICK), "CRON")
 
@@ -116,7 +116,7 @@ def watched(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "INSTANCES": json.dumps(ids),
             "EXECUTIONS": json.dumps(executions),
             "TICK": TICK.isoformat(),
-            "PATIENCE": str(folder.home / "patience"),
+            "APPEAR_TIMEOUT_FILE": str(folder.home / "appear_timeout"),
         }
         platform = [
             threading.Thread(target=fire_late, args=[sandbox, ids[name]], daemon=True)
@@ -135,8 +135,8 @@ def watched(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.mark.parametrize("how", ["poked", "deferred"])
-class TestHowever:
-    """Whether a worker pokes or a trigger waits, the answers are the same."""
+class TestInEachMode:
+    """Poking on a worker and waiting in a trigger have the same results."""
 
     def test_an_execution_by_its_id_is_waited_for(self, watched: Watched, how: str) -> None:
         task_id = f"by_id_{how}"
@@ -157,7 +157,7 @@ class TestHowever:
         assert watched.run.task(f"late_{how}").state == "success"
         assert watched.run.xcom(f"late_{how}")["status"] == "SUCCEEDED"
 
-    def test_a_tick_that_never_comes_is_a_clear_failure(self, watched: Watched, how: str) -> None:
+    def test_a_tick_that_is_never_fired_is_a_clear_failure(self, watched: Watched, how: str) -> None:
         assert watched.run.task(f"never_{how}").state == "failed"
         line = failure_of(watched.run, f"never_{how}")
         assert "the platform created no execution for the tick of" in line
@@ -177,7 +177,7 @@ def test_a_soft_sensor_skips_on_a_failed_batch(watched: Watched) -> None:
     assert watched.run.task("bad_soft").state == "skipped"
 
 
-def test_an_execution_that_is_not_there_is_one_line(watched: Watched) -> None:
+def test_a_missing_execution_is_one_clear_line(watched: Watched) -> None:
     assert watched.run.task("unknown").state == "failed"
     assert "4711" in failure_of(watched.run, "unknown")
     assert "error_id" in failure_of(watched.run, "unknown")
@@ -188,13 +188,13 @@ def test_a_rescheduled_sensor_waits_without_a_worker(watched: Watched) -> None:
     assert watched.run.log.count("[DAG TEST] starting task_id=rescheduled") >= 2
 
 
-def test_a_rescheduled_sensor_counts_from_its_first_visit(watched: Watched) -> None:
+def test_a_rescheduled_sensor_counts_from_its_first_start(watched: Watched) -> None:
     assert watched.run.task("never_rescheduled").state == "failed"
     assert "created no execution for the tick of" in failure_of(watched.run, "never_rescheduled")
     assert watched.run.log.count("[DAG TEST] starting task_id=never_rescheduled") >= 2
 
 
-def test_nothing_that_a_sensor_does_starts_a_batch(watched: Watched) -> None:
+def test_a_sensor_creates_no_execution(watched: Watched) -> None:
     assert watched.sandbox.executions(watched.instances["never"]) == []
     assert "outside TaskInstance" not in watched.run.log
     assert watched.sandbox.token not in watched.run.log
@@ -211,7 +211,7 @@ def test_nothing_that_a_sensor_does_starts_a_batch(watched: Watched) -> None:
         ({"appear_timeout": -1}, "appear_timeout -1 must not be below 0"),
     ],
 )
-def test_arguments_that_contradict_are_refused_when_the_dag_is_read(
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
     arguments: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):

@@ -1,4 +1,4 @@
-"""What of a try decides on its execution, as Airflow tells it: also where a DAG was changed meanwhile."""
+"""What the identity of an execution depends on, read from the task's context, also after a change of the DAG."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def the_try(number: int, max_tries: int, retries: int, clear_number: int = 1) ->
         (1, 0, 3, 0, False),  # raised
     ],
 )
-def test_the_tries_before_the_last_clear_are_its_generation(
+def test_the_generation_is_the_number_of_tries_before_the_last_clear(
     number: int, max_tries: int, retries: int, generation: int, is_retry: bool
 ) -> None:
     task_try = the_try(number, max_tries, retries)
@@ -55,6 +55,6 @@ def test_the_tries_before_the_last_clear_are_its_generation(
 
 
 @pytest.mark.skipif(not CLEARS_ARE_COUNTED, reason="before Airflow 3.2 not each clear is counted")
-def test_without_a_clear_there_is_no_generation_whatever_became_of_the_retries() -> None:
+def test_without_a_clear_the_generation_is_zero_whatever_the_retries() -> None:
     task_try = the_try(2, max_tries=3, retries=1, clear_number=0)
     assert (task_try.generation, task_try.is_retry) == (0, True)

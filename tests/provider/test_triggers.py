@@ -36,7 +36,7 @@ def tick_trigger(instance_id: str = "1", seconds: float = 5, **arguments: Any) -
         tick_trigger(mics_conn_id="other", organisation_id="1185", poll_interval=5.0),
     ],
 )
-def test_a_trigger_comes_back_the_same_from_plain_json(trigger: Any) -> None:
+def test_a_trigger_is_the_same_after_serialization(trigger: Any) -> None:
     path, arguments = trigger.serialize()
     module, _, name = path.rpartition(".")
     again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
@@ -68,7 +68,7 @@ async def test_the_end_of_an_execution_is_the_event(
     assert outcome.execution_id == hangs[1]
 
 
-async def test_an_outage_is_waited_out(mics_default: SandboxServer, hangs: tuple[str, str]) -> None:
+async def test_the_wait_survives_an_outage(mics_default: SandboxServer, hangs: tuple[str, str]) -> None:
     waiting = asyncio.create_task(event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1)))
     await asyncio.to_thread(mics_default.wait_until, mics_default.counters)
     await asyncio.to_thread(mics_default.restart)
@@ -87,7 +87,7 @@ async def test_the_deadline_is_an_absolute_time(mics_default: SandboxServer, han
     assert [each["status"] for each in mics_default.executions()] == ["RUNNING"]
 
 
-async def test_a_deadline_that_passes_cancels_and_waits_until_the_platform_has_done_so(
+async def test_at_the_deadline_the_execution_is_canceled_and_its_end_awaited(
     mics_default: SandboxServer, hangs: tuple[str, str]
 ) -> None:
     mics_default.quirks(cancel_takes_s=3)
@@ -98,7 +98,7 @@ async def test_a_deadline_that_passes_cancels_and_waits_until_the_platform_has_d
     assert [each["status"] for each in mics_default.executions()] == ["CANCELED"]
 
 
-async def test_a_triggerer_that_ended_before_it_could_tell_of_the_deadline_is_followed_by_one_that_does(
+async def test_an_execution_canceled_at_the_deadline_by_a_lost_triggerer_is_a_timeout(
     mics_default: SandboxServer, hangs: tuple[str, str]
 ) -> None:
     await asyncio.to_thread(mics_default.end_execution, hangs[1], "CANCELED")
@@ -108,7 +108,7 @@ async def test_a_triggerer_that_ended_before_it_could_tell_of_the_deadline_is_fo
     assert outcome.message.endswith("; it is canceled")
 
 
-async def test_a_batch_that_ended_just_before_the_deadline_has_ended_in_time(
+async def test_an_execution_that_ends_just_before_the_deadline_is_in_time(
     mics_default: SandboxServer, hangs: tuple[str, str]
 ) -> None:
     waiting = asyncio.create_task(
@@ -126,9 +126,7 @@ async def test_a_batch_that_ended_just_before_the_deadline_has_ended_in_time(
     assert outcome.execution.succeeded
 
 
-async def test_what_can_never_be_watched_is_an_error_and_final(
-    mics_default: SandboxServer, hangs: tuple[str, str]
-) -> None:
+async def test_a_refused_token_is_a_final_error(mics_default: SandboxServer, hangs: tuple[str, str]) -> None:
     mics_default.set_tokens({"another-token": ["1185"]})
     outcome = await event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1))
     assert outcome.is_final
@@ -136,7 +134,7 @@ async def test_what_can_never_be_watched_is_an_error_and_final(
     assert mics_default.token not in outcome.message
 
 
-async def test_a_connection_that_is_not_there_is_an_error_and_final(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_connection_is_a_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "CLIENT_PATIENCE", 0)
     outcome = await asyncio.wait_for(
         event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
@@ -145,7 +143,7 @@ async def test_a_connection_that_is_not_there_is_an_error_and_final(monkeypatch:
     assert outcome.message.startswith("there is no connection 'nowhere'")
 
 
-async def test_a_tick_that_appears_is_the_event(mics_default: SandboxServer) -> None:
+async def test_the_execution_of_a_tick_is_the_event(mics_default: SandboxServer) -> None:
     instance = mics_default.create_instance("ticks", cron="30 5 * * *", properties={"duration_s": 0})
     waiting = asyncio.create_task(event_of(tick_trigger(instance, 20, poll_interval=0.1)))
     await asyncio.sleep(0)
@@ -154,7 +152,7 @@ async def test_a_tick_that_appears_is_the_event(mics_default: SandboxServer) -> 
     assert (await asyncio.wait_for(waiting, 20)).execution.id == made["id"]
 
 
-async def test_a_tick_that_does_not_appear_runs_out(mics_default: SandboxServer) -> None:
+async def test_a_tick_that_is_not_fired_times_out(mics_default: SandboxServer) -> None:
     instance = mics_default.create_instance("ticks", cron="30 5 * * *")
     outcome = await event_of(tick_trigger(instance, 0.5, poll_interval=0.1))
     assert outcome.timed_out
