@@ -18,7 +18,7 @@ from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff
 from airflow_provider_mics.api.validation import checked_id, seconds_of
-from airflow_provider_mics.core.polling.completions import Noticed, where_news_can_be
+from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime.failures import one_line_of
 
@@ -73,27 +73,29 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look for ever: a watcher that ends or raises is started again by Airflow each second."""
         hook = MicsHook(self.mics_conn_id, self.organisation_id)
-        noticed, is_recalled = None, False
+        cursor, is_loaded = None, False
         outage = OutageLog()
         while True:
             try:
-                if not is_recalled:
-                    noticed, is_recalled = await self._recalled(), True
+                if not is_loaded:
+                    cursor, is_loaded = await self._load_cursor(), True
                 # Made anew after an error: the token may have been replaced in the connection.
                 async with await hook.make_async_client(max_retries=1) as client:
                     while True:
-                        executions = await client.run(where_news_can_be(self.instance_id, noticed))
+                        executions = await client.run(list_recent_executions(self.instance_id, cursor))
                         self._tell(outage.answered(datetime.now(UTC)))
-                        known = noticed
-                        news, noticed = (
-                            ([], Noticed.all_of(executions)) if known is None else known.news_in(executions)
+                        saved = cursor
+                        ended, cursor = (
+                            ([], CompletionCursor.start(executions))
+                            if saved is None
+                            else saved.new_completions(executions)
                         )
-                        for execution in news:
+                        for execution in ended:
                             if execution.status in self.statuses:
                                 yield TriggerEvent(self._payload(execution))
-                        # Kept after the events: one that is told twice is better than one that is lost.
-                        if noticed != known:
-                            await self._keep(noticed)
+                        # Saved after the events: a duplicate event is better than a lost one.
+                        if cursor != saved:
+                            await self._save_cursor(cursor)
                         await asyncio.sleep(self.poll_interval)
             except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
                 failure = error if isinstance(error, MicsError) else MicsError(one_line_of(error))
@@ -112,23 +114,23 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
         for line in lines:
             self.log.log(line.level, "%s", line.message)
 
-    async def _recalled(self) -> Noticed | None:
-        """What was noticed before this process; None where nothing is kept (before Airflow 3.3), or nothing yet."""
+    async def _load_cursor(self) -> CompletionCursor | None:
+        """Return the saved cursor; None if there is none yet, or no state store (before Airflow 3.3)."""
         for store in self._stores:
-            kept = await store.aget(self._key)
-            if kept is not None:
+            saved = await store.aget(self._key)
+            if saved is not None:
                 try:
-                    return Noticed.from_json(kept)
-                except Exception as error:  # noqa: BLE001 - then this is a first look
-                    self.log.warning("What was noticed before cannot be read: %s", one_line_of(error))
+                    return CompletionCursor.from_json(saved)
+                except Exception as error:  # noqa: BLE001 - then it starts as without a saved state
+                    self.log.warning("Could not read the saved trigger state: %s", one_line_of(error))
         return None
 
-    async def _keep(self, noticed: Noticed) -> None:
+    async def _save_cursor(self, cursor: CompletionCursor) -> None:
         try:
             for store in self._stores:
-                await store.aset(self._key, noticed.to_json())
-        except Exception as error:  # noqa: BLE001 - events go on without it, until a restart
-            self.log.warning("What was noticed cannot be kept: %s", one_line_of(error))
+                await store.aset(self._key, cursor.to_json())
+        except Exception as error:  # noqa: BLE001 - only a restart needs the saved state
+            self.log.warning("Could not save the trigger state: %s", one_line_of(error))
 
     @property
     def _stores(self) -> list[Any]:
@@ -143,7 +145,7 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     def _key(self) -> str:
         """Two triggers of one asset may watch for other ends of the same instance."""
         what = json.dumps([self.statuses, self.mics_conn_id, self.organisation_id])
-        return f"mics_noticed_{self.instance_id}_{crc32(what.encode()):08x}"
+        return f"mics_completions_{self.instance_id}_{crc32(what.encode()):08x}"
 
 
 def _checked_end(status: str) -> str:

@@ -16,7 +16,7 @@ from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import until_appears, watch_execution
+from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime import trigger_events
@@ -123,7 +123,7 @@ class MicsExecutionTrigger(BaseTrigger):
         began_late = self.deadline is not None and self.deadline <= datetime.now(UTC).timestamp()
         try:
             async with scope:
-                execution = await watch_execution(
+                execution = await wait_until_over(
                     **_sharing(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
@@ -237,7 +237,7 @@ class MicsTickTrigger(BaseTrigger):
         scope = until(self.deadline)
         try:
             async with scope:
-                execution = await until_appears(
+                execution = await wait_until_created(
                     **_sharing(self), instance_id=self.instance_id, matches=identity.matches
                 )
             event = trigger_events.over(execution)
@@ -266,8 +266,8 @@ def _sharing(trigger: MicsExecutionTrigger | MicsTickTrigger) -> dict[str, Any]:
     hook = MicsHook(trigger.mics_conn_id, trigger.organisation_id)
     return {
         "key": (trigger.mics_conn_id, trigger.organisation_id),
-        # The watcher backs off by itself; a single lost answer is not worth a line in every log.
+        # The poller retries by itself; one failed request is not worth a line in every log.
         "make_client": partial(hook.make_async_client, max_retries=1),
         "poll_interval": trigger.poll_interval,
-        "tell": lambda line: trigger.log.log(line.level, "%s", line.message),
+        "log": lambda line: trigger.log.log(line.level, "%s", line.message),
     }

@@ -16,7 +16,7 @@ from airflow.serialization import serialized_objects
 from airflow_provider_mics import operators
 from airflow_provider_mics.api import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import watcher
+from airflow_provider_mics.core.polling import poller
 from airflow_provider_mics.runtime import on_kill
 from airflow_provider_mics.runtime.on_kill import TaskWait
 from airflow_provider_mics.runtime.trigger_events import outcome_of
@@ -174,7 +174,7 @@ async def test_what_can_never_be_watched_is_an_error_and_final(
 
 
 async def test_a_connection_that_is_not_there_is_an_error_and_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "CLIENT_PATIENCE", 0)
+    monkeypatch.setattr(poller, "CONNECTION_RETRY_SECONDS", 0)
     outcome = await asyncio.wait_for(
         event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
     )

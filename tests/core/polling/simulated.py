@@ -1,6 +1,6 @@
-"""An event loop whose time passes at once, and a platform in memory that lives in it: hours of waiting in a moment.
+"""An event loop with a simulated clock and a platform in memory: hours of waiting take a moment.
 
-For what is decided about *when* to ask. What is asked, and how answers are read, is tested against the sandbox.
+For tests of *when* requests are sent. What they ask, and how answers are read, is tested against the sandbox.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep
 from airflow_provider_mics.api.errors import MicsConnectionError
 from airflow_provider_mics.api.responses import Response, answer
-from airflow_provider_mics.core.polling import until_appears, watch_execution
+from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 
 T = TypeVar("T")
 START = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
@@ -27,8 +27,8 @@ OF_INSTANCE = re.compile(r"integration_batch_instances/(\w+)/executions")
 ORGANISATION_LIST = "integration_batch_instances.executions"
 
 
-class _ImpatientSelector(selectors.DefaultSelector):
-    """Where nothing is ready, the time waited for has passed."""
+class _InstantSelector(selectors.DefaultSelector):
+    """A selector that does not wait: if nothing is ready, it moves the clock by the timeout."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class _ImpatientSelector(selectors.DefaultSelector):
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Its clock moves only when everybody sleeps, and then at once."""
+    """Its clock moves only when all tasks sleep, and then at once."""
 
     def __init__(self) -> None:
-        self._impatient = _ImpatientSelector()
-        super().__init__(self._impatient)
+        self._selector_without_waiting = _InstantSelector()
+        super().__init__(self._selector_without_waiting)
 
     def time(self) -> float:
-        return self._impatient.passed
+        return self._selector_without_waiting.passed
 
 
 def simulate(scenario: Coroutine[Any, Any, T]) -> T:
@@ -65,7 +65,7 @@ def elapsed() -> float:
 
 @dataclass
 class SimulatedPlatform:
-    """Executions by id, and what goes wrong: ``trouble`` may raise, or answer, instead of the platform."""
+    """Executions by id; ``trouble`` may raise, or answer, instead of the platform."""
 
     statuses: dict[str, str] = field(default_factory=dict)
     instance_id: str = "42"
@@ -80,11 +80,11 @@ class SimulatedPlatform:
         return SimulatedClient(self)
 
     def paths(self) -> Counter[str]:
-        """How often which path was asked."""
+        """Count the requests by path."""
         return Counter(path for _, path in self.asked)
 
     def times_of(self, path: str) -> list[float]:
-        """When, in whole seconds since the simulation began, a path was asked."""
+        """Return the times of the requests to a path, in whole seconds since the simulation began."""
         return [round(at) for at, asked in self.asked if asked == path]
 
     def answer(self, call: Call[Any]) -> Response:
@@ -164,7 +164,7 @@ def no_answer(call: Call[Any]) -> Response:
 
 @dataclass
 class Waiter:
-    """One who waits, and what was told."""
+    """A wait, and its log lines."""
 
     task: asyncio.Task[Any]
     lines: list[Log]
@@ -174,31 +174,39 @@ class Waiter:
         return [line.message for line in self.lines]
 
 
+def running(count: int) -> SimulatedPlatform:
+    return SimulatedPlatform({str(number): "RUNNING" for number in range(1, count + 1)})
+
+
+async def end(platform: SimulatedPlatform, waiters: list[Waiter], status: str = "SUCCEEDED") -> list[Any]:
+    """End all executions, and return what each waiter got."""
+    platform.statuses = dict.fromkeys(platform.statuses, status)
+    return await asyncio.gather(*(waiter.task for waiter in waiters))
+
+
 def wait_for(platform: SimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
-    """Begin to wait for the end of an execution."""
+    """Start a wait for the end of an execution."""
     lines: list[Log] = []
-    waiting = watch_execution(
+    waiting = wait_until_over(
         key="simulated",
         make_client=platform.make_client,
         instance_id=platform.instance_id,
         execution_id=execution_id,
         poll_interval=poll_interval,
-        tell=lines.append,
+        log=lines.append,
     )
     return Waiter(asyncio.create_task(waiting), lines)
 
 
-def wait_for_appearance(
-    platform: SimulatedPlatform, execution_id: str, poll_interval: float = 30.0
-) -> Waiter:
-    """Begin to wait until an execution of that id appears."""
+def wait_for_creation(platform: SimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
+    """Start a wait for the creation of an execution with that id."""
     lines: list[Log] = []
-    waiting = until_appears(
+    waiting = wait_until_created(
         key="simulated",
         make_client=platform.make_client,
         instance_id=platform.instance_id,
         matches=lambda each: each.id == execution_id,
         poll_interval=poll_interval,
-        tell=lines.append,
+        log=lines.append,
     )
     return Waiter(asyncio.create_task(waiting), lines)
