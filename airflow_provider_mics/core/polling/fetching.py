@@ -51,7 +51,7 @@ MAX_OUTAGES_IN_A_ROW = MAX_CONCURRENT
 MAX_JITTER = 1.0
 """Maximum random delay (s) before each request, to avoid bursts."""
 LIST_FIRST_SECONDS = 600.0
-"""How long a platform without the route of a single execution is asked for lists first."""
+"""How long instance lists are read first on a platform without the route of a single execution."""
 
 
 class ExecutionFetcher:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Hashable
 from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from airflow_provider_mics.api.calls import Log
@@ -33,8 +33,6 @@ from airflow_provider_mics.core.polling.subscriptions import (
 
 if TYPE_CHECKING:
     from airflow_provider_mics.api.clients import AsyncMicsClient
-
-T = TypeVar("T")
 
 CONNECTION_RETRY_SECONDS = 60.0
 """How long a connection that cannot be read is retried before all its waits fail."""
@@ -95,7 +93,7 @@ async def wait_until_created(
     return await _wait(key, CreationSubscription(instance_id, matches, poll_interval, make_client), log)
 
 
-async def _wait(key: Hashable, subscription: Subscription[T], log: LogCallback) -> T:
+async def _wait(key: Hashable, subscription: Subscription, log: LogCallback) -> Execution:
     poller = _get_poller(key)
     poller.subscribe(subscription)
     try:
@@ -123,7 +121,7 @@ class SharedPoller:
         """Start polling. ``name`` is the name of the asyncio task, for debugging."""
         self.loop = asyncio.get_running_loop()
         self.is_open = True
-        self._subscriptions: dict[Subscription[Any], None] = {}
+        self._subscriptions: dict[Subscription, None] = {}
         self._subscribed = asyncio.Event()
         self._schedule = PollSchedule()
         self._fetcher = ExecutionFetcher()
@@ -134,13 +132,13 @@ class SharedPoller:
         # An empty context: log lines written in this task belong to no subscriber.
         self._task = self.loop.create_task(self._run(), name=name, context=Context())
 
-    def subscribe(self, subscription: Subscription[Any]) -> None:
+    def subscribe(self, subscription: Subscription) -> None:
         """Poll for ``subscription`` too. Call it only while the poller `is_open`."""
         self._subscriptions[subscription] = None
         if self._schedule.subscribed(self.loop.time()):
             self._subscribed.set()
 
-    async def unsubscribe(self, subscription: Subscription[Any]) -> None:
+    async def unsubscribe(self, subscription: Subscription) -> None:
         """Stop polling for ``subscription``; after the last one, end the poller."""
         self._subscriptions.pop(subscription, None)
         if not self._subscriptions and self.is_open:
@@ -159,7 +157,7 @@ class SharedPoller:
         finally:
             self.is_open = False
             for subscription in self._subscriptions:
-                subscription.fail(reason)
+                subscription.end(reason)
             await self._close_client()
 
     async def _poll_until_cancelled(self) -> None:

@@ -10,9 +10,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from airflow_provider_mics.api.calls import Flow, Log
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
@@ -30,10 +29,9 @@ from airflow_provider_mics.core.polling.execution_lists import (
 if TYPE_CHECKING:
     from airflow_provider_mics.api.clients import AsyncMicsClient
 
-T = TypeVar("T")
 MakeClient = Callable[[], Awaitable["AsyncMicsClient"]]
 LogCallback = Callable[[Log], object]
-Subscriptions = Sequence["Subscription[Any]"]
+Subscriptions = Sequence["Subscription"]
 Topic = Union[Target, "CreationSubscription"]
 """What a result is about: an execution, or the search of one subscription."""
 
@@ -114,15 +112,7 @@ class Dispatcher:
         return started + timedelta(seconds=self._loop_time - loop_time)
 
 
-@dataclass(frozen=True)
-class _Outcome(Generic[T]):
-    """The last event of a subscription: the value, or the error that ended the wait."""
-
-    value: T | None = None
-    error: BaseException | None = None
-
-
-class Subscription(Generic[T]):
+class Subscription:
     """One wait: its state between polls, and the events for the task that waits."""
 
     def __init__(self, name: str, poll_interval: float, make_client: MakeClient) -> None:
@@ -131,26 +121,26 @@ class Subscription(Generic[T]):
         self.make_client = make_client
         self.is_over = False
         self._name = name
-        self._events: asyncio.Queue[Log | _Outcome[T]] = asyncio.Queue()
+        self._events: asyncio.Queue[Log | Execution | BaseException] = asyncio.Queue()
         self._outage = OutageLog()
         self._missing_since: datetime | None = None
         self._failures = 0
         self._backs_off_until = float("-inf")
 
-    async def stream(self, log: LogCallback) -> T:
-        """Pass each log line to ``log`` as it comes, and return the value waited for."""
+    async def stream(self, log: LogCallback) -> Execution:
+        """Pass each log line to ``log`` as it comes, and return the execution waited for."""
         while True:
             event = await self._events.get()
             if isinstance(event, Log):
                 log(event)
-            elif event.error is not None:
+            elif isinstance(event, BaseException):
                 # One error can end many waits. Without this, each would add its frames to the same traceback.
-                raise event.error.with_traceback(None)
+                raise event.with_traceback(None)
             else:
-                return event.value  # type: ignore[return-value]
+                return event
 
     def on_answer(self, answer: Any, now: datetime) -> None:
-        """Handle the platform's answer to a request made for this subscription."""
+        """Handle the answer to a request for what is waited for: an execution, or None if the search found none."""
         raise NotImplementedError
 
     def on_error(self, error: MicsError, now: datetime) -> None:
@@ -161,7 +151,7 @@ class Subscription(Generic[T]):
             self._missing_since = None
             self.log(self._outage.failed(error, now))
         else:
-            self.fail(error)
+            self.end(error)
 
     def is_due(self, loop_time: float) -> bool:
         """Whether a request for this subscription alone may be sent, see `back_off`."""
@@ -176,9 +166,11 @@ class Subscription(Generic[T]):
         for line in lines:
             self._events.put_nowait(line)
 
-    def fail(self, error: BaseException) -> None:
-        """End the wait with an error."""
-        self._end(_Outcome(error=error))
+    def end(self, outcome: Execution | BaseException) -> None:
+        """End the wait with its result or an error. Only the first call counts."""
+        if not self.is_over:
+            self.is_over = True
+            self._events.put_nowait(outcome)
 
     def _on_not_found(self, error: MicsNotFoundError, now: datetime) -> None:
         if self._missing_since is None:
@@ -186,7 +178,7 @@ class Subscription(Generic[T]):
             message = f"{self._name} not found, retrying for {readable(APPEARS_WITHIN)}: {error}"
             self.log([Log(message, logging.WARNING)])
         elif now - self._missing_since >= APPEARS_WITHIN:
-            self.fail(error)
+            self.end(error)
 
     def _reset_failures(self, now: datetime) -> None:
         self._missing_since = None
@@ -195,16 +187,8 @@ class Subscription(Generic[T]):
         if self._outage.failures:
             self.log(self._outage.answered(now))
 
-    def _succeed(self, value: T) -> None:
-        self._end(_Outcome(value))
 
-    def _end(self, outcome: _Outcome[T]) -> None:
-        if not self.is_over:
-            self.is_over = True
-            self._events.put_nowait(outcome)
-
-
-class CompletionSubscription(Subscription[Execution]):
+class CompletionSubscription(Subscription):
     """Waits until an execution is over."""
 
     def __init__(
@@ -233,14 +217,14 @@ class CompletionSubscription(Subscription[Execution]):
         self._reset_failures(now)
         self._log_progress(execution, now)
         if execution.is_over:
-            self._succeed(execution)
+            self.end(execution)
 
     def _log_progress(self, execution: Execution, now: datetime) -> None:
         self.log(self._execution_log.lines(execution, now))
         self._logged_at = now
 
 
-class CreationSubscription(Subscription[Execution]):
+class CreationSubscription(Subscription):
     """Waits until an instance has an execution that ``matches``."""
 
     def __init__(
@@ -257,4 +241,4 @@ class CreationSubscription(Subscription[Execution]):
         """End the wait if the search found an execution."""
         self._reset_failures(now)
         if execution is not None:
-            self._succeed(execution)
+            self.end(execution)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
+from airflow_provider_mics.api import get_execution
+from airflow_provider_mics.core.polling.fetching import gather_limited
 from tests.core.polling.real_waits import (
     EVERYTHING,
     LIST,
@@ -187,6 +190,35 @@ def test_after_eight_outages_in_a_row_the_remaining_requests_are_not_sent():
         assert all(OUTAGE_LINE in waiter.messages[0] for waiter in waiters)
         platform.trouble = lambda call: None
         assert len(await end(platform, waiters)) == 400
+
+    simulate(scenario())
+
+
+def test_after_a_429_the_remaining_requests_are_not_sent():
+    async def scenario():
+        platform = running(400)
+        platform.trouble = lambda call: refusal(404 if call.path == ORGANISATION_LIST else 429)
+        waiters = [wait_for(platform, str(number)) for number in range(1, 401)]
+        await asyncio.sleep(20)
+        assert len(platform.asked) <= 1 + 8
+        assert all(OUTAGE_LINE in waiter.messages[0] for waiter in waiters)
+        platform.trouble = lambda call: None
+        assert len(await end(platform, waiters)) == 400
+
+    simulate(scenario())
+
+
+def test_a_stream_of_results_that_is_closed_early_leaves_no_request_open():
+    async def scenario():
+        platform = running(100)
+        before = asyncio.all_tasks()
+        jobs = {each: get_execution(platform.instance_id, each) for each in platform.statuses}
+        async with aclosing(gather_limited(await platform.make_client(), jobs, 30.0)) as results:
+            execution_id, execution = await anext(results)
+            assert execution.id == execution_id
+            assert len(asyncio.all_tasks()) > len(before)
+        assert asyncio.all_tasks() == before
+        assert len(platform.asked) <= 8
 
     simulate(scenario())
 
