@@ -18,7 +18,7 @@ from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff
 from airflow_provider_mics.api.validation import checked_id, seconds_of
-from airflow_provider_mics.core.polling.completions import Noticed, where_news_can_be
+from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime.failures import one_line_of
 
@@ -74,27 +74,29 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll without end: Airflow restarts a watcher that ends or raises every second."""
         hook = MicsHook(self.mics_conn_id, self.organisation_id)
-        noticed, is_loaded = None, False
+        cursor, is_loaded = None, False
         outage = OutageLog()
         while True:
             try:
                 if not is_loaded:
-                    noticed, is_loaded = await self._load_state(), True
+                    cursor, is_loaded = await self._load_cursor(), True
                 # A new client after an error: the connection's token may have been replaced.
                 async with await hook.make_async_client(max_retries=1) as client:
                     while True:
-                        executions = await client.run(where_news_can_be(self.instance_id, noticed))
+                        executions = await client.run(list_recent_executions(self.instance_id, cursor))
                         self._log_lines(outage.answered(datetime.now(UTC)))
-                        known = noticed
-                        news, noticed = (
-                            ([], Noticed.all_of(executions)) if known is None else known.news_in(executions)
+                        saved = cursor
+                        ended, cursor = (
+                            ([], CompletionCursor.start(executions))
+                            if saved is None
+                            else saved.new_completions(executions)
                         )
-                        for execution in news:
+                        for execution in ended:
                             if execution.status in self.statuses:
                                 yield TriggerEvent(self._payload(execution))
                         # Saved after the events: a duplicate event is better than a lost one.
-                        if noticed != known:
-                            await self._save_state(noticed)
+                        if cursor != saved:
+                            await self._save_cursor(cursor)
                         await asyncio.sleep(self.poll_interval)
             except Exception as error:  # noqa: BLE001 - any error may be temporary
                 failure = error if isinstance(error, MicsError) else MicsError(one_line_of(error))
@@ -113,22 +115,22 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
         for line in lines:
             self.log.log(line.level, "%s", line.message)
 
-    async def _load_state(self) -> Noticed | None:
-        """Return the state of an earlier process, or None: none was saved, or Airflow is older than 3.3."""
+    async def _load_cursor(self) -> CompletionCursor | None:
+        """Return the saved cursor; None if there is none yet, or no state store (before Airflow 3.3)."""
         for store in self._stores:
             saved = await store.aget(self._state_key)
             if saved is not None:
                 try:
-                    return Noticed.from_json(saved)
+                    return CompletionCursor.from_json(saved)
                 except Exception as error:  # noqa: BLE001 - the trigger then starts without state
-                    self.log.warning("Could not read the trigger state: %s", one_line_of(error))
+                    self.log.warning("Could not read the saved trigger state: %s", one_line_of(error))
         return None
 
-    async def _save_state(self, noticed: Noticed) -> None:
+    async def _save_cursor(self, cursor: CompletionCursor) -> None:
         try:
             for store in self._stores:
-                await store.aset(self._state_key, noticed.to_json())
-        except Exception as error:  # noqa: BLE001 - the state is only needed after a restart
+                await store.aset(self._state_key, cursor.to_json())
+        except Exception as error:  # noqa: BLE001 - only a restart needs the saved state
             self.log.warning("Could not save the trigger state: %s", one_line_of(error))
 
     @property

@@ -16,7 +16,7 @@ from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import until_appears, watch_execution
+from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime import trigger_events
@@ -127,7 +127,7 @@ class MicsExecutionTrigger(BaseTrigger):
         timeout = timeout_at(self.deadline)
         try:
             async with timeout:
-                execution = await watch_execution(
+                execution = await wait_until_over(
                     **_poller_arguments(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
@@ -243,7 +243,7 @@ class MicsTickTrigger(BaseTrigger):
         timeout = timeout_at(self.deadline)
         try:
             async with timeout:
-                execution = await until_appears(
+                execution = await wait_until_created(
                     **_poller_arguments(self), instance_id=self.instance_id, matches=identity.matches
                 )
             event = trigger_events.completed(execution)
@@ -276,5 +276,5 @@ def _poller_arguments(trigger: MicsExecutionTrigger | MicsTickTrigger) -> dict[s
         # One retry: the poller backs off by itself, and a single lost response is not worth a log line in each task.
         "make_client": partial(hook.make_async_client, max_retries=1),
         "poll_interval": trigger.poll_interval,
-        "tell": lambda line: trigger.log.log(line.level, "%s", line.message),
+        "log": lambda line: trigger.log.log(line.level, "%s", line.message),
     }

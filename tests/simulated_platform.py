@@ -111,6 +111,10 @@ class SimulatedPlatform:
         """Executions of which a test knows the ids, the newest last, and nothing else matters."""
         self.executions += [{"id": each, "status": status} for each in ids]
 
+    @property
+    def ids(self) -> list[str]:
+        return [each["id"] for each in self.executions]
+
     def remove(self, execution_id: str) -> None:
         self.executions.remove(self.execution(execution_id))
 

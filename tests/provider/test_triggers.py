@@ -135,7 +135,7 @@ async def test_a_refused_token_is_a_final_error(mics_default: SandboxServer, han
 
 
 async def test_a_missing_connection_is_a_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "CLIENT_PATIENCE", 0)
+    monkeypatch.setattr(poller, "CONNECTION_RETRY_SECONDS", 0)
     outcome = await asyncio.wait_for(
         event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
     )

@@ -1,18 +1,18 @@
-"""Many waits, one poll: whoever waits on the same connection in the same event loop shares one watcher. Pure asyncio.
+"""Shared polling: all waits on the same connection in one event loop share one poller. Pure asyncio.
 
-execution = await watch_execution(
+execution = await wait_until_over(
     key=("mics_default", "1185"),
     make_client=hook.make_async_client,
     instance_id="42",
     execution_id="7",
     poll_interval=30.0,
-    tell=lambda line: log.log(line.level, "%s", line.message),
+    log=lambda line: logger.log(line.level, "%s", line.message),
 )
 """
 
 from __future__ import annotations
 
-from airflow_provider_mics.core.polling.poller import WatcherStoppedError, until_appears, watch_execution
-from airflow_provider_mics.core.polling.subscriptions import MakeClient, Tell
+from airflow_provider_mics.core.polling.poller import PollerStoppedError, wait_until_created, wait_until_over
+from airflow_provider_mics.core.polling.subscriptions import LogCallback, MakeClient
 
-__all__ = ["MakeClient", "Tell", "WatcherStoppedError", "until_appears", "watch_execution"]
+__all__ = ["LogCallback", "MakeClient", "PollerStoppedError", "wait_until_created", "wait_until_over"]

@@ -1,14 +1,20 @@
-"""One look at the platform for all who wait: the organisation's list first, then what it did not show."""
+"""One poll of the platform: the organisation's list first, then what the list does not answer.
+
+Results come as a stream of ``(key, result)`` pairs, each as soon as it is known; an error is the result of its own key
+only. The stream ends when every key has its result, or raises what makes further requests useless: a refused token, or
+an outage.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
-from airflow_provider_mics.api.calls import Call, Job
+from airflow_provider_mics.api.calls import Call, Job, Now, Steps, flow
 from airflow_provider_mics.api.errors import (
     MicsApiError,
     MicsConnectionError,
@@ -21,85 +27,83 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.responses import one
 from airflow_provider_mics.core.polling.execution_lists import (
-    ListOrder,
-    Sighting,
+    ExecutionSummary,
     Target,
     find_in_instance,
     find_in_organisation,
 )
-from airflow_provider_mics.core.polling.subscriptions import AppearanceWait, Audience, Wait
+from airflow_provider_mics.core.polling.subscriptions import Dispatcher, Subscriptions
 
 if TYPE_CHECKING:
     from airflow_provider_mics.api.clients import AsyncMicsClient
 
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+Targets = Sequence[Target]
+Results = AsyncGenerator[tuple[K, T | MicsError], None]
 
-FEWEST_FOR_LIST = 2
+MIN_TARGETS_FOR_LIST = 2
+"""A single execution is requested by its id: that answer is a hundredth of a page."""
+MAX_CONCURRENT = 8
+"""Maximum number of open requests; the client's pool has ten connections."""
+MAX_OUTAGES_IN_A_ROW = MAX_CONCURRENT
+"""After this many outages in a row, the remaining requests of the poll are not sent."""
+MAX_JITTER = 1.0
+"""Maximum random delay (s) before each request, to avoid bursts."""
+LIST_FIRST_SECONDS = 600.0
+"""How long instance lists are read first on a platform without the route of a single execution."""
 
-"""A single execution is asked for by its id: that answer is a hundredth of a page."""
 
-
-class Looker:
-    """Looks at the platform, and keeps what it learns of how to ask it."""
+class ExecutionFetcher:
+    """Polls the platform, and remembers between polls which requests work there."""
 
     def __init__(self) -> None:
-        self._order = ListOrder()
-        self._questions = ExecutionQuestions()
+        self._newest_last = False
+        self._requests = ExecutionRequests()
 
-    async def look(
-        self, client: AsyncMicsClient, waits: Sequence[Wait[Any]], poll_interval: float
+    async def fetch(
+        self, client: AsyncMicsClient, subscriptions: Subscriptions, poll_interval: float
     ) -> MicsError | None:
-        """Tell each wait what was seen of it; the return value is why the platform must be given a rest, if so.
+        """Publish to each subscription what the platform says; return the outage to back off from, if any.
 
-        :raises MicsError: the token is refused, or the platform cannot be reached for a reason that will not pass
+        :raises MicsError: the token is refused, or the platform cannot be asked and a retry would not help
         """
-        audience = await Audience.gather(client, waits)
+        dispatcher = Dispatcher(subscriptions, await client.run(_current_time()))
         try:
-            sightings = await self._look_in_list(client, audience.targets)
+            summaries = await self._read_list(client, dispatcher.targets)
+            unresolved = dispatcher.publish_list(summaries or {})
+            results = await dispatcher.publish_all(self._requests.results(client, unresolved, poll_interval))
+            searches = gather_limited(client, dispatcher.due_searches(), poll_interval)
+            results += await dispatcher.publish_all(searches)
         except MicsError as error:
             if not is_outage(error):
                 raise
-            trouble: MicsError | None = error
-        else:
-            unclear = audience.hear_list(sightings or {})
-            executions = await self._questions.ask(client, unclear, poll_interval, audience.hear_of)
-            appearances = await _look_for_appearances(client, audience, poll_interval, executions.stopped_by)
-            trouble = executions.stopped_by or appearances.stopped_by
-            if trouble is None and sightings is None:
-                return _outage_of_all([*executions.by_key.values(), *appearances.by_key.values()])
-        if trouble is not None:
-            audience.hear_rest(trouble)
-        return trouble
+            dispatcher.publish_outage(error)
+            return error
+        return _common_outage(results) if summaries is None else None
 
-    async def _look_in_list(
-        self, client: AsyncMicsClient, targets: Sequence[Target]
-    ) -> dict[str, Sighting] | None:
-        """What the organisation's list shows, by execution id; None where the list is of no use.
+    async def _read_list(
+        self, client: AsyncMicsClient, targets: Targets
+    ) -> dict[str, ExecutionSummary] | None:
+        """Return what the organisation's list shows, by execution id; None if the list cannot be used.
 
-        :raises MicsError: it is more than the list that cannot be asked
+        :raises MicsError: not only the list fails
         """
-        if client.organisation_id is None or len(targets) < FEWEST_FOR_LIST:
+        if client.organisation_id is None or len(targets) < MIN_TARGETS_FOR_LIST:
             return None
-        ids = [target.execution_id for target in targets]
+        search = find_in_organisation([each.execution_id for each in targets], newest_last=self._newest_last)
         try:
-            return await client.run(find_in_organisation(ids, self._order))
+            found, self._newest_last = await client.run(search)
         except MicsError as error:
-            if await _is_the_list_alone(client, error, targets):
+            if await _only_list_fails(client, error, targets):
                 return None
             raise
+        return found
 
 
-async def _look_for_appearances(
-    client: AsyncMicsClient, audience: Audience, poll_interval: float, stopped_by: MicsError | None
-) -> Answers[AppearanceWait, Execution | None]:
-    if stopped_by is not None:
-        return Answers({}, stopped_by)
-    looks = {wait: wait.look() for wait in audience.askable_appearances}
-    return await ask_each(client, looks, poll_interval, audience.hear)
-
-
-async def _is_the_list_alone(client: AsyncMicsClient, error: MicsError, targets: Sequence[Target]) -> bool:
-    """Whether all but the list can be asked: no such route, no right to it, or it fails where others answer."""
-    if refuses_token(error) or isinstance(error, MicsRateLimitError):
+async def _only_list_fails(client: AsyncMicsClient, error: MicsError, targets: Targets) -> bool:
+    """Whether other requests work: the list's route or the right to it is missing, or the list alone fails."""
+    if _refuses_token(error) or isinstance(error, MicsRateLimitError):
         return False
     if not is_outage(error):
         return isinstance(error, MicsApiError)
@@ -112,195 +116,136 @@ async def _is_the_list_alone(client: AsyncMicsClient, error: MicsError, targets:
     return True
 
 
-def _outage_of_all(answers: Sequence[object]) -> MicsError | None:
-    """The outage that was the answer to every question."""
-    outages = [each for each in answers if isinstance(each, MicsError) and is_outage(each)]
-    return outages[0] if outages and len(outages) == len(answers) else None
+class ExecutionRequests:
+    """Requests executions in full: each by its id, or those of one instance by the instance's list.
 
-
-K = TypeVar("K", bound=Hashable)
-
-T = TypeVar("T")
-
-
-AT_ONCE = 8
-
-"""Questions that are open at the same time; the client's pool has ten connections."""
-
-MOST_FAILURES_IN_A_ROW = AT_ONCE
-
-"""After so many outages in a row, the platform is not asked the rest."""
-
-LONGEST_HESITATION = 1.0
-
-"""Seconds before a question, at random: what many ask at the same moment comes as a shower, not as a blow."""
-
-LIST_FIRST_FOR = 600.0
-
-"""Seconds for which a platform that does not know the route of one execution is not asked on it first."""
-
-
-Hear = Callable[[Target, Execution | MicsError], None]
-
-
-@dataclass
-class Answers(Generic[K, T]):
-    """What came of each question. ``stopped_by`` is what made it no use to ask the rest, which have no answer."""
-
-    by_key: dict[K, T | MicsError]
-    stopped_by: MicsError | None = None
-
-
-def refuses_token(error: MicsError | None) -> TypeGuard[MicsApiError]:
-    """Whether the token itself is refused, not only what it was used for."""
-    return isinstance(error, MicsApiError) and error.status_code == 401
-
-
-async def ask_each(
-    client: AsyncMicsClient,
-    jobs: Mapping[K, Job[T]],
-    poll_interval: float,
-    hear: Callable[[K, T | MicsError], None],
-) -> Answers[K, T]:
-    """Run the jobs in any order, and let each answer be heard as it comes: no slow one keeps another waiting.
-
-    An error is the answer of its own job only, unless it says that asking on is no use.
-
-    :raises MicsError: the token is refused
-    """
-    return await _Round(client, jobs, poll_interval, hear).run()
-
-
-class _Round(Generic[K, T]):
-    def __init__(
-        self,
-        client: AsyncMicsClient,
-        jobs: Mapping[K, Job[T]],
-        poll_interval: float,
-        hear: Callable[[K, T | MicsError], None],
-    ) -> None:
-        self._client = client
-        self._left = list(jobs.items())
-        random.shuffle(self._left)
-        # All hesitations together take a tenth of the interval; a few questions need none.
-        share = poll_interval / 5 * AT_ONCE / max(1, len(self._left))
-        self._hesitation = min(LONGEST_HESITATION, share) if len(self._left) > AT_ONCE else 0.0
-        self._hear = hear
-        self._failures_in_a_row = 0
-        self._answers: Answers[K, T] = Answers({})
-
-    async def run(self) -> Answers[K, T]:
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(AT_ONCE, len(self._left))):
-                    workers.create_task(self._work())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
-        return self._answers
-
-    async def _work(self) -> None:
-        while self._left and self._answers.stopped_by is None:
-            key, job = self._left.pop()
-            await asyncio.sleep(random.uniform(0, self._hesitation))  # noqa: S311
-            try:
-                answer: T | MicsError = await self._client.run(job)
-            except MicsError as error:
-                if refuses_token(error):
-                    raise
-                answer = error
-            self._note(answer)
-            if answer is not self._answers.stopped_by:
-                self._answers.by_key[key] = answer
-                self._hear(key, answer)
-
-    def _note(self, answer: T | MicsError) -> None:
-        if not isinstance(answer, MicsError) or not is_outage(answer):
-            self._failures_in_a_row = 0
-            return
-        self._failures_in_a_row += 1
-        is_enough = self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW or isinstance(
-            answer, MicsRateLimitError
-        )
-        if is_enough and self._answers.stopped_by is None:
-            self._answers.stopped_by = answer
-
-
-class ExecutionQuestions:
-    """Asks for single executions: each by its id, or those of one instance by its list.
-
-    A 404 can mean that there is no such execution or no such route: only where both ways know nothing of it, it is
-    gone. A platform that lacks the route is asked for lists first for a while.
+    A 404 means "no such execution" or "no such route", so an execution counts as gone only if neither way finds it.
+    If the route by id is missing, the lists are read first for a while.
     """
 
     def __init__(self) -> None:
         self._list_first_until = float("-inf")
 
-    async def ask(
-        self, client: AsyncMicsClient, targets: Collection[Target], poll_interval: float, hear: Hear
-    ) -> Answers[Target, Execution]:
-        """The executions in full; a MicsNotFoundError for one that the platform does not have.
+    async def results(
+        self, client: AsyncMicsClient, targets: Targets, poll_interval: float
+    ) -> Results[Target, Execution]:
+        """Stream the result for each target; a MicsNotFoundError for an execution that the platform does not have.
 
-        :raises MicsError: the token is refused
+        :raises MicsError: see `gather_limited`
         """
-
-        def hear_unless_missing(target: Target, answer: Execution | MicsError) -> None:
-            if not _is_missing(answer):
-                hear(target, answer)
-
         now = asyncio.get_running_loop().time()
-        list_first = now < self._list_first_until
-        ways = (_ask_lists, _ask_by_id) if list_first else (_ask_by_id, _ask_lists)
-        answers = await ways[0](client, targets, poll_interval, hear_unless_missing)
-        missing = [target for target, answer in answers.by_key.items() if _is_missing(answer)]
-        if not missing or answers.stopped_by is not None:
-            return answers
-        others = await ways[1](client, missing, poll_interval, _with_405_as_missing(hear))
-        if not list_first and any(isinstance(answer, Execution) for answer in others.by_key.values()):
-            self._list_first_until = now + LIST_FIRST_FOR
-        return Answers(answers.by_key | others.by_key, others.stopped_by)
+        is_list_first = now < self._list_first_until
+        first, second = (_by_list, _by_id) if is_list_first else (_by_id, _by_list)
+        missing = []
+        async with aclosing(first(client, targets, poll_interval)) as results:
+            async for target, result in results:
+                if _is_missing(result):
+                    missing.append(target)
+                else:
+                    yield target, result
+        async with aclosing(second(client, missing, poll_interval)) as results:
+            async for target, result in results:
+                if isinstance(result, Execution) and not is_list_first:
+                    self._list_first_until = now + LIST_FIRST_SECONDS
+                # A 405 counts as a 404 here: both ways failed to find the execution.
+                is_405 = _is_missing(result) and not isinstance(result, MicsNotFoundError)
+                yield target, _not_found(target) if is_405 else result
 
 
-async def _ask_by_id(
-    client: AsyncMicsClient, targets: Collection[Target], poll_interval: float, hear: Hear
-) -> Answers[Target, Execution]:
+def _by_id(client: AsyncMicsClient, targets: Targets, poll_interval: float) -> Results[Target, Execution]:
     jobs = {target: Call("GET", execution_path(*target), one(Execution)) for target in targets}
-    return await ask_each(client, jobs, poll_interval, hear)
+    return gather_limited(client, jobs, poll_interval)
 
 
-async def _ask_lists(
-    client: AsyncMicsClient, targets: Collection[Target], poll_interval: float, hear: Hear
-) -> Answers[Target, Execution]:
-    """One list for all targets of an instance."""
+async def _by_list(
+    client: AsyncMicsClient, targets: Targets, poll_interval: float
+) -> Results[Target, Execution]:
+    """Read one list for all targets of an instance."""
     ids: dict[str, list[str]] = {}
     for target in targets:
         ids.setdefault(target.instance_id, []).append(target.execution_id)
-    answers: dict[Target, Execution | MicsError] = {}
-
-    def hear_list(instance_id: str, found: dict[str, Execution] | MicsError) -> None:
-        for execution_id in ids[instance_id]:
-            target = Target(instance_id, execution_id)
-            answers[target] = (
-                found if isinstance(found, MicsError) else found.get(execution_id, _not_found(target))
-            )
-            hear(target, answers[target])
-
     jobs = {instance_id: find_in_instance(instance_id, wanted) for instance_id, wanted in ids.items()}
-    lists = await ask_each(client, jobs, poll_interval, hear_list)
-    return Answers(answers, lists.stopped_by)
+    async with aclosing(gather_limited(client, jobs, poll_interval)) as lists:
+        async for instance_id, found in lists:
+            for target in (Target(instance_id, execution_id) for execution_id in ids[instance_id]):
+                if isinstance(found, MicsError):
+                    yield target, found
+                else:
+                    yield target, found.get(target.execution_id) or _not_found(target)
 
 
-def _with_405_as_missing(hear: Hear) -> Hear:
-    """Where neither way knows of an execution, it does not matter in which words."""
+async def gather_limited(
+    client: AsyncMicsClient, jobs: Mapping[K, Job[T]], poll_interval: float
+) -> Results[K, T]:
+    """Run the jobs in random order, at most `MAX_CONCURRENT` at once; stream each result as soon as it is known.
 
-    def hear_missing(target: Target, answer: Execution | MicsError) -> None:
-        no_route = _is_missing(answer) and not isinstance(answer, MicsNotFoundError)
-        hear(target, _not_found(target) if no_route else answer)
+    :raises MicsError: the token is refused; or an outage after which the remaining jobs are not run: a 429, or the
+        last of `MAX_OUTAGES_IN_A_ROW`
+    """
+    waiting = list(jobs.items())
+    random.shuffle(waiting)
+    jitter = _jitter(len(waiting), poll_interval)
+    running: dict[asyncio.Task[T | MicsError], K] = {}
+    stopped_by: MicsError | None = None
+    outages_in_a_row = 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < MAX_CONCURRENT:
+                key, job = waiting.pop()
+                running[asyncio.create_task(_run_job(client, job, jitter))] = key
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in running if each.done()]:
+                key, result = running.pop(task), task.result()
+                outages_in_a_row = outages_in_a_row + 1 if _is_outage(result) else 0
+                if stopped_by is None and _stops(result, outages_in_a_row):
+                    stopped_by = result
+                    waiting.clear()
+                else:
+                    yield key, result
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    if stopped_by is not None:
+        raise stopped_by
 
-    return hear_missing
+
+async def _run_job(client: AsyncMicsClient, job: Job[T], jitter: float) -> T | MicsError:
+    await asyncio.sleep(random.uniform(0, jitter))  # noqa: S311
+    try:
+        return await client.run(job)
+    except MicsError as error:
+        if _refuses_token(error):
+            raise
+        return error
 
 
-def _is_missing(answer: Execution | MicsError) -> bool:
-    return isinstance(answer, MicsApiError) and answer.status_code in NO_SUCH_ROUTE
+def _jitter(count: int, poll_interval: float) -> float:
+    """Return the maximum delay (s) before each of ``count`` requests: all take a tenth of the interval on average."""
+    return min(MAX_JITTER, poll_interval / 5 * MAX_CONCURRENT / count) if count > MAX_CONCURRENT else 0.0
+
+
+def _stops(result: object, outages_in_a_row: int) -> TypeGuard[MicsError]:
+    return isinstance(result, MicsRateLimitError) or outages_in_a_row >= MAX_OUTAGES_IN_A_ROW
+
+
+def _refuses_token(error: MicsError) -> bool:
+    """Whether the token itself is refused (401), not only its right to one resource (403)."""
+    return isinstance(error, MicsApiError) and error.status_code == 401
+
+
+def _is_outage(result: object) -> TypeGuard[MicsError]:
+    return isinstance(result, MicsError) and is_outage(result)
+
+
+def _common_outage(results: Sequence[object]) -> MicsError | None:
+    """Return an outage if every result is one."""
+    outages = [each for each in results if _is_outage(each)]
+    return outages[0] if outages and len(outages) == len(results) else None
+
+
+def _is_missing(result: Execution | MicsError) -> bool:
+    return isinstance(result, MicsApiError) and result.status_code in NO_SUCH_ROUTE
 
 
 def _not_found(target: Target) -> MicsNotFoundError:
@@ -309,3 +254,9 @@ def _not_found(target: Target) -> MicsNotFoundError:
         status_code=404,
         request=f"GET /v1/{execution_path(*target)}",
     )
+
+
+@flow
+def _current_time() -> Steps[datetime]:
+    now: datetime = yield Now()
+    return now

@@ -1,4 +1,4 @@
-"""One sandbox for all tests of the watcher that do not kill it, and an organisation of its own for each test."""
+"""One sandbox for all tests of polling that do not kill it, with an organisation of its own for each test."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def platform(shared_sandbox: SandboxServer) -> Iterator[RealPlatform]:
 
 
 @pytest.fixture
-def mortal_platform(sandbox: SandboxServer) -> RealPlatform:
-    """An organisation on a sandbox that may be killed; started again, it knows the token that it began with."""
+def restartable_platform(sandbox: SandboxServer) -> RealPlatform:
+    """An organisation on a sandbox that may be killed; after a restart it accepts its first token."""
     return RealPlatform(sandbox, sandbox.organisation_id, sandbox.token)
 
 

@@ -1,6 +1,6 @@
-"""An event loop whose time passes at once, and the simulated platform in it: hours of waiting in a moment.
+"""An event loop with a simulated clock and the simulated platform in it: hours of waiting take a moment.
 
-For what is decided about *when* to ask. What is asked, and how answers are read, is tested against the sandbox.
+For tests of *when* requests are sent. What they ask, and how answers are read, is tested against the sandbox.
 """
 
 from __future__ import annotations
@@ -14,9 +14,20 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from airflow_provider_mics.api import AsyncMicsClient, Call, Log, Response
-from airflow_provider_mics.core.polling import until_appears, watch_execution
+from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS as ORGANISATION_LIST
+from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 from tests.simulated_platform import START, SimulatedPlatform
 
+__all__ = [
+    "ORGANISATION_LIST",
+    "AsyncSimulatedPlatform",
+    "elapsed",
+    "end",
+    "running",
+    "simulate",
+    "wait_for",
+    "wait_for_creation",
+]
 T = TypeVar("T")
 
 
@@ -115,31 +126,46 @@ class Waiter:
         return [line.message for line in self.lines]
 
 
+def running(count: int) -> AsyncSimulatedPlatform:
+    """A platform with this many running executions, whose ids count from 1."""
+    platform = AsyncSimulatedPlatform()
+    platform.add(*map(str, range(1, count + 1)))
+    return platform
+
+
+async def end(
+    platform: AsyncSimulatedPlatform, waiters: list[Waiter], status: str = "SUCCEEDED"
+) -> list[Any]:
+    """End all executions, and return what each waiter got."""
+    platform.end_all(status)
+    return await asyncio.gather(*(waiter.task for waiter in waiters))
+
+
 def wait_for(platform: AsyncSimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
     """Begin to wait for the end of an execution."""
     lines: list[Log] = []
-    waiting = watch_execution(
+    waiting = wait_until_over(
         key="simulated",
         make_client=platform.make_client,
         instance_id=platform.instance_id,
         execution_id=execution_id,
         poll_interval=poll_interval,
-        tell=lines.append,
+        log=lines.append,
     )
     return Waiter(asyncio.create_task(waiting), lines)
 
 
-def wait_for_appearance(
+def wait_for_creation(
     platform: AsyncSimulatedPlatform, execution_id: str, poll_interval: float = 30.0
 ) -> Waiter:
     """Begin to wait until an execution of that id appears."""
     lines: list[Log] = []
-    waiting = until_appears(
+    waiting = wait_until_created(
         key="simulated",
         make_client=platform.make_client,
         instance_id=platform.instance_id,
         matches=lambda each: each.id == execution_id,
         poll_interval=poll_interval,
-        tell=lines.append,
+        log=lines.append,
     )
     return Waiter(asyncio.create_task(waiting), lines)

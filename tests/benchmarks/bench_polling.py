@@ -1,8 +1,8 @@
-"""What waiting costs: many waits that share a watcher, against as many that each ask for themselves.
+"""The cost of waiting: many waits that share a poller, against the same number of separate waits.
 
-``python -m tests.benchmarks.bench_watching [WAITS] [ROUNDS]`` starts a sandbox, lets WAITS executions run on it (1,000)
-and measures the CPU for ROUNDS looks of the watcher at all of them (5), and for one look of each for itself.
-Both ways are measured in one run: on another machine the times differ, the ratio hardly does. It takes three minutes.
+``python -m tests.benchmarks.bench_polling [WAITS] [ROUNDS]`` starts a sandbox, lets WAITS executions run on it (1,000)
+and measures the CPU for ROUNDS polls of all of them by the poller (5), and for one poll by each separate wait.
+Both are measured in one run: on another machine the times differ, the ratio hardly does. It takes three minutes.
 """
 # ruff: noqa: T201 - it prints a table
 
@@ -17,27 +17,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mics.api import AsyncMicsClient, create_execution, wait_for_execution
-from airflow_provider_mics.core.polling import watch_execution
+from airflow_provider_mics.core.polling import wait_until_over
 from tests.sandbox_server import SandboxServer
 
 LIST = "GET /v1/integration_batch_instances.executions"
 ONE = "GET /v1/integration_batch_instances/{id}/executions/{id}"
 SHARED_INTERVAL = 2.0
-QUESTIONS_PER_SECOND = 20
-"""Of those who ask for themselves: as many as a sandbox on a busy machine answers without a queue."""
+REQUESTS_PER_SECOND = 20
+"""Of the separate waits: as many as a sandbox on a busy machine answers without a queue."""
 AT_ONCE = 10
 
 
 @dataclass(frozen=True)
 class Cost:
-    """For one look at all executions: CPU milliseconds of the thread that waits, and requests."""
+    """Of one poll of all executions: CPU milliseconds of the waiting thread, and requests."""
 
     cpu_ms: float
     requests: float
 
 
 class Platform:
-    """A sandbox on which so many executions run for ever."""
+    """A sandbox with ``waits`` executions that never end."""
 
     def __init__(self, server: SandboxServer, waits: int) -> None:
         self.server = server
@@ -60,19 +60,19 @@ class Platform:
             return await asyncio.gather(*(start() for _ in range(self.waits)))
 
     async def cost_of(
-        self, waits: list[Coroutine[Any, Any, Any]], route: str, per_look: float, rounds: int
+        self, waits: list[Coroutine[Any, Any, Any]], route: str, per_poll: float, rounds: int
     ) -> Cost:
-        """Let all wait, and measure from when each was looked at once until they were ``rounds`` times more."""
+        """Start all waits, and measure from the end of the first poll of each until ``rounds`` polls later."""
         tasks = [asyncio.create_task(wait) for wait in waits]
-        began = await self._until_asked(route, per_look)
+        began = await self._until_asked(route, per_poll)
         cpu = time.thread_time()
-        ended = await self._until_asked(route, began + rounds * per_look)
+        ended = await self._until_asked(route, began + rounds * per_poll)
         cpu = time.thread_time() - cpu
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        looks = (ended - began) / per_look
-        return Cost(cpu * 1000 / looks, (ended - began) / looks)
+        polls = (ended - began) / per_poll
+        return Cost(cpu * 1000 / polls, (ended - began) / polls)
 
     async def _until_asked(self, route: str, count: float) -> int:
         while True:
@@ -84,13 +84,13 @@ class Platform:
 
 async def shared(platform: Platform, rounds: int) -> Cost:
     waits = [
-        watch_execution(
+        wait_until_over(
             key="benchmark",
             make_client=platform.make_client,
             instance_id=platform.instance_id,
             execution_id=execution_id,
             poll_interval=SHARED_INTERVAL,
-            tell=lambda line: None,
+            log=lambda line: None,
         )
         for execution_id in platform.execution_ids
     ]
@@ -98,12 +98,12 @@ async def shared(platform: Platform, rounds: int) -> Cost:
 
 
 async def separate(platform: Platform, rounds: int) -> Cost:
-    """Each asks for itself, evenly over the interval, with one client for all: cheaper than a client for each."""
-    interval = platform.waits / QUESTIONS_PER_SECOND
+    """Separate waits, spread over the interval, with one client for all: cheaper than one client each."""
+    interval = platform.waits / REQUESTS_PER_SECOND
     async with await platform.make_client() as client:
 
         async def wait(place: int, execution_id: str) -> None:
-            await asyncio.sleep(place / QUESTIONS_PER_SECOND)
+            await asyncio.sleep(place / REQUESTS_PER_SECOND)
             await client.run(wait_for_execution(platform.instance_id, execution_id, poll_interval=interval))
 
         waits = [wait(place, execution_id) for place, execution_id in enumerate(platform.execution_ids)]
@@ -111,16 +111,16 @@ async def separate(platform: Platform, rounds: int) -> Cost:
 
 
 async def making_clients(platform: Platform, count: int = 20) -> float:
-    """CPU milliseconds to make and close a client for each wait."""
+    """Return the CPU milliseconds to make and close a client for each wait."""
     cpu = time.thread_time()
     for _ in range(count):
         await (await platform.make_client()).aclose()
     return (time.thread_time() - cpu) * 1000 / count * platform.waits
 
 
-def measured(platform: Platform, way: Callable[[Platform, int], Awaitable[Cost]], rounds: int) -> Cost:
+def measured(platform: Platform, waiting: Callable[[Platform, int], Awaitable[Cost]], rounds: int) -> Cost:
     platform.server.reset_counters()
-    return asyncio.run(way(platform, rounds))  # type: ignore[arg-type]
+    return asyncio.run(waiting(platform, rounds))  # type: ignore[arg-type]
 
 
 def main(waits: int = 1000, rounds: int = 5) -> None:
@@ -130,12 +130,12 @@ def main(waits: int = 1000, rounds: int = 5) -> None:
         together = measured(platform, shared, rounds)
         apart = measured(platform, separate, 1)
         clients = asyncio.run(making_clients(platform))
-    print(f"{waits} waits, one look at all of them: CPU and requests")
-    for name, cost in (("one shared watcher", together), ("each for itself", apart)):
+    print(f"{waits} waits, one poll of all of them: CPU and requests")
+    for name, cost in (("one shared poller", together), ("separate waits", apart)):
         print(f"  {name:<20}{cost.cpu_ms:9.1f} ms {cost.requests:7.0f}")
     cpu, requests = apart.cpu_ms / together.cpu_ms, apart.requests / together.requests
     print(f"  {'ratio':<20}{cpu:9.0f}    {requests:7.0f}")
-    print(f"  and once, a client for each of them, were it not shared: {clients / 1000:.1f} s")
+    print(f"  one-time cost of a client for each wait: {clients / 1000:.1f} s")
 
 
 if __name__ == "__main__":
