@@ -108,7 +108,7 @@ class MicsExecutionTrigger(BaseTrigger):
             return
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
-                how = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).how
+                how = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).method
             self.log.info("The task was stopped: canceled %s (%s).", self._name, how)
         except (MicsError, TimeoutError) as error:
             line = one_line_of(error)

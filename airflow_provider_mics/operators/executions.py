@@ -292,7 +292,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         try:
             how = self.hook.run_within(
                 STOP_SECONDS, cancel_execution(self.instance_id, waiting.execution_id)
-            ).how
+            ).method
             self.log.info("The task was stopped: canceled %s (%s).", name, how)
         except MicsError as error:
             self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)

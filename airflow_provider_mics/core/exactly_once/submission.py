@@ -138,7 +138,7 @@ def _cancel_surplus(instance_id: str, execution_id: str, give_up: datetime) -> S
         )
     else:
         yield Log(
-            f"Execution {execution_id} is one too many: canceled it ({cancellation.how}).", logging.WARNING
+            f"Execution {execution_id} is one too many: canceled it ({cancellation.method}).", logging.WARNING
         )
 
 

@@ -36,21 +36,21 @@ def cancel(instance_id: str, execution_id: str, give_up: datetime) -> Steps[Canc
     canceled = yield from retry_through_outages(
         _cancel_as_it_appears(instance_id, execution_id, give_up), give_up
     )
-    if canceled.how == "already over":
+    if canceled.method == "already over":
         yield Log(f"Nothing to cancel: {name} {ending(canceled.execution)}.")
         return canceled
-    if canceled.how == "DELETE":
+    if canceled.method == "deletion":
         yield Log(f"Canceled {name} by deleting it: this platform offers no other way for a pending one.")
         return canceled
     try:
         execution = yield from retry_through_outages(get_execution(instance_id, execution_id), give_up)
     except MicsNotFoundError:
-        yield Log(f"Canceled {name} ({canceled.how}): the platform no longer has it.")
-        return Cancellation(canceled.how, _as_canceled(canceled.execution))
-    yield Log(f"Canceled {name} ({canceled.how}): it is {execution.status}.")
+        yield Log(f"Canceled {name} ({canceled.method}): the platform no longer has it.")
+        return Cancellation(canceled.method, _as_canceled(canceled.execution))
+    yield Log(f"Canceled {name} ({canceled.method}): it is {execution.status}.")
     if not execution.is_over:
         yield Log(f"The platform has not stopped {name} yet.", logging.WARNING)
-    return Cancellation(canceled.how, execution)
+    return Cancellation(canceled.method, execution)
 
 
 @flow
@@ -82,13 +82,14 @@ def until_over(
     """
     execution = canceled.execution
     name = f"execution {execution.id} of instance {instance_id}"
-    if canceled.how == "DELETE":
+    if canceled.method == "deletion":
         return execution
     while not execution.is_over:
         now = yield Now()
         if now >= deadline:
             raise MicsTimeoutError(
-                f"{name} is still {execution.status} at {utc(deadline)}, although the platform took the {canceled.how}"
+                f"{name} is still {execution.status} at {utc(deadline)}, "
+                f"although the platform took the {canceled.method}"
             )
         yield Sleep(min(poll_interval, (deadline - now).total_seconds()))
         try:
@@ -96,7 +97,7 @@ def until_over(
         except MicsNotFoundError:
             yield Log(f"The platform no longer has {name}: it counts as canceled.")
             return _as_canceled(execution)
-    if not execution.canceled and canceled.how != "already over":
+    if not execution.canceled and canceled.method != "already over":
         yield Log(f"{name} ended before it was canceled: it {ending(execution)}.", logging.WARNING)
     return execution
 
@@ -175,7 +176,7 @@ class TimeoutResult:
             return "; it goes on"
         if self.how == "already over":
             return "; it is canceled"
-        if self.how != "DELETE" and not self.execution.is_over:
+        if self.how != "deletion" and not self.execution.is_over:
             return f"; canceled it ({self.how}), but the platform has not stopped it yet"
         return f"; canceled it ({self.how})"
 
@@ -199,4 +200,4 @@ def cancel_on_timeout(instance_id: str, execution_id: str, *, cancels: bool) -> 
     except MicsError:
         # It is canceled, whatever can be seen of it.
         execution = canceled.execution
-    return TimeoutResult(execution, canceled.how)
+    return TimeoutResult(execution, canceled.method)

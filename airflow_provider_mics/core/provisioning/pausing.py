@@ -116,7 +116,7 @@ def _cancel_each(instance: Instance, executions: Sequence[Execution]) -> Steps[N
                 raise
             refusals.append(str(error))
         else:
-            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({canceled.how}).")
+            yield Log(f"Canceled execution {each.id}, {each.status}{when} ({canceled.method}).")
     if refusals:
         raise MicsError(
             f"{label_of(instance)} is paused, but {len(refusals)} of {len(executions)} executions "

@@ -45,12 +45,12 @@ async def started(platform, count=5, poll_interval=0.1):
 async def test_an_outage_of_any_kind_is_borne_and_told_in_two_lines(platform, fault):
     ids, waits = await started(platform)
     platform.server.faults([{**EVERYTHING, **fault}])
-    await until(lambda: all(wait.was_told("cannot be asked") for wait in waits))
+    await until(lambda: all(wait.was_told("Platform unreachable") for wait in waits))
     platform.end(ids)
     platform.server.faults()
     assert [each.id for each in await results(waits)] == ids
     assert [len(wait.lines) for wait in waits] == [4] * 5
-    assert all("answers again" in wait.messages[2] for wait in waits)
+    assert all("Platform reachable again" in wait.messages[2] for wait in waits)
     assert len(platform.clients) == 1
 
 
@@ -77,7 +77,7 @@ async def test_a_platform_that_is_killed_and_started_again_loses_no_wait(mortal_
     platform = mortal_platform
     ids, waits = await started(platform)
     await asyncio.to_thread(platform.server.kill)
-    await until(lambda: all(wait.was_told("cannot be asked") for wait in waits))
+    await until(lambda: all(wait.was_told("Platform unreachable") for wait in waits))
     await asyncio.to_thread(platform.server.start)
     platform.end(ids[:2])
     await until(lambda: waits[0].task.done() and waits[1].task.done())
@@ -94,7 +94,7 @@ async def test_waits_that_begin_while_the_platform_is_down_get_their_executions_
     ids = platform.executions(instance_id, 3)
     await asyncio.to_thread(platform.server.kill)
     waits = platform.watch_all(instance_id, ids)
-    await until(lambda: all(wait.was_told("cannot be asked") for wait in waits))
+    await until(lambda: all(wait.was_told("Platform unreachable") for wait in waits))
     await asyncio.to_thread(platform.server.start)
     assert all(each.succeeded for each in await results(waits))
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.field_types import EPOCH
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.responses import RefusedWithSuccess
+from airflow_provider_mics.api.responses import ErrorInSuccess
 from airflow_provider_mics.core.polling.execution_lists import Sighting, part_of_list
 from airflow_provider_mics.core.polling.subscriptions import ExecutionWait
 
@@ -35,14 +35,14 @@ def read(content, model=Sighting):
 @on_any_machine
 @given(answer=ANY_JSON | some.fixed_dictionaries({"status": ANY_JSON, "data": ANY_JSON, "total": ANY_JSON}))
 def test_any_json_is_a_page_or_a_refusal_and_never_another_error(model, answer):
-    with suppress(ValidationError, RefusedWithSuccess):
+    with suppress(ValidationError, ErrorInSuccess):
         read(json.dumps(answer).encode(), model)
 
 
 @on_any_machine
 @given(content=some.binary())
 def test_any_bytes_are_a_refusal(content):
-    with pytest.raises((ValidationError, RefusedWithSuccess)):
+    with pytest.raises((ValidationError, ErrorInSuccess)):
         read(content)
 
 

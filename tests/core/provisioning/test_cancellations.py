@@ -51,9 +51,9 @@ def status(platform, execution_id):
         ({}, "cancel action"),
         ({"cancel_answer": "text"}, "cancel action"),
         ({"cancel_answer": "empty"}, "cancel action"),
-        ({"cancel_action": "404"}, "PUT of the status"),
-        ({"cancel_action": "405", "put_semantics": "merge"}, "PUT of the status"),
-        ({"cancel_action": "404", "execution_put": "405"}, "DELETE"),
+        ({"cancel_action": "404"}, "status update"),
+        ({"cancel_action": "405", "put_semantics": "merge"}, "status update"),
+        ({"cancel_action": "404", "execution_put": "405"}, "deletion"),
         ({"execution_get": "404"}, "cancel action"),
     ],
     ids=str,
@@ -63,21 +63,23 @@ def test_a_pending_one_is_canceled_by_whatever_the_platform_offers(
 ):
     platform.quirks(**quirks)
     canceled = cancel_now(flows, instance_id, pending)
-    assert canceled.how == how
+    assert canceled.method == how
     assert status(platform, pending) == "CANCELED"
-    assert ("deleting it" if how == "DELETE" else f"({how}): it is CANCELED") in flows.lines
+    assert ("deleting it" if how == "deletion" else f"({how}): it is CANCELED") in flows.lines
 
 
 def test_a_running_one_is_never_deleted(flows, platform, instance_id, running):
     platform.quirks(cancel_action="404", execution_put="404")
-    with pytest.raises(MicsError, match=f"{running} .* goes on as RUNNING: the platform offers no way"):
+    with pytest.raises(
+        MicsError, match=f"{running} .* is still RUNNING: the platform rejected every cancel method"
+    ):
         cancel_now(flows, instance_id, running)
     assert status(platform, running) == "RUNNING"
 
 
 def test_one_that_is_over_is_left_as_it_is(flows, platform, instance_id, running):
     platform.end_execution(running, "FAILED")
-    assert cancel_now(flows, instance_id, running).how == "already over"
+    assert cancel_now(flows, instance_id, running).method == "already over"
     assert f"Nothing to cancel: execution {running}" in flows.lines
     assert status(platform, running) == "FAILED"
 
@@ -92,7 +94,7 @@ def test_one_that_does_not_show_yet_is_looked_for_and_canceled(platform, instanc
     platform.quirks(execution_get="404", organisation_executions="404")
     pending = platform.create_execution(instance_id, platform.now_ms() + HOUR_MS)["id"]
     flows = with_a_list_behind(platform, "/executions$", seconds=20)
-    assert cancel_now(flows, instance_id, pending).how == "cancel action"
+    assert cancel_now(flows, instance_id, pending).method == "cancel action"
     assert status(platform, pending) == "CANCELED"
 
 
@@ -117,7 +119,7 @@ def test_one_that_is_gone_once_it_is_canceled_counts_as_canceled(platform, insta
 
     flows = Flows(platform, before=before)
     canceled = cancel_now(flows, instance_id, running)
-    assert (canceled.how, canceled.execution.status) == ("cancel action", "CANCELED")
+    assert (canceled.method, canceled.execution.status) == ("cancel action", "CANCELED")
     assert (
         f"Canceled execution {running} of instance {instance_id} (cancel action): the platform no"
         in flows.lines
@@ -183,7 +185,7 @@ def test_an_outage_is_borne_while_canceling_and_waiting(platform, instance_id, r
         until_over(instance_id, canceled, poll_interval=5, deadline=flows.now + timedelta(minutes=5))
     )
     assert ended.canceled
-    assert "cannot be asked" in flows.lines
+    assert "Platform unreachable" in flows.lines
 
 
 class TestDeleting:
