@@ -109,7 +109,7 @@ def create_execution(
     :param organisation_id: None means the client's own organisation
     :raises MicsError: the id, the type or the date is invalid
     :raises MicsApiError: when run: the platform refuses the request
-    :raises MicsConnectionError: when run: no response; ``certainly_not_sent`` tells whether it may have been created
+    :raises MicsConnectionError: when run: no response; it may have been created unless ``certainly_not_sent``
     """
     body = {
         "organisation_id": organisation_id,

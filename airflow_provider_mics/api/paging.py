@@ -145,5 +145,5 @@ class _Reading:
             # A total may be too small, so it does not end the list after a full page.
             return self.start + given >= page.total and given < self._page_size
         # Without a total, a page with new items is the last only if it is smaller than the platform's largest. A
-        # max_results that only repeats the request does not tell the largest.
+        # max_results that only repeats the request does not show the largest.
         return largest is not None and 0 < largest < self._page_size and given < largest

@@ -28,7 +28,7 @@ class Transport(Protocol):
         """Send one request and return the response, whatever its status code.
 
         :param call: complete: its organisation is filled in, and no value of its ``query`` is None
-        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        :raises MicsConnectionError: no complete response; its attributes decide whether the client retries
         """
         ...
 
@@ -44,7 +44,7 @@ class AsyncTransport(Protocol):
         """Send one request and return the response, whatever its status code.
 
         :param call: complete: its organisation is filled in, and no value of its ``query`` is None
-        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        :raises MicsConnectionError: no complete response; its attributes decide whether the client retries
         """
         ...
 
