@@ -1,4 +1,7 @@
-"""How single fields of the platform's JSON are read: leniently, since only an id is indispensable."""
+"""The types of single fields. They are read leniently: only an id is required.
+
+A field that cannot be understood is None or plain text, so that a new value of the platform breaks nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,27 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
-    """The epoch milliseconds of an aware datetime, exact to the millisecond."""
+    """Return the epoch milliseconds of an aware datetime, rounded down."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def from_milliseconds(value: float) -> datetime:
-    """The aware UTC datetime of epoch milliseconds; OverflowError where no datetime can hold it."""
+    """Return the UTC datetime of epoch milliseconds.
+
+    :raises OverflowError: it is outside the range of datetime
+    """
     return EPOCH + timedelta(milliseconds=value)
 
 
 def id_text(value: Any) -> Any:
-    """An id as text. The platform sends strings of digits; a JSON number means the same id."""
+    """Return an id as text. The platform sends strings of digits; a JSON number means the same id."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def text(value: Any) -> str | None:
+    """Return a value as text: text as it is, other values as JSON."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, default=str)
@@ -76,22 +83,16 @@ def _duration_json(value: timedelta | None) -> int | None:
 
 
 Id = Annotated[str, BeforeValidator(id_text)]
-
 OptionalId = Annotated[str | None, BeforeValidator(lambda value: text(id_text(value)))]
-
 Text = Annotated[str | None, BeforeValidator(text)]
-
 Flag = Annotated[bool, BeforeValidator(_flag)]
-
 WholeNumber = Annotated[int | None, BeforeValidator(_whole_number)]
-
 Moment = Annotated[datetime | None, BeforeValidator(_moment), PlainSerializer(_moment_json)]
-
 Duration = Annotated[timedelta | None, BeforeValidator(_duration), PlainSerializer(_duration_json)]
 
 
 class LenientEnum(StrEnum):
-    """A word of the platform's vocabulary; equal to its text."""
+    """An enumeration of the platform, equal to its text. It accepts any case, and synonyms."""
 
     @classmethod
     def _synonyms(cls) -> Mapping[str, str]:
@@ -99,8 +100,8 @@ class LenientEnum(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> LenientEnum | None:
-        word = str(value).upper()
-        return cls.__members__.get(cls._synonyms().get(word, word))
+        name = str(value).upper()
+        return cls.__members__.get(cls._synonyms().get(name, name))
 
 
 class CronStatus(LenientEnum):
@@ -111,14 +112,14 @@ class CronStatus(LenientEnum):
 
 
 class ExecutionType(LenientEnum):
-    """Who planned an execution: a person or a program (MANUAL), or the instance's own cron (CRON)."""
+    """What created an execution: a person or a program (MANUAL), or the instance's cron (CRON)."""
 
     MANUAL = "MANUAL"
     CRON = "CRON"
 
 
 class ContainerSize(LenientEnum):
-    """How large the container of an instance is; the vendor's console writes ``XL`` for EXTRA_LARGE."""
+    """The size of an instance's container. The vendor's web client writes ``XL`` for EXTRA_LARGE."""
 
     LOW = "LOW"
     MEDIUM = "MEDIUM"
@@ -131,7 +132,10 @@ class ContainerSize(LenientEnum):
 
 
 class ExecutionStatus(LenientEnum):
-    """Where an execution stands. The last four are known from the platform's other kinds of job."""
+    """The status of an execution. The last four are known from the platform's other kinds of job.
+
+    Source: ``jobs.ts`` and ``JobResource.ts`` of the vendor's web client, https://github.com/mnguyen-mics/mcu-nx
+    """
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -151,25 +155,23 @@ class ExecutionStatus(LenientEnum):
 NOT_STARTED = frozenset(
     {ExecutionStatus.PENDING, ExecutionStatus.SCHEDULED, ExecutionStatus.WAITING_DEPENDENT_JOB}
 )
-
 ENDED_BADLY = frozenset(
     {ExecutionStatus.FAILED, ExecutionStatus.EXECUTOR_NOT_RESPONDING, ExecutionStatus.LOST}
 )
-
 OVER = ENDED_BADLY | {ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELED}
 
 
-W = TypeVar("W", bound=LenientEnum)
+E = TypeVar("E", bound=LenientEnum)
 
 
-def lenient(words: type[W]) -> Any:
-    """Read a word of ``words``; one that the platform added since stays plain text."""
+def lenient(enumeration: type[E]) -> Any:
+    """Return a pydantic validator for an enumeration: a value that it does not have stays plain text."""
 
-    def read(value: Any) -> W | str | None:
+    def read(value: Any) -> E | str | None:
         if value is None:
             return None
         try:
-            return words(value)
+            return enumeration(value)
         except ValueError:
             return text(value)
 

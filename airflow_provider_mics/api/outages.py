@@ -1,4 +1,4 @@
-"""Waiting for the end of an execution, and telling the story of it in a log."""
+"""Waiting through an outage of the platform: what counts as one, how long to pause, and what to log."""
 
 from __future__ import annotations
 
@@ -15,50 +15,54 @@ from airflow_provider_mics.api.errors import (
     MicsResponseError,
 )
 
+T = TypeVar("T")
+SHORTEST_PAUSE = 2.0
+"""Seconds before the first retry in an outage."""
 LONGEST_BACKOFF = 300.0
-
-"""Seconds between two questions to a platform that does not answer."""
+"""Seconds: the longest pause between two requests in an outage."""
 
 
 def is_outage(error: MicsError) -> bool:
-    """Whether ``error`` says nothing of the execution, only that the platform cannot be asked just now."""
+    """Whether the platform is unreachable or unavailable, so that ``error`` says nothing about the resource."""
     if isinstance(error, MicsConnectionError):
         return error.retriable
     if isinstance(error, MicsApiError):
-        refused_with_success = 200 <= error.status_code < 300
-        return refused_with_success or error.status_code >= 500 or error.status_code in (408, 425, 429)
+        is_error_in_success = 200 <= error.status_code < 300
+        return is_error_in_success or error.status_code >= 500 or error.status_code in (408, 425, 429)
     return isinstance(error, MicsResponseError)
 
 
 def backoff(poll_interval: float, failures: int, error: MicsError | None) -> float:
-    """Seconds until the next question after ``failures`` in a row: doubling, and as long as the platform asks."""
-    asked_for = getattr(error, "retry_after", None) or 0.0
+    """Return the seconds to pause after ``failures`` in a row: doubling, and at least the error's ``retry_after``."""
+    retry_after = getattr(error, "retry_after", None) or 0.0
     doubling = poll_interval * 2.0 ** min(max(failures - 1, 0), 10)
-    return max(poll_interval, min(doubling, LONGEST_BACKOFF), min(asked_for, LONGEST_BACKOFF))
+    return max(poll_interval, min(doubling, LONGEST_BACKOFF), min(retry_after, LONGEST_BACKOFF))
 
 
 class OutageLog:
-    """Tells an outage in two lines: that it began, and that it is over."""
+    """Logs an outage in two lines: its beginning and its end. Counts the ``failures`` in a row."""
 
     def __init__(self) -> None:
         self.failures = 0
         self._since: datetime | None = None
 
     def failed(self, error: MicsError, now: datetime) -> Iterator[Log]:
+        """Count a failed request; yield a line if it is the first in a row."""
         self.failures += 1
         if self._since is None:
             self._since = now
-            yield Log(f"The platform cannot be asked: {error}. Waiting on.", logging.WARNING)
+            yield Log(f"Platform unreachable: {error}. Still waiting.", logging.WARNING)
 
     def answered(self, now: datetime) -> Iterator[Log]:
+        """Reset the count after a successful request; yield a line if it ends an outage."""
         self.failures = 0
         if self._since is not None:
-            yield Log(f"The platform answers again, after {readable(now - self._since)}.")
+            yield Log(f"Platform reachable again, after {readable(now - self._since)}.")
             self._since = None
 
 
 def readable(duration: timedelta) -> str:
-    """A duration for people: ``4 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a duration for people: ``4 s``, ``3 min 20 s``, ``2 h 05 min``."""
     seconds = max(0, round(duration.total_seconds()))
     if seconds < 60:
         return f"{seconds} s"
@@ -69,21 +73,15 @@ def readable(duration: timedelta) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
-T = TypeVar("T")
-
 DEFAULT_SUBMISSION_TIMEOUT = timedelta(minutes=10)
 """How long an outage is tolerated within one try of a task."""
-
-SHORTEST_PAUSE = 2.0
-
-"""Seconds between two tries in an outage, at first."""
 
 
 @flow
 def retry_through_outages(job: Job[T], give_up: datetime) -> Steps[T]:
-    """What ``job`` gives, asked again through an outage until ``give_up`` (UTC). Only for jobs that may be repeated.
+    """Run an idempotent job, and run it again through an outage until ``give_up`` (UTC).
 
-    :raises MicsError: what is no outage, at once; the outage's last error when it outlasts ``give_up``
+    :raises MicsError: an error that is no outage, at once; the outage's last error if it is not over by ``give_up``
     """
     outage = OutageLog()
     while True:
@@ -97,7 +95,10 @@ def retry_through_outages(job: Job[T], give_up: datetime) -> Steps[T]:
 
 
 def wait_out(error: MicsError, outage: OutageLog, give_up: datetime) -> Steps[None]:
-    """Wait out a moment of an outage; raise what is none, or what has lasted too long."""
+    """Pause before the next attempt in an outage.
+
+    :raises MicsError: ``error``, if it is no outage, or if the pause would end after ``give_up`` (UTC)
+    """
     if not is_outage(error):
         raise error
     now = yield Now()

@@ -1,4 +1,4 @@
-"""Waiting for the end of an execution, and telling the story of it in a log."""
+"""Waiting for the end of an execution, and the log lines on its progress."""
 
 from __future__ import annotations
 
@@ -18,60 +18,54 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
 
 HEARTBEAT = timedelta(minutes=5)
-
-"""A wait in which nothing changes says so this often, so that a log never looks dead."""
-
+"""How often a wait logs that nothing has changed."""
 APPEARS_WITHIN = timedelta(minutes=1)
-
-"""A created execution that the platform does not find yet is looked for so long before it counts as gone."""
+"""How long the platform may take to show an execution that it has created. Until then, a 404 is no error."""
 
 
 class ExecutionLog:
-    """What a person wants to read of an execution while it goes on: each change once, and a sign of life."""
+    """The log lines on one execution: one for each change, and a heartbeat."""
 
     def __init__(self, instance_id: str, execution_id: str) -> None:
         self._name = f"Execution {execution_id} of instance {instance_id}"
-        self._told: tuple[object, ...] = ()
+        self._state: tuple[object, ...] = ()
         self._status: object = None
-        self._told_at: datetime | None = None
+        self._logged_at: datetime | None = None
 
     def lines(self, execution: Execution, now: datetime) -> Iterator[Log]:
-        """The lines to log now that ``execution`` was seen so; none where nothing changed."""
+        """Yield the lines to log for a response of the platform, if anything changed."""
         state = (execution.status, execution.completed_tasks, execution.num_tasks, execution.erroneous_tasks)
-        if state != self._told:
+        if state != self._state:
             if execution.status != self._status:
-                yield from self._status_line(execution)
+                yield self._status_line(execution)
             elif not execution.is_over:
                 yield Log(f"{self._name}: {progress(execution) or execution.status}")
-        elif self._told_at is not None and now - self._told_at >= HEARTBEAT:
-            since = execution.start_date or execution.creation_date
-            how_long = f", {readable(now - since)} after its start" if since and execution.start_date else ""
+        elif self._logged_at is not None and now - self._logged_at >= HEARTBEAT:
+            started = execution.start_date
+            how_long = f", {readable(now - started)} after its start" if started else ""
             yield Log(f"{self._name} is still {execution.status}{how_long}.")
         else:
             return
-        self._told, self._status, self._told_at = state, execution.status, now
+        self._state, self._status, self._logged_at = state, execution.status, now
 
-    def _status_line(self, execution: Execution) -> Iterator[Log]:
+    def _status_line(self, execution: Execution) -> Log:
         if not execution.status_is_known:
-            note = "a status this version does not know; it is taken as going on"
-            yield Log(f"{self._name} is {execution.status}: {note}.", logging.WARNING)
-        elif execution.is_over:
-            yield Log(
-                f"{self._name} {ending(execution)}.", logging.INFO if execution.succeeded else logging.ERROR
-            )
-        elif execution.is_pending:
+            note = "this version does not know the status, and treats it as running"
+            return Log(f"{self._name} is {execution.status}: {note}.", logging.WARNING)
+        if execution.is_over:
+            level = logging.INFO if execution.succeeded else logging.ERROR
+            return Log(f"{self._name} {ending(execution)}.", level)
+        if execution.is_pending:
             due = execution.expected_start_date
-            yield Log(
-                f"{self._name} is {execution.status}{f', expected to start at {utc(due)}' if due else ''}."
-            )
-        else:
-            started = f" since {utc(execution.start_date)}" if execution.start_date else ""
-            tasks = progress(execution)
-            yield Log(f"{self._name} is {execution.status}{started}{f': {tasks}' if tasks else ''}.")
+            expected = f", expected to start at {utc(due)}" if due else ""
+            return Log(f"{self._name} is {execution.status}{expected}.")
+        since = f" since {utc(execution.start_date)}" if execution.start_date else ""
+        tasks = progress(execution)
+        return Log(f"{self._name} is {execution.status}{since}{f': {tasks}' if tasks else ''}.")
 
 
 def ending(execution: Execution) -> str:
-    """How an execution ended, as the rest of a sentence: ``FAILED after 42 s: exit code 1``."""
+    """Return how an execution ended, as the rest of a sentence: ``FAILED after 42 s: exit code 1``."""
     took = f" after {readable(execution.duration)}" if execution.duration is not None else ""
     tasks = f" ({progress(execution)})" if execution.erroneous_tasks and progress(execution) else ""
     why = f": {execution.error_message}" if execution.error_message and not execution.succeeded else ""
@@ -79,7 +73,7 @@ def ending(execution: Execution) -> str:
 
 
 def progress(execution: Execution) -> str | None:
-    """How far an execution is, where the platform counts its tasks."""
+    """Return how many tasks of an execution are done, or None if the platform does not count them."""
     if execution.completed_tasks is None and execution.num_tasks is None:
         return None
     of_all = f" of {execution.num_tasks}" if execution.num_tasks is not None else ""
@@ -88,6 +82,7 @@ def progress(execution: Execution) -> str | None:
 
 
 def utc(moment: datetime) -> str:
+    """Return a UTC datetime for people, to the second."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -95,36 +90,35 @@ def utc(moment: datetime) -> str:
 def wait_for_execution(
     instance_id: str, execution_id: str, *, poll_interval: float = 30.0, deadline: datetime | None = None
 ) -> Steps[Execution]:
-    """Ask every ``poll_interval`` seconds until the execution is over, through outages of any length.
+    """Poll an execution until it is over, through outages of any length.
 
-    An unknown status is not an end. The deadline is an absolute time (UTC).
+    A status that this version does not know counts as running, and a 404 as a delay for the first minute. The vendor
+    has no way to wait: its web client polls too (``ImportService.ts``, https://github.com/mnguyen-mics/mcu-nx).
 
-    :raises MicsTimeoutError: it was not over by the deadline; it goes on
-    :raises MicsAuthError: the token is wrong or expired
-    :raises MicsNotFoundError: the platform no longer has the execution
+    :param instance_id: the platform's id of the instance
+    :param execution_id: the platform's id of the execution
+    :param poll_interval: seconds between two requests; longer in an outage
+    :param deadline: when to stop waiting (an aware datetime); None waits without limit
+    :returns: the execution, SUCCEEDED or not
+    :raises MicsTimeoutError: it is not over by the deadline; it continues on the platform
+    :raises MicsAuthError: the token is wrong or has expired
+    :raises MicsNotFoundError: the platform has no such execution for a minute
+    :raises MicsError: another error that is no outage
     """
-    execution_log, outage = ExecutionLog(instance_id, execution_id), OutageLog()
-    missing_since: datetime | None = None
+    wait = _Wait(instance_id, execution_id, poll_interval)
     while True:
         try:
             execution = yield from get_execution(instance_id, execution_id)
             now = yield Now()
-            missing_since = None
-            yield from outage.answered(now)
-            yield from execution_log.lines(execution, now)
+            yield from wait.read(execution, now)
             if execution.is_over:
                 return execution
-            pause = poll_interval
         except MicsAuthError:
             raise
         except MicsError as error:
             now = yield Now()
-            missing_since = (missing_since or now) if isinstance(error, MicsNotFoundError) else None
-            missing = missing_since is not None and now - missing_since < APPEARS_WITHIN
-            if not missing and not is_outage(error):
-                raise
-            yield from outage.failed(error, now)
-            pause = poll_interval if missing else backoff(poll_interval, outage.failures, error)
+            yield from wait.failed(error, now)
+        pause = wait.pause
         if deadline is not None:
             left = (deadline - now).total_seconds()
             if left <= 0:
@@ -133,3 +127,34 @@ def wait_for_execution(
                 )
             pause = min(pause, left)
         yield Sleep(pause)
+
+
+class _Wait:
+    """The state of one `wait_for_execution`; ``pause`` is in seconds until the next request."""
+
+    def __init__(self, instance_id: str, execution_id: str, poll_interval: float) -> None:
+        self.pause = poll_interval
+        self._poll_interval = poll_interval
+        self._log = ExecutionLog(instance_id, execution_id)
+        self._outage = OutageLog()
+        self._missing_since: datetime | None = None
+
+    def read(self, execution: Execution, now: datetime) -> Iterator[Log]:
+        self.pause = self._poll_interval
+        self._missing_since = None
+        yield from self._outage.answered(now)
+        yield from self._log.lines(execution, now)
+
+    def failed(self, error: MicsError, now: datetime) -> Iterator[Log]:
+        """Yield the lines to log for an error.
+
+        :raises MicsError: ``error``, if it is no outage, and not a 404 that may be a delay
+        """
+        self._missing_since = (self._missing_since or now) if isinstance(error, MicsNotFoundError) else None
+        is_delay = self._missing_since is not None and now - self._missing_since < APPEARS_WITHIN
+        if not is_delay and not is_outage(error):
+            raise error
+        yield from self._outage.failed(error, now)
+        self.pause = (
+            self._poll_interval if is_delay else backoff(self._poll_interval, self._outage.failures, error)
+        )

@@ -1,4 +1,9 @@
-"""Reading an answer: status, wrapper and data become a value, or one of `errors.py`."""
+"""Reading a response: its status code, wrapper and data become a value, or an error of `errors.py`.
+
+The wrapper is ``{"status": "ok", "data": ...}``, and ``{"status": "error", "error": ...}`` for an error. Sources:
+https://developer.mediarithmics.io/resources/api-overview, and ``ApiService.ts`` of the vendor's web client,
+https://github.com/mnguyen-mics/mcu-nx.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Generic, TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -19,35 +23,35 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import (
     MicsApiError,
     MicsAuthError,
-    MicsError,
     MicsNotFoundError,
     MicsRateLimitError,
     MicsResponseError,
 )
 from airflow_provider_mics.api.field_types import WholeNumber
+from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, redact
 
 T = TypeVar("T")
 
-EXCERPT_LENGTH = 200
-
-LOOKED_AT = 4000
-
-"""Characters of a text from the platform of which an excerpt is made."""
-
-WHAT_TO_DO = {
+HINTS = {
     401: "the token is wrong or has expired: check the password of the connection",
     403: "the token has no rights in that organisation, or not these: check organisation_id and the token",
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
+"""By status code: the message of an error response that gives no reason."""
 
-"""What a refusal means that gives no reason itself."""
+_ERROR_TYPES: dict[int, type[MicsApiError]] = {
+    401: MicsAuthError,
+    403: MicsAuthError,
+    404: MicsNotFoundError,
+    429: MicsRateLimitError,
+}
 
 _TAG = re.compile(r"<[^<>]*>")
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came over the wire; header names are lower-case."""
+    """An HTTP response. Header names are in lower case; the body is decoded."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -59,7 +63,7 @@ def _optional_text(value: Any) -> str | None:
 
 
 class _Wrapper(BaseModel):
-    """The platform's wrapper around every answer; an error's fields are there in a refusal only."""
+    """The fields of each response; those of an error are only there in an error."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -74,7 +78,7 @@ class _One(_Wrapper, Generic[T]):
 
 
 class Page(_Wrapper, Generic[T]):
-    """A part of a list; the platform leaves ``total`` out where it does not page."""
+    """One page of a list. ``total`` is None where the platform does not paginate."""
 
     data: list[T]
     first_result: WholeNumber = None
@@ -82,22 +86,22 @@ class Page(_Wrapper, Generic[T]):
     total: WholeNumber = None
 
 
-class _Anything(_Wrapper):
+class _AnyData(_Wrapper):
     model_config = ConfigDict(extra="allow")
 
     data: Any = None
 
 
-class RefusedWithSuccess(Exception):
-    """An answer with a good HTTP status that holds ``status: error``."""
+class ErrorInSuccess(Exception):
+    """A response with a success status code and ``status: error``."""
 
     def __init__(self, wrapper: _Wrapper) -> None:
         super().__init__(wrapper.error)
         self.wrapper = wrapper
 
 
-class NotUnderstood(Exception):
-    """An answer that says something else than what was asked for; the rest of a sentence about it."""
+class UnexpectedBody(Exception):
+    """A body that is not the platform's; the message continues "the response ..."."""
 
 
 W = TypeVar("W", bound=_Wrapper)
@@ -105,66 +109,67 @@ W = TypeVar("W", bound=_Wrapper)
 
 def _read(wrapper: type[W], content: bytes) -> W:
     try:
-        answer = wrapper.model_validate_json(content)
+        value = wrapper.model_validate_json(content)
     except ValidationError:
-        _refuse_error(_wrapper_of(content))
+        _check_status(_wrapper_of(content))
         raise
-    _refuse_error(answer)
-    return answer
+    _check_status(value)
+    return value
 
 
-def _refuse_error(wrapper: _Wrapper | None) -> None:
+def _check_status(wrapper: _Wrapper | None) -> None:
     if wrapper is not None and wrapper.status is not None and wrapper.status.lower() == "error":
-        raise RefusedWithSuccess(wrapper)
+        raise ErrorInSuccess(wrapper)
 
 
 def one(model: type[T]) -> Callable[[bytes], T]:
-    """A reader of ``{"status": "ok", "data": {...}}``."""
+    """Return a reader of one resource."""
     return lambda content: _read(_One[model], content).data  # type: ignore[valid-type]
 
 
 def one_with_raw(model: type[T]) -> Callable[[bytes], tuple[T, dict[str, Any]]]:
-    """As `one`, together with the JSON itself: what is to be written back must not have lost anything."""
+    """Return a reader of one resource and its JSON, for a resource that is to be written back unchanged."""
     return lambda content: (_read(_One[model], content).data, json.loads(content)["data"])  # type: ignore[valid-type]
 
 
 def page(model: type[T]) -> Callable[[bytes], Page[T]]:
-    """A reader of one page of a list."""
+    """Return a reader of one page of a list."""
     return lambda content: _read(Page[model], content)  # type: ignore[valid-type]
 
 
 def ignore_body(content: bytes) -> None:
-    """A reader for calls whose success says nothing more: empty, plain text or the platform's JSON.
+    """Read a response of which only the success matters: an empty body, plain text or the platform's JSON.
 
-    :raises NotUnderstood: it is a web page, or JSON of somebody else's
+    :raises UnexpectedBody: it is a web page, or JSON that is not the platform's
     """
     if _is_web_page(content):
-        raise NotUnderstood("is a web page")
+        raise UnexpectedBody("is a web page")
     try:
-        said = _Anything.model_validate_json(content)
+        wrapper = _AnyData.model_validate_json(content)
     except ValidationError:
         return
-    _refuse_error(said)
-    names = said.model_fields_set | set(said.model_extra or ())
+    _check_status(wrapper)
+    names = wrapper.model_fields_set | set(wrapper.model_extra or ())
     if names and not names & {"status", "data"}:
-        raise NotUnderstood("holds neither a status nor data")
+        raise UnexpectedBody("holds neither a status nor data")
 
 
-def answer(call: Call[T], response: Response, secret: str) -> T:
-    """The value of a good answer; ``secret`` never shows in what is raised for a bad one.
+def read_response(call: Call[T], response: Response, secret: str) -> T:
+    """Return the value of a response.
 
-    :raises MicsApiError: the platform refused, also where it did so with a good HTTP status
-    :raises MicsResponseError: the answer makes no sense
+    :param secret: the token; no error shows it
+    :raises MicsApiError: the platform refused the request, with an error status code or with ``status: error``
+    :raises MicsResponseError: the body cannot be read
     """
     if not 200 <= response.status_code < 300:
-        raise _refusal(call, response, _wrapper_of(response.content), secret)
+        raise _api_error(call, response, _wrapper_of(response.content), secret)
     try:
         return call.read(response.content)
-    except RefusedWithSuccess as refused:
-        raise _refusal(call, response, refused.wrapper, secret) from None
-    except (ValidationError, NotUnderstood) as invalid:
-        problem = redact(secret, f"{call}: the answer {_what_is_wrong(invalid)}")
-        raise MicsResponseError(f"{problem}: {_excerpt(response.content, secret)}") from None
+    except ErrorInSuccess as error:
+        raise _api_error(call, response, error.wrapper, secret) from None
+    except (ValidationError, UnexpectedBody) as error:
+        problem = redact(f"{call}: the response {_problem(error)}", secret)
+        raise MicsResponseError(f"{problem}: {_body_excerpt(response.content, secret)}") from None
 
 
 def _wrapper_of(content: bytes) -> _Wrapper | None:
@@ -174,34 +179,26 @@ def _wrapper_of(content: bytes) -> _Wrapper | None:
         return None
 
 
-def _refusal(call: Call[Any], response: Response, wrapper: _Wrapper | None, secret: str) -> MicsError:
-    status = response.status_code
+def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, secret: str) -> MicsApiError:
+    status, wrapper = response.status_code, wrapper or _Wrapper()
+    message = wrapper.error or ""
     if 300 <= status < 400:
         where = response.headers.get("location", "another address")
         message = f"the platform redirects to {where}: set the connection's host to the final address"
-    else:
-        message = (wrapper and wrapper.error) or ""
-    kind: type[MicsApiError] = {
-        401: MicsAuthError,
-        403: MicsAuthError,
-        404: MicsNotFoundError,
-        429: MicsRateLimitError,
-    }.get(status, MicsApiError)
-    code, reference = (wrapper.error_code, wrapper.error_id) if wrapper else (None, None)
-    return kind(
-        one_line(message, secret)
-        or _excerpt(response.content, secret)
-        or WHAT_TO_DO.get(status, "no reason given"),
+    return _ERROR_TYPES.get(status, MicsApiError)(
+        excerpt(message, secret)
+        or _body_excerpt(response.content, secret)
+        or HINTS.get(status, "no reason given"),
         status_code=status,
-        request=redact(secret, str(call)),
-        error_code=code and one_line(code, secret),
-        error_id=reference and one_line(reference, secret),
+        request=redact(str(call), secret),
+        error_code=wrapper.error_code and excerpt(wrapper.error_code, secret),
+        error_id=wrapper.error_id and excerpt(wrapper.error_id, secret),
         retry_after=retry_after(response.headers),
     )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a ``Retry-After`` header, a number or a date; a date is read against the answer's own ``Date``."""
+    """Return the seconds of a ``Retry-After`` header; a date is compared with the ``Date`` of the same response."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -209,53 +206,30 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            wait: timedelta = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+            pause: timedelta = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
         except (TypeError, ValueError, IndexError, OverflowError):
             return None
-        seconds = wait.total_seconds()
+        seconds = pause.total_seconds()
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _what_is_wrong(invalid: ValidationError | NotUnderstood) -> str:
-    if isinstance(invalid, NotUnderstood):
-        return str(invalid)
-    problem = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+def _problem(error: ValidationError | UnexpectedBody) -> str:
+    if isinstance(error, UnexpectedBody):
+        return str(error)
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if problem["type"] == "json_invalid":
         return "is not JSON"
     where = ".".join(str(part) for part in problem["loc"]) or "it"
-    return f"cannot be read ({one_line(where)}: {problem['msg']})"
+    return f"cannot be read ({excerpt(where, '')}: {problem['msg']})"
 
 
 def _is_web_page(content: bytes) -> bool:
-    return content[:LOOKED_AT].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return content[:EXCERPT_SOURCE].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def _excerpt(content: bytes, secret: str) -> str:
-    """The beginning of a body, as text on one line: enough to recognise a proxy's error page."""
-    beginning = content[: 2 * LOOKED_AT].decode("utf-8", "replace")
+def _body_excerpt(content: bytes, secret: str) -> str:
+    """Return the beginning of a body as text: enough to recognise a proxy's error page."""
+    beginning = content[: 2 * EXCERPT_SOURCE].decode("utf-8", "replace")
     if _is_web_page(content):
         beginning = html.unescape(_TAG.sub(" ", beginning))
-    return one_line(beginning, secret)
-
-
-def one_line(text: str, secret: str = "") -> str:
-    """The beginning of a text on one line, without the secret and without a part of it where the text is cut."""
-    spellings = _spellings(secret)
-    beginning = redact(secret, text[:LOOKED_AT])
-    if len(text) > LOOKED_AT:
-        beginning = beginning[: -max(map(len, spellings), default=0) or None]
-    line = " ".join("".join(char if char.isprintable() else " " for char in beginning).split())
-    return line if len(line) <= EXCERPT_LENGTH else f"{line[:EXCERPT_LENGTH]}…"
-
-
-def redact(secret: str, text: str) -> str:
-    """The text without the secret, in whatever spelling a server may have echoed it."""
-    for spelling in _spellings(secret):
-        text = text.replace(spelling, "***")
-    return text
-
-
-def _spellings(secret: str) -> set[str]:
-    return (
-        {secret, quote(secret, safe=""), html.escape(secret), secret.replace("/", "\\/")} if secret else set()
-    )
+    return excerpt(beginning, secret)

@@ -1,4 +1,4 @@
-"""The body of an answer as it comes in: decoded as it comes, and never larger than any answer should be."""
+"""What both HTTP transports share: their interface, reading a body, the cause of an error, and no cookies."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from typing import Any, Protocol
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsResponseError
 from airflow_provider_mics.api.responses import Response
+from airflow_provider_mics.api.text import one_line
 
 LARGEST_BODY = 64 * 1024 * 1024
-
-"""Bytes, decoded. No answer of the platform comes near; what is larger is not read to its end."""
-
-CHUNK = 64 * 1024
-
-"""Bytes. How much is taken from the network at a time."""
-
+"""Bytes, decoded. A larger body is not read to its end; no response of the platform comes near."""
+CHUNK_SIZE = 64 * 1024
+"""Bytes read from the network at a time."""
 ACCEPTED_ENCODING = "gzip"
-
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -32,7 +28,7 @@ class Transport(Protocol):
         """Send one request and return the response, whatever its status code.
 
         :param call: complete: its organisation is filled in, and no value of its ``query`` is None
-        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        :raises MicsConnectionError: no complete response; its attributes decide whether the client retries
         """
         ...
 
@@ -48,7 +44,7 @@ class AsyncTransport(Protocol):
         """Send one request and return the response, whatever its status code.
 
         :param call: complete: its organisation is filled in, and no value of its ``query`` is None
-        :raises MicsConnectionError: no complete response; what it says decides whether the client tries again
+        :raises MicsConnectionError: no complete response; its attributes decide whether the client retries
         """
         ...
 
@@ -57,12 +53,12 @@ class AsyncTransport(Protocol):
         ...
 
 
-class Body:
-    """Collects one body.
+class BodyReader:
+    """Collects the body of one response.
 
-    It undoes gzip itself: HTTP libraries decode a whole chunk at once, and a few kilobytes can become gigabytes.
+    It decodes gzip itself: HTTP libraries decode a whole chunk at once, and a few kilobytes can become gigabytes.
 
-    :raises MicsResponseError: the body is larger than `LARGEST_BODY`, or encoded in a way that was not asked for
+    :raises MicsResponseError: the body is larger than `LARGEST_BODY`, or has an encoding that was not requested
     """
 
     def __init__(self, call: Call[Any], headers: Mapping[str, str]) -> None:
@@ -71,45 +67,45 @@ class Body:
         encoding = headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip"):
             raise MicsResponseError(
-                f"{call}: the answer is encoded as {encoding[:40]!r}, which was not asked for"
+                f"{call}: the response has the encoding {encoding[:40]!r}, which was not requested"
             )
         self._gzip = zlib.decompressobj(GZIP_WINDOW) if encoding.endswith("gzip") else None
-        self._is_begun = False
+        self._has_begun = False
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes from the network."""
-        self._is_begun = self._is_begun or bool(chunk)
+        """Add the next bytes from the network."""
+        self._has_begun = self._has_begun or bool(chunk)
         if self._gzip is None:
-            self._keep(chunk)
+            self._append(chunk)
             return
         while chunk and not self._gzip.eof:
             try:
-                self._keep(self._gzip.decompress(chunk, CHUNK))
+                self._append(self._gzip.decompress(chunk, CHUNK_SIZE))
             except zlib.error as error:
-                raise MicsResponseError(
-                    f"{self._call}: the answer is not the gzip it says: {error}"
-                ) from None
+                raise MicsResponseError(f"{self._call}: the response is not valid gzip: {error}") from None
             chunk = self._gzip.unconsumed_tail
 
-    def whole(self) -> bytes:
-        """All of it, once the network gave all.
+    def content(self) -> bytes:
+        """Return the body, after the last `add`.
 
-        :raises MicsConnectionError: the encoded body breaks off
+        :raises MicsConnectionError: the gzip stream is cut off
         """
-        if self._gzip is not None and self._is_begun and not self._gzip.eof:
-            raise MicsConnectionError(f"{self._call}: the answer breaks off after {len(self._content)} bytes")
+        if self._gzip is not None and self._has_begun and not self._gzip.eof:
+            raise MicsConnectionError(
+                f"{self._call}: the response is cut off after {len(self._content)} bytes"
+            )
         return bytes(self._content)
 
-    def _keep(self, piece: bytes) -> None:
+    def _append(self, piece: bytes) -> None:
         if len(self._content) + len(piece) > LARGEST_BODY:
-            raise MicsResponseError(f"{self._call}: the answer is larger than {LARGEST_BODY >> 20} MiB")
+            raise MicsResponseError(f"{self._call}: the response is larger than {LARGEST_BODY >> 20} MiB")
         self._content += piece
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, the one it was made from, and so on down to the one that says what happened.
+    """Yield the error, its cause, and so on down to the first cause.
 
-    What was being handled meanwhile (``__context__``) does not count: it may be of another request.
+    ``__context__`` is left out: it may be an error of another request.
     """
     current: BaseException | None = error
     seen: set[int] = set()
@@ -120,15 +116,15 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         current = next((each for each in below if isinstance(each, BaseException)), None)
 
 
-def reason(error: BaseException) -> str:
-    """What happened, on one line."""
-    *_, innermost = causes(error)
-    return " ".join(str(innermost).split()) or type(innermost).__name__
+def root_cause(error: BaseException) -> str:
+    """Return the message of the first cause of an error, on one line."""
+    *_, cause = causes(error)
+    return one_line(str(cause)) or type(cause).__name__
 
 
 def is_untrusted_certificate(error: BaseException) -> bool:
-    """Whether the server's certificate did not verify: nothing was sent, and trying again changes nothing."""
-    # urllib3 before 2 has a class of its own for a name that does not match.
+    """Whether the server's certificate did not verify. Nothing was sent, and a retry would fail too."""
+    # urllib3 before 2 has a class of its own for a host name that does not match.
     return any(
         isinstance(each, ssl.SSLCertVerificationError) or type(each).__name__ == "CertificateError"
         for each in causes(error)
@@ -136,7 +132,7 @@ def is_untrusted_certificate(error: BaseException) -> bool:
 
 
 class NoCookies(DefaultCookiePolicy):
-    """Takes and sends no cookie, whoever sets it."""
+    """A cookie policy that neither stores nor sends cookies."""
 
     def __init__(self) -> None:
         super().__init__(allowed_domains=[])

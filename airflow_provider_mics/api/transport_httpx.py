@@ -1,4 +1,4 @@
-"""A call over ``httpx``: one HTTP exchange, asynchronous, within its time and its size."""
+"""The async transport, on ``httpx``: one HTTP request, with limits on its time and on its response's size."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.responses import Response
 from airflow_provider_mics.api.settings import POOL_SIZE, ClientSettings
-from airflow_provider_mics.api.transport import Body, is_untrusted_certificate, no_cookies, reason
+from airflow_provider_mics.api.transport import BodyReader, is_untrusted_certificate, no_cookies, root_cause
 
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-
-UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+INVALID_REQUEST = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
 class HttpxTransport:
-    """Sends calls over one pool of connections, in one event loop.
+    """Sends requests over one pool of connections, in one event loop.
 
-    :raises MicsError: a proxy or a CA bundle that cannot be used
+    :raises MicsError: the proxy or the CA bundle cannot be used
     """
 
     def __init__(self, settings: ClientSettings, token: str) -> None:
@@ -33,16 +32,16 @@ class HttpxTransport:
         try:
             self._http = _http(settings, token)
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-            raise MicsError(f"no connection can be made to {settings.base_url}: {reason(error)}") from None
+            raise MicsError(f"cannot connect to {settings.base_url}: {root_cause(error)}") from None
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
     async def send(self, call: Call[Any]) -> Response:
-        """The answer to a call, whatever it says.
+        """Send one request and return the response, whatever its status code.
 
-        :raises MicsConnectionError: no whole answer came
-        :raises MicsResponseError: it is too large, or cannot be decoded
+        :raises MicsConnectionError: no complete response
+        :raises MicsResponseError: the response is too large, or cannot be decoded
         """
         settings = self._settings
         try:
@@ -57,23 +56,23 @@ class HttpxTransport:
                 ) as response,
             ):
                 headers = dict(response.headers)
-                body = Body(call, headers)
+                body = BodyReader(call, headers)
                 async for chunk in response.aiter_raw():
                     body.add(chunk)
-                return Response(response.status_code, headers, body.whole())
+                return Response(response.status_code, headers, body.content())
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            cannot_be_sent = isinstance(error, UNUSABLE) or is_untrusted_certificate(error)
-            raise settings.no_answer(
+            is_permanent = isinstance(error, INVALID_REQUEST) or is_untrusted_certificate(error)
+            raise settings.connection_error(
                 call,
                 error,
                 timed_out=isinstance(error, httpx.TimeoutException | TimeoutError),
-                certainly_not_sent=cannot_be_sent or isinstance(error, NOT_SENT),
-                retriable=not cannot_be_sent,
+                certainly_not_sent=is_permanent or isinstance(error, NOT_CONNECTED),
+                retriable=not is_permanent,
             ) from None
 
 
 class _Token(httpx.Auth):
-    """Sets the header itself, so that nothing else does."""
+    """Sets the ``Authorization`` header, so that a ``.netrc`` file never replaces the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -94,7 +93,7 @@ def _http(settings: ClientSettings, token: str) -> httpx.AsyncClient:
         limits=limits,
         follow_redirects=False,
         cookies=no_cookies(),
-        # Proxies of our own come before those of the environment, and before its exceptions.
+        # Proxies given here override the environment's proxies, and its NO_PROXY.
         trust_env=not {scheme, "all"} & settings.proxies.keys(),
         mounts={
             f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=context, limits=limits)
@@ -109,7 +108,7 @@ def _ssl_context(verify: bool | str) -> ssl.SSLContext:
 
 @lru_cache(maxsize=8)
 def _loaded_context(verify: bool | str, modified_at: float) -> ssl.SSLContext:
-    """Reading a CA bundle takes some 50 ms, in which an event loop does nothing else: once is enough."""
+    """Load a CA bundle once: it takes about 50 ms, during which the event loop is blocked."""
     del modified_at
     if isinstance(verify, bool):
         return httpx.create_ssl_context(verify=verify)

@@ -1,4 +1,4 @@
-"""A call over ``requests``: one HTTP exchange, blocking, within its time and its size."""
+"""The blocking transport, on ``requests``: one HTTP request, with limits on its time and on its response's size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ import urllib3.connection
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.responses import Response
 from airflow_provider_mics.api.settings import POOL_SIZE, ClientSettings
-from airflow_provider_mics.api.transport import CHUNK, Body, NoCookies, causes, is_untrusted_certificate
+from airflow_provider_mics.api.transport import (
+    CHUNK_SIZE,
+    BodyReader,
+    NoCookies,
+    causes,
+    is_untrusted_certificate,
+)
 
 
 class RequestsTransport:
-    """Sends calls over one pooled session."""
+    """Sends requests over one session with a pool of connections."""
 
     def __init__(self, settings: ClientSettings, token: str) -> None:
         self._settings = settings
@@ -36,10 +42,10 @@ class RequestsTransport:
         self._session.close()
 
     def send(self, call: Call[Any]) -> Response:
-        """The answer to a call, whatever it says.
+        """Send one request and return the response, whatever its status code.
 
-        :raises MicsConnectionError: no whole answer came
-        :raises MicsResponseError: it is too large, or cannot be decoded
+        :raises MicsConnectionError: no complete response
+        :raises MicsResponseError: the response is too large, or cannot be decoded
         """
         settings = self._settings
         try:
@@ -55,44 +61,44 @@ class RequestsTransport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _received(call, response)
+                return _read(call, response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            not_sent = _never_connected(error)
-            raise settings.no_answer(
+            is_permanent = _is_permanent(error)
+            raise settings.connection_error(
                 call,
                 error,
                 timed_out=_timed_out(error),
-                certainly_not_sent=not_sent or _cannot_be_sent(error),
-                retriable=not _cannot_be_sent(error),
+                certainly_not_sent=is_permanent or _never_connected(error),
+                retriable=not is_permanent,
             ) from None
 
 
-def _received(call: Call[Any], response: requests.Response) -> Response:
+def _read(call: Call[Any], response: requests.Response) -> Response:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    body = Body(call, headers)
-    # urllib3 1.26 takes a body that ends early for a whole one, unless told otherwise.
+    body = BodyReader(call, headers)
+    # By default, urllib3 1.26 accepts a body that is shorter than its Content-Length.
     response.raw.enforce_content_length = True
-    for chunk in response.raw.stream(CHUNK, decode_content=False):
+    for chunk in response.raw.stream(CHUNK_SIZE, decode_content=False):
         body.add(chunk)
     response.raw.release_conn()
-    return Response(response.status_code, headers, body.whole())
+    return Response(response.status_code, headers, body.content())
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Whether no connection was made, so that nothing can have been sent."""
+    """Whether no connection was made, so that nothing was sent."""
     names = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "ConnectTimeout")
     return any(type(each).__name__ in names for each in causes(error))
 
 
-def _cannot_be_sent(error: BaseException) -> bool:
-    """Whether the request was never begun, for a reason that another try does not mend."""
-    unusable = (
+def _is_permanent(error: BaseException) -> bool:
+    """Whether nothing was sent, for a reason that a retry does not change."""
+    invalid_request = (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
         requests.exceptions.InvalidProxyURL,
         requests.exceptions.InvalidHeader,
     )
-    return isinstance(error, unusable) or is_untrusted_certificate(error)
+    return isinstance(error, invalid_request) or is_untrusted_certificate(error)
 
 
 def _timed_out(error: BaseException) -> bool:
@@ -100,7 +106,7 @@ def _timed_out(error: BaseException) -> bool:
 
 
 class _Token(requests.auth.AuthBase):
-    """Sets the header itself, so that a ``.netrc`` file never replaces the token."""
+    """Sets the ``Authorization`` header, so that a ``.netrc`` file never replaces the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -111,34 +117,34 @@ class _Token(requests.auth.AuthBase):
 
 
 class _Session(requests.Session):
-    """A session without redirects. Told not to follow one, ``requests`` still reads its whole body to look ahead."""
+    """A session without redirects: even with ``allow_redirects=False``, ``requests`` reads a redirect's whole body."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         return None
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Connections whose answers have a deadline."""
+    """Connections whose responses have a deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOLS
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = POOLS
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    """An answer for which the socket's timeout is that of the whole, not that of each byte."""
+    """A response for which the socket's timeout limits the whole response, not each read."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_DeadlineSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
 
 
 class _DeadlineSocket:
-    """The one method of a socket that an answer is read by."""
+    """The only method of a socket that `http.client.HTTPResponse` uses."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -148,7 +154,7 @@ class _DeadlineSocket:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """The bytes that come from a socket until its deadline."""
+    """Reads from a socket until a deadline."""
 
     def __init__(self, sock: socket.socket, mode: str) -> None:
         self._sock = sock
@@ -189,4 +195,4 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -1,4 +1,4 @@
-"""Arguments checked before they are sent, so that a mistake is one clear line and not a refusal far away."""
+"""Checks of arguments before they are sent, so that a mistake is one clear line and no error of the platform."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from airflow_provider_mics.api.field_types import (
     ContainerSize,
     CronStatus,
     ExecutionType,
+    LenientEnum,
     from_milliseconds,
     milliseconds,
 )
 
 _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-
 _VERSION_NUMBER = re.compile(r"\d+\.\d+\.\d+(-[A-Za-z0-9.-]+)?", re.ASCII)
-
-
+_NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
 LAST_MOMENT = milliseconds(datetime.max.replace(tzinfo=UTC))
-
 """Epoch milliseconds."""
-
 FIRST_PLAUSIBLE_MOMENT = 100_000_000_000
-
-"""Epoch milliseconds, in March 1973. A smaller number is a moment of our days in seconds."""
+"""Epoch milliseconds, in March 1973. A smaller number is taken for seconds."""
+LONGEST = timedelta(days=36_500).total_seconds()
+"""Seconds: the longest length of time that an argument may have."""
 
 
 def checked_id(what: str, value: str | int | None) -> str:
-    """An id as the platform writes it in a path; ``what`` names the argument in the error."""
+    """Return an id as text, as a path needs it.
+
+    :param what: the name of the argument, for the error
+    :raises MicsError: the value is no id
+    """
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise MicsError(f"{what} {value!r} is not an id: give the platform's id, such as '1185'")
@@ -40,7 +42,12 @@ def checked_id(what: str, value: str | int | None) -> str:
 
 
 def checked_milliseconds(what: str, value: datetime | int) -> int:
-    """A moment as the platform wants it: epoch milliseconds, from an aware datetime or from such a number."""
+    """Return epoch milliseconds.
+
+    :param what: the name of the argument, for the error
+    :param value: an aware datetime, or epoch milliseconds
+    :raises MicsError: the datetime is naive, or the number is negative, too large, or in seconds
+    """
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise MicsError(f"{what} {value.isoformat()} has no time zone: give an aware datetime")
@@ -57,9 +64,12 @@ def checked_milliseconds(what: str, value: datetime | int) -> int:
 
 
 def checked_cron(cron: str | None, cron_status: str | CronStatus | None) -> None:
-    """A cron and its status go together, and the cron has the five fields the platform reads (vendor's page).
+    """Check a cron and its status.
 
-    :raises MicsError: one without the other, an unknown status, or a cron that cannot be read
+    The platform takes both or neither, and five fields of standard Unix cron:
+    https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch
+
+    :raises MicsError: one is missing, the status is unknown, or the cron is invalid
     """
     if (cron is None) != (cron_status is None):
         given, missing = ("cron_status", "cron") if cron is None else ("cron", "cron_status")
@@ -83,7 +93,12 @@ def checked_execution_type(value: str | ExecutionType) -> str:
 
 
 def checked_version_number(value: str) -> str:
-    """A version number for people: three numbers and an optional suffix, ``1.2.0`` or ``1.2.0-rc1`` (vendor's docs)."""
+    """Return a version number, such as ``1.2.0`` or ``1.2.0-rc1``.
+
+    The format: https://developer.mediarithmics.io/advanced-usages/plugins/creation-deployment
+
+    :raises MicsError: the value is no version number
+    """
     if not isinstance(value, str) or not _VERSION_NUMBER.fullmatch(value):
         raise MicsError(
             f"version {value!r} is not a version number: write three numbers, such as '1.0.0' or '1.2.0-rc1'"
@@ -91,22 +106,27 @@ def checked_version_number(value: str) -> str:
     return value
 
 
-def checked_word(what: str, words: Any, value: Any) -> str:
-    """A word of the platform's vocabulary, in its documented spelling."""
+def checked_word(what: str, words: type[LenientEnum], value: Any) -> str:
+    """Return a value of an enumeration in the platform's documented spelling.
+
+    :param what: the name of the argument, for the error
+    :raises MicsError: the enumeration has no such value
+    """
     try:
         return str(words(value))
     except ValueError:
-        known = ", ".join(word.value for word in words)
+        known = ", ".join(words)
         raise MicsError(f"{what} {value!r} is not one of {known}") from None
 
 
-LONGEST = timedelta(days=36_500).total_seconds()
-
-
 def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) -> float:
-    """The seconds of a number or a timedelta; ``owner`` and ``name`` say in the error whose and what it is.
+    """Return a length of time in seconds.
 
-    :raises ValueError: it is no length of time, or none that makes sense
+    :param owner: whose argument it is, for the error
+    :param name: the name of the argument, for the error
+    :param value: seconds, or a timedelta
+    :param may_be_zero: whether 0 is allowed
+    :raises ValueError: the value is no number and no timedelta, is negative, or is longer than a hundred years
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
@@ -121,25 +141,22 @@ def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) 
     return float(seconds)
 
 
-_NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
-
-
 def parse_datetime(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
-    """A moment as a user may write it: an aware datetime, ISO 8601 text, epoch milliseconds, or nothing.
+    """Return a UTC datetime, or None for no value.
 
-    ``name`` is that of the argument, for the error.
-
-    :raises MicsError: it cannot be understood, has no time zone, or is negative
+    :param value: an aware datetime, ISO 8601 text with a time zone, or epoch milliseconds, also as text
+    :param name: the name of the argument, for the error
+    :raises MicsError: the value is no date and time, has no time zone, or is negative
     """
     if value is None or value in ("", "None"):
         return None
     if isinstance(value, str):
         text = value.strip()
-        value = int(text) if _NUMBER.fullmatch(text) else _parsed(name, text)
+        value = int(text) if _NUMBER.fullmatch(text) else _from_iso(name, text)
     return from_milliseconds(checked_milliseconds(name, value)).astimezone(UTC)
 
 
-def _parsed(name: str, text: str) -> datetime:
+def _from_iso(name: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

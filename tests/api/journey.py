@@ -65,7 +65,8 @@ class Journey:
             return
         user = self.run(api.get_connected_user())
         assert "@" in user.display_name
-        assert user.organisation_ids == [self._client.real.organisation_id]
+        [workspace] = user.to_json()["workspaces"]
+        assert workspace["organisation_id"] == self._client.real.organisation_id
 
     def make_plugin(self) -> api.Plugin:
         plugin = self.run(api.create_plugin(self._group, "nightly"))
@@ -161,13 +162,13 @@ class Journey:
             name for name in ("cancel_action", "execution_put", "execution_delete") if not self._lacks(name)
         ]
         if not ways:
-            self._refused(api.cancel_execution(instance.id, pending.id), "offers no way to cancel it")
+            self._refused(api.cancel_execution(instance.id, pending.id), "rejected every cancel method")
             return
-        method = self.run(api.cancel_execution(instance.id, pending.id)).method
-        assert method == {"cancel_action": "cancel action", "execution_put": "PUT of the status"}.get(
-            ways[0], "DELETE"
+        how = self.run(api.cancel_execution(instance.id, pending.id)).method
+        assert how == {"cancel_action": "cancel action", "execution_put": "status update"}.get(
+            ways[0], "deletion"
         )
-        if method != "DELETE":
+        if how != "deletion":
             ended = self.run(api.wait_for_execution(instance.id, pending.id, poll_interval=0.01))
             assert ended.canceled
             assert self.run(api.cancel_execution(instance.id, pending.id)).method == "already over"

@@ -95,7 +95,7 @@ class TestAnAnswerThatIsNotWhole:
     def test_says_what_happened(self, kind):
         with RawServer([CUT["a reset"]]) as server, client_of(kind, server.url, max_retries=0) as client:
             assert str(failure(client)).startswith(
-                f"GET /v1/integration_batch_instances/42: no answer from {server.url}: "
+                f"GET /v1/integration_batch_instances/42: no response from {server.url}: "
             )
 
 

@@ -101,31 +101,31 @@ CANCELS: list[tuple[str, dict[str, Any], str, list[str]]] = [
     (
         "no action: 404",
         {"GET_one": ok(RUNNING), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action: 405",
         {"GET_one": ok(RUNNING), "POST_action": refusal(405), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action, refused with HTTP 200",
         {"GET_one": ok(RUNNING), "POST_action": refusal(200), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action, but a web page with HTTP 200",
         {"GET_one": ok(RUNNING), "POST_action": b"<html>our app</html>", "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "neither, and it is pending",
         {"GET_one": ok(PENDING), "DELETE_one": b""},
-        "DELETE",
+        "deletion",
         ["POST action", "PUT 9", "DELETE 9"],
     ),
     (
@@ -158,7 +158,7 @@ class TestCanceling:
     def test_never_deletes_what_runs(self):
         driver = FlowDriver(Platform(GET_one=ok(RUNNING), DELETE_one=b""))
         with pytest.raises(
-            MicsError, match="goes on as RUNNING: the platform offers no way to cancel it: POST"
+            MicsError, match="is still RUNNING: the platform rejected every cancel method: POST"
         ):
             driver.run(cancel_execution("1", "9"))
         assert "DELETE 9" not in sent(driver)
@@ -209,7 +209,7 @@ def test_an_execution_is_written_back_as_it_came_also_where_it_is_not_understood
 def test_an_execution_is_canceled_as_it_came():
     running = AS_THE_PLATFORM_WRITES | {"status": "Running"}
     driver = FlowDriver(Platform(GET_one=ok(running), PUT_one=ok(running)))
-    assert driver.run(cancel_execution("1", "9")).method == "PUT of the status"
+    assert driver.run(cancel_execution("1", "9")).method == "status update"
     assert driver.calls[-1].body == {**running, "status": "CANCELED"}
 
 
@@ -345,5 +345,5 @@ class TestPausing:
 
     @pytest.mark.parametrize("cron", [None, ""])
     def test_an_instance_without_a_cron_says_that_there_is_nothing_to_pause(self, cron):
-        with pytest.raises(MicsError, match=r"^instance 42 \(nightly\) has no cron: give it one"):
+        with pytest.raises(MicsError, match=r"^instance 42 \(nightly\) has no cron: set one"):
             put_body(pause_instance("42"), {**INSTANCE, "cron": cron, "cron_status": None})

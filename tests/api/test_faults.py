@@ -92,7 +92,7 @@ def test_a_platform_that_is_down_is_one_line_after_the_retries(platform, kind):
     with client_of(kind, platform.url, platform.token, max_retries=2) as client:
         with pytest.raises(MicsConnectionError) as raised:
             client.run(get_connected_user())
-        assert str(raised.value).startswith(f"GET /v1/connected_user: no answer from {platform.url}: ")
+        assert str(raised.value).startswith(f"GET /v1/connected_user: no response from {platform.url}: ")
         assert len(client.pauses) == 2
         assert len(client.log.lines) == 2
 

@@ -284,17 +284,6 @@ class TestConnectedUser:
     def test_is_named_so_that_a_person_recognises_it(self, fields, name):
         assert ConnectedUser.model_validate(fields).display_name == name
 
-    @pytest.mark.parametrize(
-        ("workspaces", "ids"),
-        [
-            (None, []),
-            ("x", []),
-            ([{"organisation_id": 1185}, {"organisation_id": "7"}, {}, None, 3], ["1185", "7"]),
-        ],
-    )
-    def test_knows_the_organisations_of_the_token(self, workspaces, ids):
-        assert ConnectedUser.model_validate({"workspaces": workspaces}).organisation_ids == ids
-
 
 @pytest.mark.parametrize("value", [None, "", 3, True, [], {}, "x" * 10_000])
 def test_no_field_but_the_id_and_the_status_can_make_a_resource_unreadable(value):

@@ -217,7 +217,7 @@ class TestAListThatLies:
         driver = FlowDriver(ListServer(list(range(5)), lies_by=3))
         found = driver.run(whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE))
         assert numbers_of(found) == list(range(5))
-        assert driver.warnings == ["GET /v1/plugins: the list gave 5 items, of 8 it says"]
+        assert driver.warnings == ["GET /v1/plugins: the list gave 5 items, but its total is 8"]
 
     def test_a_server_that_gives_its_first_page_again_and_again_is_left(self):
         server = ListServer(list(range(45)), ignores_first_result=True)

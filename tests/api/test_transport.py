@@ -119,7 +119,7 @@ def errand() -> Steps[list[Any]]:
     for step in (Sleep(3), Now(), Log("line"), get_instance("1")):
         try:
             results.append((yield step))
-        except ValueError as error:
+        except LookupError as error:
             results.append(str(error))
     return results
 
@@ -127,8 +127,9 @@ def errand() -> Steps[list[Any]]:
 def perform(step: Any) -> Any:
     match step:
         case Call():
-            raise ValueError("no server")
-    return type(step).__name__
+            raise LookupError("no server")
+        case _:
+            return type(step).__name__
 
 
 async def aperform(step: Any) -> Any:
@@ -143,7 +144,7 @@ def test_a_flow_is_sent_what_came_of_each_step_and_handles_its_errors():
 
 
 def test_what_a_flow_does_not_handle_comes_out():
-    with pytest.raises(ValueError, match="no server"):
+    with pytest.raises(LookupError, match="no server"):
         drive(get_instance("1"), perform)
-    with pytest.raises(ValueError, match="no server"):
+    with pytest.raises(LookupError, match="no server"):
         asyncio.run(adrive(get_instance("1"), aperform))

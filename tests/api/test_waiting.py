@@ -86,8 +86,8 @@ class TestAnOutage:
         execution, driver = waited(shown(), *times(50, outage), SUCCEEDED)
         assert execution.succeeded
         assert len(driver.warnings) == 1
-        assert driver.warnings[0].startswith("The platform cannot be asked: ")
-        assert any(line.startswith("The platform answers again, after ") for line in driver.messages)
+        assert driver.warnings[0].startswith("Platform unreachable: ")
+        assert any(line.startswith("Platform reachable again, after ") for line in driver.messages)
 
     def test_of_three_days_is_outlived(self):
         execution, driver = waited(shown(), *times(1000, LOST), SUCCEEDED)
@@ -211,7 +211,7 @@ class TestTheStory:
         execution, driver = waited(*times(40, shown("PROVISIONING")), SUCCEEDED)
         assert execution.succeeded
         assert driver.warnings == [
-            f"{NAME} is PROVISIONING: a status this version does not know; it is taken as going on."
+            f"{NAME} is PROVISIONING: this version does not know the status, and treats it as running."
         ]
 
     def test_gives_a_sign_of_life_every_five_minutes(self):

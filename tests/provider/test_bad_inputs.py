@@ -62,7 +62,7 @@ LINES = {
     "invalid_cron": r"cron '61 5 \* \* \*' .+",
     "negative_date": r"expected_start_date -5 is negative: give a moment after 1970, in epoch milliseconds",
     "id_with_spaces": r"instance_id '11 85' is not an id: give the platform's id, such as '1185'",
-    "platform_is_down": r"GET /v1/integration_batch_instances/1/executions: no answer from "
+    "platform_is_down": r"GET /v1/integration_batch_instances/1/executions: no response from "
     r"http://127\.0\.0\.1:9: .*[Cc]onnection refused",
 }
 

@@ -135,7 +135,7 @@ def test_proxies_may_be_json_in_the_forms_text_field(connect: Any) -> None:
         ),
         ({"host": "https://me:secret@api.example.com"}, "the token goes into the connection's password"),
         ({"password": ""}, "no API token: put it into the connection's password"),
-        ({"password": "two words"}, "the API token holds a space"),
+        ({"password": "two words"}, "the API token contains a space"),
         (
             {"conn_type": "http"},
             "connection mics_default is of type 'http': make it one of type 'mediarithmics'",
@@ -159,14 +159,17 @@ def test_proxies_may_be_json_in_the_forms_text_field(connect: Any) -> None:
             {"extra": {"proxies": '{"https": "http://u:secret@p'}},
             "proxies in its extra: give a URL, or an object",
         ),
-        ({"host": "user:secret@api.x.com"}, "host holds a user name or password"),
-        ({"host": "https://api.x.com?token=secret", "port": 443}, "host holds more than an address"),
+        ({"host": "user:secret@api.x.com"}, "host contains a user name or password"),
+        ({"host": "https://api.x.com?token=secret", "port": 443}, "host contains more than an address"),
         ({"host": "http://[::1", "port": 443}, "host 'http://[::1' is not an address"),
         *(
             ({"extra": extra}, 'its extra is not a JSON object: write it like {"organisation_id": "1185"}')
             for extra in ("[1]", '"secret"', "5", "null", "{secret", "None")
         ),
-        ({"extra": {"verify": "/no/such/bundle.pem"}}, "verify '/no/such/bundle.pem' is not a CA bundle"),
+        (
+            {"extra": {"verify": "/no/such/bundle.pem"}},
+            "verify '/no/such/bundle.pem' is not a readable CA bundle",
+        ),
     ],
 )
 def test_an_invalid_connection_is_one_clear_line(connect: Any, fields: dict[str, Any], line: str) -> None:
@@ -226,7 +229,7 @@ class TestTheTestButton:
         [
             ({}, {"password": TOKEN}, "HTTP 401"),
             ({"organisation_id": "9999"}, {}, "HTTP 403"),
-            ({}, {"host": "http://127.0.0.1:9"}, "no answer from http://127.0.0.1:9"),
+            ({}, {"host": "http://127.0.0.1:9"}, "no response from http://127.0.0.1:9"),
             ({}, {"host": "127.0.0.1"}, "has no scheme"),
         ],
     )

@@ -66,7 +66,7 @@ class ExecutionFetcher:
     ) -> MicsError | None:
         """Publish to each subscription what the platform says; return the outage to back off from, if any.
 
-        :raises MicsError: the token is refused, or the platform cannot be asked and a retry would not help
+        :raises MicsError: the token is refused, or the platform is unreachable and a retry would not help
         """
         dispatcher = Dispatcher(subscriptions, await client.run(_current_time()))
         try:

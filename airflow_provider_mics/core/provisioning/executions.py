@@ -47,7 +47,7 @@ def ensure_execution_canceled(
     if method == "already over":
         yield Log(f"Nothing to cancel: {label} is already over: {ending(cancellation.execution)}.")
         return cancellation
-    if method == "DELETE":
+    if method == "deletion":
         yield Log(f"Canceled {label} with DELETE: the platform has no other cancel method for a pending one.")
         return cancellation
     try:
@@ -86,7 +86,7 @@ def wait_until_stopped(
     """
     execution = cancellation.execution
     label = _label(instance_id, execution.id)
-    if cancellation.method == "DELETE":
+    if cancellation.method == "deletion":
         return execution
     while not execution.is_over:
         now = yield Now()
@@ -187,7 +187,7 @@ class TimeoutResult:
             return "; it was not canceled"
         if self.method == "already over":
             return "; it is canceled"
-        if self.method != "DELETE" and not self.execution.is_over:
+        if self.method != "deletion" and not self.execution.is_over:
             return f"; canceled it ({self.method}), but the platform has not stopped it yet"
         return f"; canceled it ({self.method})"
 

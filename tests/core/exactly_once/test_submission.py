@@ -212,8 +212,8 @@ def test_an_outage_is_tolerated_for_the_submission_timeout_and_then_raised():
     assert timedelta(minutes=1) < platform.now - START <= timedelta(minutes=3)
     platform.faults = itertools.chain([status(502)] * 3, itertools.repeat(None))
     assert platform.run(submit_execution(IDENTITY, is_retry=True)).execution.id == "1"
-    assert "cannot be asked" in platform.lines
-    assert "answers again" in platform.lines
+    assert "Platform unreachable" in platform.lines
+    assert "Platform reachable again" in platform.lines
 
 
 def test_a_wrong_token_fails_at_once():

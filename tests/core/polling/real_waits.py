@@ -15,8 +15,8 @@ from tests.sandbox_server import SandboxServer
 LIST = "GET /v1/integration_batch_instances.executions"
 ONE = "GET /v1/integration_batch_instances/{id}/executions/{id}"
 OF_INSTANCE = "GET /v1/integration_batch_instances/{id}/executions"
-OUTAGE_LINE = "cannot be asked"
-RECOVERY_LINE = "answers again"
+OUTAGE_LINE = "Platform unreachable"
+RECOVERY_LINE = "Platform reachable again"
 EVERYTHING = {"path": "^/v1/"}
 MAX_SECONDS = 60.0
 """After this a condition that is still false fails its test."""

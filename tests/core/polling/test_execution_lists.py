@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from pydantic import ValidationError
 
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.responses import RefusedWithSuccess
+from airflow_provider_mics.api.responses import ErrorInSuccess
 from airflow_provider_mics.core.polling.execution_lists import ExecutionSummary
 from tests.core.polling.any_items import ANY_JSON, SOME_EXECUTION, on_any_machine, read
 from tests.core.polling.real_waits import LIST, OF_INSTANCE, ONE, end_quietly, results, until
@@ -31,14 +31,14 @@ from tests.core.polling.test_fetching import PLATFORMS
 @on_any_machine
 @given(answer=ANY_JSON | some.fixed_dictionaries({"status": ANY_JSON, "data": ANY_JSON, "total": ANY_JSON}))
 def test_any_json_is_a_page_or_a_validation_error(model, answer):
-    with suppress(ValidationError, RefusedWithSuccess):
+    with suppress(ValidationError, ErrorInSuccess):
         read(json.dumps(answer).encode(), model)
 
 
 @on_any_machine
 @given(content=some.binary())
 def test_random_bytes_are_a_validation_error(content):
-    with pytest.raises((ValidationError, RefusedWithSuccess)):
+    with pytest.raises((ValidationError, ErrorInSuccess)):
         read(content)
 
 

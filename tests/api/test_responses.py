@@ -24,11 +24,11 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.models import ConnectedUser, PluginProperty, PluginVersion
 from airflow_provider_mics.api.responses import (
     Response,
-    answer,
     ignore_body,
     one,
     one_with_raw,
     page,
+    read_response,
     retry_after,
 )
 from tests.api.any_json import bodies
@@ -41,7 +41,9 @@ def outcome(body: Any, status: int = 200, read: Any = None, **headers: str) -> A
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        return answer(Call("GET", "plugins/1", read or one(Plugin)), Response(status, names, content), TOKEN)
+        return read_response(
+            Call("GET", "plugins/1", read or one(Plugin)), Response(status, names, content), TOKEN
+        )
     except MicsError as error:
         return checked(error)
 
@@ -95,7 +97,7 @@ NGINX = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><h1>502
         (b'{"message": "Forbidden"}', '{"message": "Forbidden"}'),
         (b'{"status": "error", "error": null, "error_id": "7"}', '{"status": "error", "error": null'),
         (b'{"status": "error", "error": {"why": "x"}}', '{"why": "x"}'),
-        (b'{"status": "error", "error": "' + b"a" * 5000 + b'"}', "a" * 200 + "…"),
+        (b'{"status": "error", "error": "' + b"a" * 5000 + b'"}', "a" * 199 + "…"),
         (b"", "no reason given"),
         (b"<html></html>", "no reason given"),
         (b"\xff\xfe\x00\x01 broken \x1b[31m", "broken"),
@@ -105,7 +107,7 @@ def test_a_refusal_in_any_form_is_one_readable_line(body, message):
     error = outcome(body, 502)
     assert type(error) is MicsApiError
     assert message in error.message
-    assert len(error.message) <= 201
+    assert len(error.message) <= 200
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -117,24 +119,24 @@ def test_a_redirect_says_where_to_and_what_to_do(status):
 
 
 NONSENSE: list[tuple[str, Any, str]] = [
-    ("nothing", b"", "the answer is not JSON: "),
-    ("a web page", NGINX, "the answer is not JSON: 502 Bad Gateway"),
-    ("text", b"hello", "the answer is not JSON: hello"),
-    ("cut off", b'{"status": "ok", "data": {"id": "1', 'the answer is not JSON: {"status": "ok"'),
-    ("a list", [], "the answer cannot be read (it: "),
-    ("a number", 3, "the answer cannot be read (it: "),
-    ("null", None, "the answer cannot be read (it: "),
-    ("no data", {"status": "ok"}, "the answer cannot be read (data: Field required)"),
-    ("null data", {"status": "ok", "data": None}, "the answer cannot be read (data: "),
-    ("data of another kind", {"data": "x"}, "the answer cannot be read (data: "),
-    ("a list for one", {"data": []}, "the answer cannot be read (data: "),
-    ("no id", {"data": {"name": "x"}}, "the answer cannot be read (data.id: Field required)"),
-    ("null id", {"data": {"id": None}}, "the answer cannot be read (data.id: "),
-    ("true for an id", {"data": {"id": True}}, "the answer cannot be read (data.id: "),
-    ("half an id", {"data": {"id": 1.5}}, "the answer cannot be read (data.id: "),
-    ("NaN", b'{"data": {"id": NaN}}', "the answer "),
-    ("not UTF-8", b'{"data": {"id": "\xff"}}', "the answer is not JSON: "),
-    ("deep", b"[" * 100_000, "the answer is not JSON: "),
+    ("nothing", b"", "the response is not JSON: "),
+    ("a web page", NGINX, "the response is not JSON: 502 Bad Gateway"),
+    ("text", b"hello", "the response is not JSON: hello"),
+    ("cut off", b'{"status": "ok", "data": {"id": "1', 'the response is not JSON: {"status": "ok"'),
+    ("a list", [], "the response cannot be read (it: "),
+    ("a number", 3, "the response cannot be read (it: "),
+    ("null", None, "the response cannot be read (it: "),
+    ("no data", {"status": "ok"}, "the response cannot be read (data: Field required)"),
+    ("null data", {"status": "ok", "data": None}, "the response cannot be read (data: "),
+    ("data of another kind", {"data": "x"}, "the response cannot be read (data: "),
+    ("a list for one", {"data": []}, "the response cannot be read (data: "),
+    ("no id", {"data": {"name": "x"}}, "the response cannot be read (data.id: Field required)"),
+    ("null id", {"data": {"id": None}}, "the response cannot be read (data.id: "),
+    ("true for an id", {"data": {"id": True}}, "the response cannot be read (data.id: "),
+    ("half an id", {"data": {"id": 1.5}}, "the response cannot be read (data.id: "),
+    ("NaN", b'{"data": {"id": NaN}}', "the response "),
+    ("not UTF-8", b'{"data": {"id": "\xff"}}', "the response is not JSON: "),
+    ("deep", b"[" * 100_000, "the response is not JSON: "),
 ]
 
 
@@ -160,14 +162,14 @@ def test_a_success_that_says_nothing_more_may_come_in_any_form(body):
 def test_a_web_page_is_no_success_of_anything():
     error = outcome(NGINX, read=ignore_body)
     assert type(error) is MicsResponseError
-    assert "the answer is a web page: 502 Bad Gateway" in str(error)
+    assert "the response is a web page: 502 Bad Gateway" in str(error)
 
 
 @pytest.mark.parametrize("body", [{"message": "no route"}, {"error": "no"}, {"error": "no", "x": 3}])
 def test_json_of_somebody_elses_is_no_success_of_anything(body):
     error = outcome(body, read=ignore_body)
     assert type(error) is MicsResponseError
-    assert "the answer holds neither a status nor data" in str(error)
+    assert "the response holds neither a status nor data" in str(error)
 
 
 @pytest.mark.parametrize("read", [one(Plugin), page(Plugin), one_with_raw(Plugin), ignore_body])
