@@ -8,14 +8,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, json_response, refuse
-from airflow_provider_mics.sandbox.asking import number_of_id, object_of
-from airflow_provider_mics.sandbox.execution_store import Execution
-from airflow_provider_mics.sandbox.fault_kinds import described
+from airflow_provider_mics.sandbox.executions import Execution
+from airflow_provider_mics.sandbox.fault_injection import described
 from airflow_provider_mics.sandbox.faults import FaultPlan, UnknownFaultError, fault_rules
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
 from airflow_provider_mics.sandbox.pages import NO_VALUE
 from airflow_provider_mics.sandbox.quirks import Quirks, UnknownQuirkError
-from airflow_provider_mics.sandbox.scheduling import Scheduler
+from airflow_provider_mics.sandbox.request_context import number_of_id, object_of
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.state import LocalPlatform
 from airflow_provider_mics.sandbox.traffic import Traffic
 
 router = APIRouter(prefix="/_sandbox")

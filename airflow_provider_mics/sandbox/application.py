@@ -22,10 +22,10 @@ from airflow_provider_mics.sandbox import (
 from airflow_provider_mics.sandbox.answers import RefusedError, error_content, json_response, refusal
 from airflow_provider_mics.sandbox.fault_layer import FaultLayer
 from airflow_provider_mics.sandbox.faults import FaultPlan
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
 from airflow_provider_mics.sandbox.outages import Outages
 from airflow_provider_mics.sandbox.quirks import Quirks
-from airflow_provider_mics.sandbox.scheduling import Scheduler
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.state import LocalPlatform
 from airflow_provider_mics.sandbox.traffic import ADMIN_PREFIX, CountingLayer, Traffic
 
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from airflow_provider_mics.sandbox.answers import json_response, refuse
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
-from airflow_provider_mics.sandbox.scheduling import Scheduler
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.state import LocalPlatform
 
 router = APIRouter(prefix="/_sandbox")
 GROUP_ID, ARTIFACT_ID = "com.sandbox.bulk", "bulk"

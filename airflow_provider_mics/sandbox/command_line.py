@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 
 from fastapi.routing import APIRoute
 
-from airflow_provider_mics.sandbox import admin_routes, behaviours, bulk_routes, fault_kinds, quirks
+from airflow_provider_mics.sandbox import admin_routes, behaviours, bulk_routes, fault_injection, quirks
 from airflow_provider_mics.sandbox.application import application
 from airflow_provider_mics.sandbox.database import UnusableFileError
 from airflow_provider_mics.sandbox.demo import seed_demo
 from airflow_provider_mics.sandbox.faults import FaultParameters, FaultPlan, FaultRule, fault_rules
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
 from airflow_provider_mics.sandbox.outages import Outages
 from airflow_provider_mics.sandbox.quirks import UnknownQuirkError, quirk_of_option
-from airflow_provider_mics.sandbox.scheduling import Scheduler
-from airflow_provider_mics.sandbox.serving import PortTakenError, listening_socket, serve
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.server import PortTakenError, listening_socket, serve
+from airflow_provider_mics.sandbox.state import LocalPlatform
 
 DEFAULT_TOKENS = {"sandbox-token": ["1185"]}
 
@@ -98,7 +98,7 @@ def _epilog() -> str:
         ],
         "quirks (NAME=DEFAULT: meaning)": quirks.described(),
         'a fault: {"kind": ..., and any of these}': rule,
-        "kinds of fault": [f"{kind}: {meaning}" for kind, meaning in fault_kinds.described().items()],
+        "kinds of fault": [f"{kind}: {meaning}" for kind, meaning in fault_injection.described().items()],
         "parameters of a fault": parameters,
         "while it runs, in JSON": _routes(),
     }

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_mics.sandbox.crons import next_tick_ms
-from airflow_provider_mics.sandbox.instance_store import Instance
-from airflow_provider_mics.sandbox.local_platform import FIRST_USER_ID, LocalPlatform
-from airflow_provider_mics.sandbox.scheduling import Scheduler
+from airflow_provider_mics.sandbox.instances import Instance
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.state import FIRST_USER_ID, LocalPlatform
 
 ORGANISATION_ID = "1185"
 GROUP_ID = "com.acme.integration_batch"

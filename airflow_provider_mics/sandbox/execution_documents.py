@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_mics.sandbox.execution_store import Execution
+from airflow_provider_mics.sandbox.executions import Execution
 from airflow_provider_mics.sandbox.lifecycle import (
     CANCELED,
     FAILED,

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, deleted, one, refuse
-from airflow_provider_mics.sandbox.asking import Ask, Asked
 from airflow_provider_mics.sandbox.bodies import (
     choice,
     milliseconds,
@@ -16,8 +15,9 @@ from airflow_provider_mics.sandbox.bodies import (
     unknown_fields,
 )
 from airflow_provider_mics.sandbox.execution_documents import FIELDS, execution_json
-from airflow_provider_mics.sandbox.execution_store import Execution
+from airflow_provider_mics.sandbox.executions import Execution
 from airflow_provider_mics.sandbox.lifecycle import CANCELED, FAILED, PENDING, RUNNING, SUCCEEDED
+from airflow_provider_mics.sandbox.request_context import Ask, Asked
 
 router = APIRouter(prefix="/v1")
 

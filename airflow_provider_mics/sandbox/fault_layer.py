@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_mics.sandbox.asking import STALENESS
 from airflow_provider_mics.sandbox.clock import real_ms
 from airflow_provider_mics.sandbox.exchanges import Exchange
-from airflow_provider_mics.sandbox.execution_store import Staleness
-from airflow_provider_mics.sandbox.fault_kinds import KINDS
+from airflow_provider_mics.sandbox.executions import Staleness
+from airflow_provider_mics.sandbox.fault_injection import KINDS
 from airflow_provider_mics.sandbox.faults import FaultPlan
 from airflow_provider_mics.sandbox.outages import Outages
+from airflow_provider_mics.sandbox.request_context import STALENESS
 from airflow_provider_mics.sandbox.traffic import ADMIN_PREFIX, TRANSPORT
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Fault plans: which requests meet which fault, the same ones again for the same seed.
 
 A plan is a list of rules. Every request is shown to all of them, in order; the first that strikes has it. What each
-kind of fault does is said in `fault_kinds.py`.
+kind of fault does is said in `fault_injection.py`.
 """
 
 from __future__ import annotations

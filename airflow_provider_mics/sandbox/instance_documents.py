@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_mics.sandbox.answers import refuse
-from airflow_provider_mics.sandbox.asking import number_of_id
 from airflow_provider_mics.sandbox.bodies import choice, flag, optional_text, required_text, unknown_fields
 from airflow_provider_mics.sandbox.crons import cron_problem
-from airflow_provider_mics.sandbox.instance_store import SIZES, Instance
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
-from airflow_provider_mics.sandbox.plugin_store import EVERYBODYS_ORGANISATIONS, Plugin, Version
+from airflow_provider_mics.sandbox.instances import SIZES, Instance
+from airflow_provider_mics.sandbox.plugins import EVERYBODYS_ORGANISATIONS, Plugin, Version
+from airflow_provider_mics.sandbox.request_context import number_of_id
+from airflow_provider_mics.sandbox.state import LocalPlatform
 
 CONSOLE_PREFIX = "execution_container_"
 SIZE_WORDS = ("LOW", "MEDIUM", "LARGE", "EXTRA_LARGE", "XL")

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from airflow_provider_mics.sandbox.answers import deleted, one, refuse
-from airflow_provider_mics.sandbox.asking import Ask, Asked
 from airflow_provider_mics.sandbox.bodies import required_text
 from airflow_provider_mics.sandbox.instance_documents import InstanceDocuments
-from airflow_provider_mics.sandbox.instance_store import Instance
+from airflow_provider_mics.sandbox.instances import Instance
 from airflow_provider_mics.sandbox.pages import NO_VALUE
+from airflow_provider_mics.sandbox.request_context import Ask, Asked
 
 router = APIRouter(prefix="/v1/integration_batch_instances")
 SELECTOR = "technical_name="

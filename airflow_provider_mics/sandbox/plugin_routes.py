@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, one, refuse
-from airflow_provider_mics.sandbox.asking import Ask, Asked, number_of_id
 from airflow_provider_mics.sandbox.bodies import optional_number, optional_text, required_text, unknown_fields
-from airflow_provider_mics.sandbox.plugin_store import EVERYBODYS_ORGANISATIONS, Plugin, Version
+from airflow_provider_mics.sandbox.plugins import EVERYBODYS_ORGANISATIONS, Plugin, Version
+from airflow_provider_mics.sandbox.request_context import Ask, Asked, number_of_id
 
 router = APIRouter(prefix="/v1/plugins")
 

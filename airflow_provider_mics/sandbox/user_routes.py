@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from airflow_provider_mics.sandbox.answers import one
-from airflow_provider_mics.sandbox.asking import Asked
+from airflow_provider_mics.sandbox.request_context import Asked
 
 router = APIRouter(prefix="/v1")
 ORGANISATION_NAMES = {"1185": "Acme Retail"}

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from airflow_provider_mics.sandbox.behaviours import behaviour
 from airflow_provider_mics.sandbox.clock import Clock, real_ms
 from airflow_provider_mics.sandbox.database import Database
-from airflow_provider_mics.sandbox.execution_store import Execution, ExecutionStore
-from airflow_provider_mics.sandbox.instance_store import Instance, InstanceStore
+from airflow_provider_mics.sandbox.executions import Execution, ExecutionStore
+from airflow_provider_mics.sandbox.instances import Instance, InstanceStore
 from airflow_provider_mics.sandbox.lifecycle import CANCELED
-from airflow_provider_mics.sandbox.plugin_store import PluginStore
+from airflow_provider_mics.sandbox.plugins import PluginStore
 from airflow_provider_mics.sandbox.quirks import Quirks, with_changes
 
 FIRST_USER_ID = 1007

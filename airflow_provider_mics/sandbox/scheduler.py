@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 
 from airflow_provider_mics.sandbox.crons import next_tick_ms
-from airflow_provider_mics.sandbox.instance_store import Instance
-from airflow_provider_mics.sandbox.local_platform import LocalPlatform
+from airflow_provider_mics.sandbox.instances import Instance
+from airflow_provider_mics.sandbox.state import LocalPlatform
 
 LONGEST_SLEEP_S = 1.0
 DAY_MS = 86_400_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_mics.sandbox.fault_kinds import KINDS
+from airflow_provider_mics.sandbox.fault_injection import KINDS
 from airflow_provider_mics.sandbox.faults import FaultPlan, fault_rules
 from tests.sandbox_server import SandboxServer
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 
 from airflow_provider_mics.sandbox.answers import RefusedError, many, refuse, window_asked_for
-from airflow_provider_mics.sandbox.execution_store import Execution, Staleness
-from airflow_provider_mics.sandbox.instance_store import Instance
-from airflow_provider_mics.sandbox.local_platform import Caller, LocalPlatform
+from airflow_provider_mics.sandbox.executions import Execution, Staleness
+from airflow_provider_mics.sandbox.instances import Instance
 from airflow_provider_mics.sandbox.pages import Window
 from airflow_provider_mics.sandbox.quirks import Quirks, Route
-from airflow_provider_mics.sandbox.scheduling import Scheduler
+from airflow_provider_mics.sandbox.scheduler import Scheduler
+from airflow_provider_mics.sandbox.state import Caller, LocalPlatform
 
 LARGEST_ID = 2**63 - 1
 STALENESS = "mics.staleness"
