@@ -1,12 +1,21 @@
-"""From the time that a clock on the wall shows to the moments at which it shows it, also where clocks change."""
+"""Whether a cron fires at a given minute, and where else a scheduler may fire it when clocks change.
+
+A tick is a minute at which the cron's schedule is due. Where clocks do not change, that is whenever the local time
+matches the cron. Where they do, ticks are the runs of Airflow's ``CronTriggerTimetable`` (``timetables/_cron.py``, the
+same in Airflow 2.11 and 3.3):
+
+* A cron of fixed hours fires once for each matching local time. A time that is skipped in spring fires later by the
+  size of the gap; a time that is repeated in autumn fires at its second occurrence.
+* An hourly cron (``*`` in the hour field) fires whenever the local time matches, in both passes of a repeated hour.
+* Airflow steps an hourly cron by elapsed time. Where clocks change by less than an hour (Australia/Lord_Howe: 30
+  minutes), its first run after the change is thus at a local time that does not match. It is a tick too.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from calendar import monthrange
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
@@ -15,191 +24,18 @@ from croniter import croniter
 
 from airflow_provider_mics.api.cron_syntax import cron_problem, normalised
 
-DAY = timedelta(days=1)
-
 MINUTE = timedelta(minutes=1)
 
+HOUR = timedelta(hours=1)
 
-@lru_cache(maxsize=1024)
-def zone_of(name: str) -> ZoneInfo | None:
-    """The time zone of an IANA name, or None where there is none of that name."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
+DAY = timedelta(days=1)
 
+CALENDAR_CYCLE = 28 * 366
+"""Days after which dates fall on the same days of the week again (1901 to 2099)."""
 
-def in_utc(moment: datetime) -> datetime:
-    """The same moment as a plain datetime in UTC: Airflow's are pendulum's, which reckon differently."""
-    utc = moment.astimezone(UTC)
-    return datetime(
-        utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC
-    )
+MAX_TOLERANCE = timedelta(seconds=60)
 
-
-def offsets(wall: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
-    """What the zone is ahead of UTC at a wall time (naive): by the rule before a change of clocks, and after it.
-
-    They differ only where clocks change: the second is larger in the time that spring leaves out, smaller in the
-    time that autumn shows twice (PEP 495).
-    """
-    before = wall.replace(tzinfo=zone, fold=0).utcoffset()
-    after = wall.replace(tzinfo=zone, fold=1).utcoffset()
-    return before or timedelta(), after or timedelta()
-
-
-def local_to_utc(wall: datetime, offset: timedelta) -> datetime:
-    """The moment (UTC) at which a clock that is ``offset`` ahead of UTC shows ``wall``."""
-    return (wall - offset).replace(tzinfo=UTC)
-
-
-def steady_offset(day: date, zone: ZoneInfo) -> timedelta | None:
-    """What the zone is ahead of UTC all through a day of its own, or None on a day on which its clocks change."""
-    midnight = datetime.combine(day, time())
-    start, _ = offsets(midnight, zone)
-    _, end = offsets(midnight + DAY, zone)
-    return start if start == end else None
-
-
-def end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The moment (UTC) at which clocks are put forward past ``wall``, a time that they therefore leave out."""
-    before, after = offsets(wall, zone)
-    # Read by the rule before the change, the wall time lies after it; by the rule after the change, before it.
-    early, late = local_to_utc(wall, after), local_to_utc(wall, before)
-    while late - early > timedelta(seconds=1):
-        middle = early + (late - early) / 2
-        if middle.astimezone(zone).utcoffset() == before:
-            early = middle
-        else:
-            late = middle
-    return late.replace(microsecond=0)
-
-
-MOST_YEARS_BETWEEN = 9
-
-"""The 29th of February can be eight years away (1896, 1904; 2096, 2104)."""
-
-YEARS_OF_ALL_CALENDARS = 28
-
-MINUTES_OF_DAY = 24 * 60
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """What a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None where they are starred.
-
-    Where both are given, a day matches that has one of them, as in Unix.
-    """
-
-    minutes_of_day: tuple[int, ...]
-    is_every_hour: bool
-    months: frozenset[int]
-    days: frozenset[int] | None
-    weekdays: frozenset[int] | None
-
-    def has(self, day: date) -> bool:
-        """Whether the cron fires on a day."""
-        if day.month not in self.months:
-            return False
-        if self.days is None and self.weekdays is None:
-            return True
-        return (self.days is not None and day.day in self.days) or (
-            self.weekdays is not None and day.isoweekday() % 7 in self.weekdays
-        )
-
-    def matches(self, wall: datetime) -> bool:
-        """Whether the cron fires when a clock on the wall shows ``wall``."""
-        minute = wall.hour * 60 + wall.minute
-        index = bisect_left(self.minutes_of_day, minute)
-        return self.minutes_of_day[index : index + 1] == (minute,) and self.has(wall.date())
-
-    def days_from(self, start: date) -> Iterator[date]:
-        """The days that match, from ``start`` on, for as long as two of them can lie apart."""
-        day, end = start, start + MOST_YEARS_BETWEEN * 366 * DAY
-        while day < end:
-            if self.has(day):
-                yield day
-            day += (
-                DAY if day.month in self.months else DAY * (monthrange(day.year, day.month)[1] - day.day + 1)
-            )
-
-    def days_back_from(self, start: date) -> Iterator[date]:
-        """The days that match, from ``start`` back, for as long as two of them can lie apart."""
-        day, end = start, start - MOST_YEARS_BETWEEN * 366 * DAY
-        while day > end:
-            if self.has(day):
-                yield day
-            day -= DAY if day.month in self.months else DAY * day.day
-
-    @cached_property
-    def shortest_period(self) -> timedelta:
-        """The shortest time between two neighbouring ticks, in a time zone whose clocks never change."""
-        within_day = [later - earlier for earlier, later in pairwise(self.minutes_of_day)]
-        overnight = self.minutes_of_day[0] + MINUTES_OF_DAY - self.minutes_of_day[-1]
-        if within_day and min(within_day) <= overnight:
-            return min(within_day) * MINUTE
-        overnight += (self._fewest_days_between() - 1) * MINUTES_OF_DAY
-        return min([*within_day, overnight]) * MINUTE
-
-    def _fewest_days_between(self) -> int:
-        if self.days is None and self.weekdays is None:
-            return 1
-        fewest = MOST_YEARS_BETWEEN * 366
-        start = date(2000, 1, 1)
-        last = None
-        for year in range(YEARS_OF_ALL_CALENDARS):
-            for day in self._days_of(start.year + year):
-                if last is not None:
-                    fewest = min(fewest, (day - last).days)
-                if fewest == 1:
-                    return fewest
-                last = day
-        return fewest
-
-    def _days_of(self, year: int) -> Iterator[date]:
-        for month in sorted(self.months):
-            for number in range(1, monthrange(year, month)[1] + 1):
-                day = date(year, month, number)
-                if self.has(day):
-                    yield day
-
-
-@lru_cache(maxsize=8192)
-def calendar_problem(expression: str) -> str | None:
-    """Why a cron cannot be scheduled on, or None where it can."""
-    return cron_problem(expression)
-
-
-@lru_cache(maxsize=8192)
-def calendar_of(expression: str) -> Calendar:
-    """The calendar of a cron that has no problem."""
-    minutes, hours, days, months, weekdays = croniter(normalised(expression)).expanded
-    return Calendar(
-        minutes_of_day=tuple(
-            60 * hour + minute for hour in _values(hours, 0, 23) for minute in _values(minutes, 0, 59)
-        ),
-        is_every_hour=hours == ["*"],
-        months=frozenset(_values(months, 1, 12)),
-        days=_restriction(days),
-        weekdays=_restriction(weekdays),
-    )
-
-
-def _values(field: Sequence[int | str], lowest: int, highest: int) -> list[int]:
-    return list(range(lowest, highest + 1)) if list(field) == ["*"] else sorted(int(value) for value in field)
-
-
-def _restriction(field: Sequence[int | str]) -> frozenset[int] | None:
-    return None if list(field) == ["*"] else frozenset(int(value) for value in field)
-
-
-LARGEST_TOLERANCE = timedelta(seconds=60)
-
-MICROSECOND = timedelta(microseconds=1)
-
-MOST_EVIDENCE = 100
-
-LIKELY_ZONES = (
+WELL_KNOWN_ZONES = (
     "Europe/Paris",
     "Europe/London",
     "America/New_York",
@@ -212,15 +48,84 @@ LIKELY_ZONES = (
     "Asia/Tokyo",
     "Australia/Sydney",
 )
+"""Tried before all other zones, so that a well-known name is returned where several zones fit."""
 
-"""Tried before all others: where several time zones explain a history, the best known is named."""
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo | None:
+    """Return the time zone with this IANA name, or None if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+@dataclass(frozen=True)
+class CronFields:
+    """The values that a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None where the field is ``*``."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    is_hourly: bool
+    months: frozenset[int]
+    days: frozenset[int] | None
+    weekdays: frozenset[int] | None
+
+    def match(self, local: datetime) -> bool:
+        """Whether the cron is due at a local time."""
+        return local.minute in self.minutes and local.hour in self.hours and self.match_day(local)
+
+    def match_day(self, day: date) -> bool:
+        """Whether the cron is due on a day. Where both day fields are restricted, either may match, as in Unix."""
+        if day.month not in self.months:
+            return False
+        if self.days is None and self.weekdays is None:
+            return True
+        return (self.days is not None and day.day in self.days) or (
+            self.weekdays is not None and day.isoweekday() % 7 in self.weekdays
+        )
+
+    @cached_property
+    def shortest_period(self) -> timedelta:
+        """The shortest local time between two ticks of the same day or of neighbouring days; at most a day."""
+        ticks = [60 * hour + minute for hour in sorted(self.hours) for minute in sorted(self.minutes)]
+        shortest = min((later - earlier for earlier, later in pairwise(ticks)), default=24 * 60)
+        overnight = ticks[0] + 24 * 60 - ticks[-1]
+        return MINUTE * (overnight if overnight < shortest and self._match_neighbouring_days() else shortest)
+
+    def _match_neighbouring_days(self) -> bool:
+        days = (date(2000, 1, 1) + number * DAY for number in range(CALENDAR_CYCLE))
+        return any(self.match_day(day) and self.match_day(day + DAY) for day in days)
+
+
+@lru_cache(maxsize=8192)
+def _syntax_problem(expression: str) -> str | None:
+    return cron_problem(expression)
+
+
+@lru_cache(maxsize=8192)
+def _parse(expression: str) -> CronFields:
+    """Parse a cron that has no problem."""
+    minutes, hours, days, months, weekdays = croniter(normalised(expression)).expanded
+    return CronFields(
+        minutes=_restriction(minutes) or frozenset(range(60)),
+        hours=_restriction(hours) or frozenset(range(24)),
+        is_hourly=_restriction(hours) is None,
+        months=_restriction(months) or frozenset(range(1, 13)),
+        days=_restriction(days),
+        weekdays=_restriction(weekdays),
+    )
+
+
+def _restriction(field: Sequence[int | str]) -> frozenset[int] | None:
+    return None if list(field) == ["*"] else frozenset(int(value) for value in field)
 
 
 @dataclass(frozen=True)
 class Cron:
-    """A five-field cron, read in a time zone (IANA name). Moments are aware datetimes; ticks are in UTC.
+    """A five-field cron in a time zone (IANA name). All datetimes are aware; those returned are in UTC.
 
-    A cron with a ``problem`` has no ticks: asking for one raises ValueError, and nothing is one of its ticks.
+    A cron with a ``problem`` never fires.
     """
 
     expression: str
@@ -231,14 +136,14 @@ class Cron:
 
     @cached_property
     def problem(self) -> str | None:
-        """Why it cannot be read or never fires, or None where it can be scheduled on."""
+        """Why the cron cannot be scheduled, as the end of a sentence, or None."""
         if zone_of(self.timezone) is None:
-            return f"is for the time zone {self.timezone!r}, which is not known: give an IANA name such as Europe/Paris"
-        return calendar_problem(self.expression)
+            return f"has the unknown time zone {self.timezone!r}: give an IANA name such as Europe/Paris"
+        return _syntax_problem(self.expression)
 
     @cached_property
     def warning(self) -> str | None:
-        """What is odd about a cron that can be read."""
+        """Why a valid cron is probably a mistake, as the end of a sentence, or None."""
         if self.problem is None and normalised(self.expression) == "* * * * *":
             return (
                 "fires every minute. The platform's own editor writes '* * * * *' for no schedule, "
@@ -248,152 +153,123 @@ class Cron:
 
     @property
     def normalised(self) -> str:
-        """The expression as Airflow's timetable is to have it: one space between fields, no range of one value."""
+        """The expression as Airflow's timetable reads it correctly: single spaces, no range of one value."""
         return normalised(self.expression)
-
-    def next_after(self, moment: datetime) -> datetime:
-        """The first tick after a moment."""
-        moment = in_utc(moment)
-        yesterday = moment.astimezone(self._zone).date() - DAY
-        days = self._calendar.days_from(yesterday)
-        for day in days:
-            tick = self._first_on(day, moment)
-            if tick is not None:
-                # Where clocks change, a tick of the next day can come before one of this day.
-                following = self._first_on(day + DAY, moment)
-                return tick if following is None else min(tick, following)
-        raise ValueError(f"cron {self} has no tick after {moment.isoformat()}")
-
-    def latest_at(self, moment: datetime) -> datetime:
-        """The last tick at or before a moment."""
-        moment = in_utc(moment)
-        tomorrow = moment.astimezone(self._zone).date() + DAY
-        for day in self._calendar.days_back_from(tomorrow):
-            tick = self._last_on(day, moment)
-            if tick is not None:
-                preceding = self._last_on(day - DAY, moment)
-                return tick if preceding is None else max(tick, preceding)
-        raise ValueError(f"cron {self} has no tick before {moment.isoformat()}")
-
-    def between(self, start: datetime, end: datetime) -> Iterator[datetime]:
-        """The ticks from ``start`` on and before ``end``, in order."""
-        start, end = in_utc(start), in_utc(end)
-        tick = self.next_after(start - MICROSECOND)
-        while tick < end:
-            yield tick
-            tick = self.next_after(tick)
-
-    @cached_property
-    def shortest_period(self) -> timedelta:
-        """The shortest time between two neighbouring ticks, by the clock on the wall."""
-        return self._calendar.shortest_period
 
     @cached_property
     def tolerance(self) -> timedelta:
-        """How far apart two moments may be and still be the same tick: below half the period, 60 s at most."""
+        """How far apart two moments of the same tick may be: less than half the period, at most 60 s."""
         if self.problem is not None:
             return timedelta(0)
-        return min(LARGEST_TOLERANCE, self.shortest_period / 2 - timedelta(seconds=1))
+        return min(MAX_TOLERANCE, self._fields.shortest_period / 2 - timedelta(seconds=1))
 
-    def is_tick(self, moment: datetime, tolerance: timedelta | None = None) -> bool:
-        """Whether there is a tick at a moment, give or take ``tolerance`` (by default the cron's own)."""
-        if self.problem is not None:
-            return False
-        within = self.tolerance if tolerance is None else tolerance
-        try:
-            moment = in_utc(moment)
-            return self.next_after(moment - within - MICROSECOND) <= moment + within
-        except (OverflowError, ValueError):
-            return False
-
-    def candidate_times(self, tick: datetime) -> tuple[datetime, ...]:
-        """The moments at which another scheduler may fire what is ``tick`` here; first of all the tick itself.
-
-        There is more than one only for a cron of certain hours in the hours in which clocks change: both passes of
-        a time that autumn shows twice; and for a time that spring leaves out, also the moment of the change.
-        """
-        tick = in_utc(tick)
-        if self._calendar.is_every_hour:
-            return (tick,)
-        wall = tick.astimezone(self._zone).replace(tzinfo=None, fold=0)
-        others = [local_to_utc(wall, offset) for offset in offsets(wall, self._zone)]
-        left_out = self._time_left_out(tick)
-        others += [end_of_gap(left_out, self._zone)] if left_out is not None else []
-        return tuple(dict.fromkeys((tick, *others)))
+    def is_tick(self, moment: datetime) -> bool:
+        """Whether the cron fires at a moment, within its tolerance."""
+        return self._holds_near(moment, self.fires_at)
 
     def could_fire_at(self, moment: datetime) -> bool:
-        """Whether a scheduler may have fired this cron at a moment, whatever it does where clocks change."""
-        if self.is_tick(moment):
-            return True
+        """Whether any scheduler could fire the cron at a moment, however it handles a change of clocks."""
+        return self._holds_near(moment, lambda minute: self.fires_at(minute) or self._may_fire_at(minute))
+
+    def fires_at(self, minute: datetime) -> bool:
+        """Whether the cron fires at a whole minute, given as a standard datetime in UTC.
+
+        :raises ValueError: the cron has a problem
+        """
+        local = minute.astimezone(self._zone)
+        if self._fields.is_hourly:
+            return self._fields.match(local) or self._is_stepped_over_change(minute)
+        if self._fields.match(local):
+            return local.replace(fold=1).utcoffset() == local.utcoffset()
+        skipped = self._skipped_time(minute)
+        return skipped is not None and self._fields.match(skipped)
+
+    def candidate_times(self, tick: datetime) -> tuple[datetime, ...]:
+        """The moments at which another scheduler may fire ``tick``, starting with ``tick`` itself.
+
+        There are others only around a change of clocks. For a cron of fixed hours: both occurrences of a repeated
+        time, and the change itself for a skipped time. For an hourly cron that Airflow steps over the change: the
+        last matching local time before the run.
+
+        :raises ValueError: the cron has a problem
+        """
+        tick = _plain_utc(tick)
+        if self._fields.is_hourly:
+            return (tick, *self._times_stepped_over(tick))
+        local = tick.astimezone(self._zone)
+        first_and_second = (local.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        skipped = self._skipped_time(tick)
+        changes = () if skipped is None or not self._fields.match(skipped) else (self._change_before(tick),)
+        return tuple(dict.fromkeys((tick, *first_and_second, *changes)))
+
+    def _holds_near(self, moment: datetime, condition: Callable[[datetime], bool]) -> bool:
+        """Whether a condition holds for a minute within the tolerance of a moment."""
+        if self.problem is not None:
+            return False
         try:
-            return self.problem is None and self._is_other_reading(in_utc(moment))
+            latest = _plain_utc(moment) + self.tolerance
+            minute = latest.replace(second=0, microsecond=0)
+            while minute >= latest - 2 * self.tolerance:
+                if condition(minute):
+                    return True
+                minute -= MINUTE
         except (OverflowError, ValueError):
             return False
+        return False
 
-    def _is_other_reading(self, moment: datetime) -> bool:
-        if self._calendar.is_every_hour:
+    def _may_fire_at(self, minute: datetime) -> bool:
+        """Whether a scheduler could fire here what is a tick at another minute."""
+        if self._fields.is_hourly:
             return False
-        today = moment.astimezone(self._zone).date()
-        if all(steady_offset(today + days * DAY, self._zone) is not None for days in (-1, 0, 1)):
+        local = minute.astimezone(self._zone).replace(tzinfo=None)
+        if self._fields.match(local):
+            return True  # The first occurrence of a repeated time.
+        gap = self._offset(minute) - self._offset(minute - MINUTE)
+        return any(self._fields.match(local - number * MINUTE) for number in range(1, gap // MINUTE + 1))
+
+    def _skipped_time(self, minute: datetime) -> datetime | None:
+        """The local time that clocks skipped and that is made up for at this minute, or None."""
+        local = minute.astimezone(self._zone).replace(tzinfo=None)
+        gap = self._offset(minute) - self._offset(minute - DAY)
+        if gap <= timedelta(0):
+            return None
+        skipped = (local - gap).replace(tzinfo=self._zone)
+        # In a gap, fold=0 gives the offset before the change and fold=1 the one after it (PEP 495).
+        is_skipped = _offset_of(skipped.replace(fold=1)) - _offset_of(skipped.replace(fold=0)) == gap
+        return skipped if is_skipped else None
+
+    def _change_before(self, tick: datetime) -> datetime:
+        """The last change of clocks at or before a tick."""
+        minute, offset = tick.replace(second=0, microsecond=0), self._offset(tick)
+        while self._offset(minute - MINUTE) == offset:
+            minute -= MINUTE
+        return minute
+
+    def _is_stepped_over_change(self, minute: datetime) -> bool:
+        """Whether this is Airflow's first run of an hourly cron after a change of clocks within the last hour.
+
+        It is the first match after the change of a clock that was not changed.
+        """
+        offset = self._offset(minute - HOUR)
+        unchanged = minute.replace(tzinfo=None) + offset
+        if offset == self._offset(minute) or not self._fields.match(unchanged):
             return False
-        return any(
-            abs(reading - moment) <= self.tolerance
-            for tick in self.between(moment - DAY, moment + DAY)
-            for reading in self.candidate_times(tick)
-        )
+        steps = (number * MINUTE for number in range(1, 61))
+        last_run = next((minute - step for step in steps if self._fields.match(unchanged - step)), None)
+        return last_run is not None and self._offset(last_run) == offset
 
-    def _time_left_out(self, tick: datetime) -> datetime | None:
-        """The wall time of a tick that comes later because spring leaves that time out."""
-        now = tick.astimezone(self._zone)
-        earlier = (tick - DAY).astimezone(self._zone)
-        forward = (now.utcoffset() or timedelta()) - (earlier.utcoffset() or timedelta())
-        wall = now.replace(tzinfo=None, fold=0) - forward
-        before, after = offsets(wall, self._zone)
-        return wall if forward > timedelta(0) and before < after and self._calendar.matches(wall) else None
+    def _times_stepped_over(self, tick: datetime) -> tuple[datetime, ...]:
+        """The last matching local time that Airflow replaced by this tick; none for an ordinary tick."""
+        minute = tick.replace(second=0, microsecond=0)
+        if self._fields.match(minute.astimezone(self._zone)) or not self._is_stepped_over_change(minute):
+            return ()
+        while self._offset(minute := minute - MINUTE) == self._offset(tick):
+            if self._fields.match(minute.astimezone(self._zone)):
+                return (minute,)
+        return ()
 
-    def _first_on(self, day: date, moment: datetime) -> datetime | None:
-        """The first tick of a day after a moment."""
-        if not self._calendar.has(day):
-            return None
-        offset = steady_offset(day, self._zone)
-        if offset is None:
-            return next((tick for tick in self._ticks_where_clocks_change(day) if tick > moment), None)
-        midnight = local_to_utc(datetime.combine(day, time()), offset)
-        minutes = self._calendar.minutes_of_day
-        index = bisect_right(minutes, (moment - midnight) // MINUTE)
-        return midnight + minutes[index] * MINUTE if index < len(minutes) else None
-
-    def _last_on(self, day: date, moment: datetime) -> datetime | None:
-        """The last tick of a day at or before a moment."""
-        if not self._calendar.has(day):
-            return None
-        offset = steady_offset(day, self._zone)
-        if offset is None:
-            return max(
-                (tick for tick in self._ticks_where_clocks_change(day) if tick <= moment), default=None
-            )
-        midnight = local_to_utc(datetime.combine(day, time()), offset)
-        minutes = self._calendar.minutes_of_day
-        index = bisect_left(minutes, (moment - midnight) // MINUTE + 1)
-        return midnight + minutes[index - 1] * MINUTE if index > 0 else None
-
-    def _ticks_where_clocks_change(self, day: date) -> list[datetime]:
-        if day not in self._days_of_change:
-            midnight = datetime.combine(day, time())
-            walls = (midnight + minute * MINUTE for minute in self._calendar.minutes_of_day)
-            self._days_of_change[day] = sorted({tick for wall in walls for tick in self._ticks_at(wall)})
-        return self._days_of_change[day]
-
-    def _ticks_at(self, wall: datetime) -> tuple[datetime, ...]:
-        before, after = offsets(wall, self._zone)
-        if not self._calendar.is_every_hour:
-            return (local_to_utc(wall, min(before, after)),)
-        return () if before < after else (local_to_utc(wall, before), local_to_utc(wall, after))
-
-    @cached_property
-    def _days_of_change(self) -> dict[date, list[datetime]]:
-        """The ticks of the days on which clocks change, which take long to find."""
-        return {}
+    def _offset(self, moment: datetime) -> timedelta:
+        return _offset_of(moment.astimezone(self._zone))
 
     @cached_property
     def _zone(self) -> ZoneInfo:
@@ -403,25 +279,34 @@ class Cron:
         return zone
 
     @cached_property
-    def _calendar(self) -> Calendar:
+    def _fields(self) -> CronFields:
         if self.problem is not None:
             raise ValueError(f"cron {self} {self.problem}")
-        return calendar_of(self.expression)
+        return _parse(self.expression)
+
+
+def _plain_utc(moment: datetime) -> datetime:
+    """The moment in UTC as a datetime of the standard library: Airflow's pendulum datetimes have other arithmetic."""
+    utc = moment.astimezone(UTC)
+    return datetime.combine(utc, utc.time(), UTC)
+
+
+def _offset_of(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta(0)
 
 
 def infer_timezone(
     expression: str, moments: Sequence[datetime], candidates: Sequence[str] = ()
 ) -> str | None:
-    """The time zone in which a cron explains the moments at which it was fired, or None where none does.
+    """Return the first time zone (IANA name) in which the cron could fire at all these moments, or None.
 
-    Tried are UTC, ``candidates``, well-known zones, then all there are; no more than the newest moments.
+    Zones are tried in this order: UTC, ``candidates``, well-known zones, all others.
     """
-    evidence = sorted(moments, reverse=True)[:MOST_EVIDENCE]
-    if not evidence or calendar_problem(expression) is not None:
+    if not moments or _syntax_problem(expression) is not None:
         return None
     others = sorted(available_timezones(), key=lambda name: ("/" not in name, name.startswith("Etc/"), name))
-    for name in dict.fromkeys(("UTC", *candidates, *LIKELY_ZONES, *others)):
+    for name in dict.fromkeys(("UTC", *candidates, *WELL_KNOWN_ZONES, *others)):
         cron = Cron(expression, name)
-        if all(cron.could_fire_at(moment) for moment in evidence):
+        if all(cron.could_fire_at(moment) for moment in moments):
             return name
     return None

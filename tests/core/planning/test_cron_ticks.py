@@ -1,9 +1,9 @@
-"""Ticks agree with a look at the clock on the wall, minute by minute, wherever and whenever clocks change."""
+"""Ticks agree with the local time of every minute, in any zone and around any change of clocks."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 import pendulum
@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.cron_ticks import Cron
-from tests.core.planning.wall_clock_oracle import Fields, ticks, utc
+from tests.core.planning.wall_clock_oracle import DAY, MINUTE, Fields, ticks, ticks_from, utc
 
 ZONES = sorted(name for name in available_timezones() if "/" in name)
 WINDOW = timedelta(days=1, hours=6)
+SECOND = timedelta(seconds=1)
 
 
 def some_of(lowest: int, highest: int) -> st.SearchStrategy[frozenset[int] | None]:
     values = st.integers(lowest, highest)
-    # A list of all values is a star to croniter; that reading has a test of its own.
+    # croniter reads a list of all values as a star, which has a test of its own.
     return st.none() | st.frozensets(values, min_size=1, max_size=min(6, highest - lowest))
 
 
@@ -40,83 +41,97 @@ MOMENTS = st.datetimes(datetime(1985, 1, 1), datetime(2060, 1, 1)).map(  # noqa:
 )
 
 
-def change_of_clocks(zone: ZoneInfo, year: int, number: int) -> datetime | None:
-    """Midday of a day around which the clocks of a zone change in a year."""
+def found_ticks(cron: Cron, start: datetime, end: datetime) -> list[datetime]:
+    """The ticks from ``start`` (included) to ``end`` (excluded): each minute asked on its own."""
+    minutes = (start + number * MINUTE for number in range((end - start) // MINUTE))
+    return [minute for minute in minutes if cron.fires_at(minute)]
+
+
+def day_of_change(zone: ZoneInfo, year: int, number: int) -> datetime | None:
+    """Midday of a day around which the clocks of a zone change in a year, by a whole number of hours."""
     days = [datetime(year, 1, 1, 12, tzinfo=UTC) + timedelta(days=each) for each in range(366)]
-    changes = [
-        later
-        for earlier, later in pairwise(days)
-        if earlier.astimezone(zone).utcoffset() != later.astimezone(zone).utcoffset()
-    ]
+    changes = []
+    for earlier, later in pairwise(days):
+        change = later.astimezone(zone).utcoffset() - earlier.astimezone(zone).utcoffset()
+        if change and change % timedelta(hours=1) == timedelta(0):
+            changes.append(later)
     return changes[number % len(changes)] if changes else None
+
+
+def has_short_change(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
+    offset = start.astimezone(zone).utcoffset() - end.astimezone(zone).utcoffset()
+    return bool(offset % timedelta(hours=1))
 
 
 @settings(max_examples=150, deadline=None)
 @given(FIELDS, st.sampled_from(ZONES), MOMENTS)
-def test_ticks_are_what_the_wall_shows_on_any_day(fields, zone, start):
+def test_ticks_match_the_local_time_on_any_day(fields, zone, start):
     cron = Cron(fields.expression, zone)
-    assert list(cron.between(start, start + WINDOW)) == ticks(fields, cron._zone, start, start + WINDOW)
+    if not has_short_change(cron._zone, start - DAY, start + WINDOW):
+        assert found_ticks(cron, start, start + WINDOW) == ticks(fields, cron._zone, start, start + WINDOW)
 
 
 @settings(max_examples=300, deadline=None)
 @given(NIGHTLY, st.sampled_from(ZONES), st.integers(1985, 2060), st.integers(0, 3))
-def test_ticks_are_what_the_wall_shows_where_clocks_change(fields, zone, year, number):
+def test_ticks_match_the_local_time_where_clocks_change(fields, zone, year, number):
     cron = Cron(fields.expression, zone)
-    change = change_of_clocks(cron._zone, year, number)
+    change = day_of_change(cron._zone, year, number)
     if change is not None:
         start = change - WINDOW
         expected = ticks(fields, cron._zone, start, change + WINDOW)
-        assert list(cron.between(start, change + WINDOW)) == expected
+        assert found_ticks(cron, start, change + WINDOW) == expected
         assert all(cron.is_tick(tick) and cron.could_fire_at(tick) for tick in expected)
 
 
 @settings(max_examples=200, deadline=None)
-@given(FIELDS, st.sampled_from(ZONES), MOMENTS, st.integers(0, 90_000_000))
-def test_the_latest_tick_and_the_next_one_enclose_a_moment(fields, zone, moment, microseconds):
+@given(FIELDS, st.sampled_from(ZONES), MOMENTS, st.integers(-90_000_000, 90_000_000), st.booleans())
+def test_a_moment_is_a_tick_only_within_the_tolerance_of_one(fields, zone, start, microseconds, is_near):
     cron = Cron(fields.expression, zone)
-    moment += timedelta(microseconds=microseconds)
-    latest, following = cron.latest_at(moment), cron.next_after(moment)
-    assert latest <= moment < following
-    assert cron.next_after(latest) == following
-    assert cron.latest_at(following) == following
+    if is_near:
+        start = next(ticks_from(fields, cron._zone, start))
+    moment = start + timedelta(microseconds=microseconds)
+    if not has_short_change(cron._zone, start - DAY, start + DAY):
+        near = ticks(fields, cron._zone, start - 4 * MINUTE, start + 4 * MINUTE)
+        assert cron.is_tick(moment) == any(abs(tick - moment) <= cron.tolerance for tick in near)
 
 
 @settings(max_examples=100, deadline=None)
 @given(FIELDS, MOMENTS)
-def test_no_two_ticks_are_nearer_than_the_shortest_period(fields, start):
+def test_no_two_ticks_are_within_the_tolerance_of_one_moment(fields, start):
     cron = Cron(fields.expression)
-    found = []
-    for tick in cron.between(start, start + timedelta(days=20_000)):
-        found.append(tick)
-        if len(found) == 50:
-            break
-    assert all(later - earlier >= cron.shortest_period for earlier, later in pairwise(found))
+    upcoming = ticks_from(fields, ZoneInfo("UTC"), start)
+    found = list(islice(takewhile(lambda tick: tick < start + 20_000 * DAY, upcoming), 50))
+    assert all(later - earlier > 2 * cron.tolerance for earlier, later in pairwise(found))
 
 
 @pytest.mark.parametrize(
-    ("expression", "period"),
+    ("expression", "tolerance"),
     [
-        ("* * * * *", timedelta(minutes=1)),
-        ("*/7 * * * *", timedelta(minutes=4)),
-        ("0,59 * * * *", timedelta(minutes=1)),
-        ("30 5 * * *", timedelta(days=1)),
-        ("30 5 * * 1,6", timedelta(days=2)),
-        ("30 5 * * 1", timedelta(days=7)),
-        ("0 0 1 * *", timedelta(days=28)),
-        ("0 0 29 2 *", timedelta(days=1461)),
-        ("0 0 13 * 5", timedelta(days=1)),
-        ("5,55 23,0 1 * *", timedelta(minutes=50)),
+        ("* * * * *", 29 * SECOND),
+        ("*/2 * * * *", 59 * SECOND),
+        ("*/7 * * * *", MINUTE),
+        ("0,59 * * * *", 29 * SECOND),
+        ("1,59 * * * *", 59 * SECOND),
+        ("30 5 * * *", MINUTE),
+        ("30 5 * * 1,6", MINUTE),
+        ("30 5 * * 1", MINUTE),
+        ("0 0 1 * *", MINUTE),
+        ("0 0 29 2 *", MINUTE),
+        ("0 0 13 * 5", MINUTE),
+        ("5,55 23,0 1 * *", MINUTE),
+        ("0,59 23,0 * * *", 29 * SECOND),
+        ("0,59 12,0 * * *", MINUTE),
+        ("0,59 0,23 1 * *", MINUTE),
+        ("0,59 0,23 29 2 1", 29 * SECOND),
     ],
 )
-def test_the_shortest_period_is_exact(expression, period):
-    assert Cron(expression).shortest_period == period
+def test_the_tolerance_follows_from_the_shortest_period(expression, tolerance):
+    assert Cron(expression).tolerance == tolerance
 
 
 @given(FIELDS)
-def test_the_tolerance_never_reaches_half_way_to_the_next_tick(fields):
-    cron = Cron(fields.expression)
-    assert timedelta(0) < cron.tolerance < cron.shortest_period / 2
-    assert cron.tolerance <= timedelta(seconds=60)
+def test_the_tolerance_is_positive_and_at_most_a_minute(fields):
+    assert timedelta(0) < Cron(fields.expression).tolerance <= MINUTE
 
 
 def test_a_moment_within_the_tolerance_is_the_tick_and_one_beyond_is_not():
@@ -126,45 +141,110 @@ def test_a_moment_within_the_tolerance_is_the_tick_and_one_beyond_is_not():
         assert cron.is_tick(tick + timedelta(seconds=seconds))
     for seconds in (-61, 61, 3600):
         assert not cron.is_tick(tick + timedelta(seconds=seconds))
-    assert not cron.is_tick(tick + timedelta(seconds=20), tolerance=timedelta(seconds=10))
 
 
-def test_a_time_that_spring_leaves_out_comes_an_hour_later():
+def test_a_time_that_is_skipped_in_spring_fires_an_hour_later():
     cron = Cron("30 2 * * *", "Europe/Paris")
-    assert cron.next_after(utc(2026, 3, 28, 12)) == utc(2026, 3, 29, 1, 30)
+    assert found_ticks(cron, utc(2026, 3, 28, 12), utc(2026, 3, 29, 12)) == [utc(2026, 3, 29, 1, 30)]
 
 
-def test_of_a_time_that_autumn_shows_twice_the_second_counts():
+def test_a_time_that_is_repeated_in_autumn_fires_at_its_second_occurrence():
     cron = Cron("30 2 * * *", "Europe/Paris")
-    assert list(cron.between(utc(2026, 10, 25), utc(2026, 10, 26))) == [utc(2026, 10, 25, 1, 30)]
+    assert found_ticks(cron, utc(2026, 10, 25), utc(2026, 10, 26)) == [utc(2026, 10, 25, 1, 30)]
 
 
-def test_a_cron_of_every_hour_ticks_in_both_passes():
+def test_an_hourly_cron_fires_in_both_passes_of_a_repeated_hour():
     cron = Cron("30 * * * *", "Europe/Paris")
-    assert len(list(cron.between(utc(2026, 10, 24, 22), utc(2026, 10, 25, 23)))) == 25
+    assert len(found_ticks(cron, utc(2026, 10, 24, 22), utc(2026, 10, 25, 23))) == 25
 
 
-def test_both_days_of_unix_are_a_choice_where_both_are_given():
+def test_a_list_of_all_hours_is_a_star():
+    every_hour = ",".join(map(str, range(24)))
+    assert Cron(f"30 {every_hour} * * *", "Europe/Paris").fires_at(utc(2026, 10, 25, 0, 30))
+    assert not Cron("30 1-3 * * *", "Europe/Paris").fires_at(utc(2026, 10, 25, 0, 30))
+
+
+def test_either_day_field_matches_where_both_are_given():
     cron = Cron("0 0 13 * 5")
-    assert list(cron.between(utc(2026, 3, 1), utc(2026, 3, 15))) == [
-        utc(2026, 3, 6),
-        utc(2026, 3, 13),
-    ]
+    assert found_ticks(cron, utc(2026, 3, 1), utc(2026, 3, 15)) == [utc(2026, 3, 6), utc(2026, 3, 13)]
 
 
 @pytest.mark.parametrize("moment", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
-def test_a_moment_at_the_end_of_time_is_no_tick(moment):
+def test_the_first_and_the_last_possible_moment_are_no_ticks(moment):
     cron = Cron("30 5 29 2 *", "Europe/Paris")
     assert not cron.is_tick(moment)
     assert not cron.could_fire_at(moment)
 
 
-def test_moments_may_be_those_of_airflow():
+def test_moments_may_be_pendulum_datetimes():
     cron = Cron("30 2 * * *", "Europe/Paris")
-    tick = pendulum.datetime(2026, 10, 25, 2, 30, 10, tz="Europe/Paris")
-    assert type(cron.next_after(tick)) is datetime
-    assert type(cron.latest_at(tick)) is datetime
-    assert cron.is_tick(tick)
-    assert cron.could_fire_at(tick.subtract(hours=1))
-    assert len(cron.candidate_times(pendulum.instance(cron.latest_at(tick)))) == 2
-    assert list(cron.between(tick, tick.add(days=1))) == [cron.next_after(tick)]
+    moment = pendulum.datetime(2026, 10, 25, 2, 30, 10, tz="Europe/Paris")
+    tick = pendulum.instance(utc(2026, 10, 25, 1, 30))
+    assert cron.is_tick(moment)
+    assert cron.could_fire_at(moment.subtract(hours=1))
+    assert cron.candidate_times(tick) == (utc(2026, 10, 25, 1, 30), utc(2026, 10, 25, 0, 30))
+    assert {type(each) for each in cron.candidate_times(tick)} == {datetime}
+
+
+class TestCandidateTimes:
+    def test_an_ordinary_tick_has_one(self):
+        tick = utc(2026, 7, 1, 0, 30)
+        assert Cron("30 2 * * *", "Europe/Paris").candidate_times(tick) == (tick,)
+
+    def test_a_repeated_time_has_two(self):
+        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 10, 25, 1, 30))
+        assert candidate_times == (utc(2026, 10, 25, 1, 30), utc(2026, 10, 25, 0, 30))
+
+    def test_a_skipped_time_may_also_be_fired_at_the_change(self):
+        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 3, 29, 1, 30))
+        assert candidate_times == (utc(2026, 3, 29, 1, 30), utc(2026, 3, 29, 1))
+
+    @pytest.mark.parametrize(
+        ("expression", "tick", "others"),
+        [
+            ("0 2 * * *", utc(2026, 3, 29, 1), ()),
+            ("59 2 * * *", utc(2026, 3, 29, 1, 59), (utc(2026, 3, 29, 1),)),
+            ("59 1 * * *", utc(2026, 3, 29, 0, 59), ()),
+            ("0 3 * * *", utc(2026, 3, 29, 1), ()),
+            ("0 4 * * *", utc(2026, 3, 29, 2), ()),
+            ("0 2 * * *", utc(2026, 10, 25, 1), (utc(2026, 10, 25, 0),)),
+            ("59 2 * * *", utc(2026, 10, 25, 1, 59), (utc(2026, 10, 25, 0, 59),)),
+            ("59 1 * * *", utc(2026, 10, 24, 23, 59), ()),
+            ("0 3 * * *", utc(2026, 10, 25, 2), ()),
+        ],
+    )
+    def test_the_bounds_of_a_change_belong_to_it_as_far_as_clocks_show_them(self, expression, tick, others):
+        cron = Cron(expression, "Europe/Paris")
+        assert cron.fires_at(tick)
+        assert cron.candidate_times(tick) == (tick, *others)
+
+    def test_an_hourly_cron_fires_in_each_pass_on_its_own(self):
+        tick = utc(2026, 10, 25, 1, 30)
+        assert Cron("30 * * * *", "Europe/Paris").candidate_times(tick) == (tick,)
+
+    def test_the_cron_could_fire_at_all_of_them(self):
+        cron = Cron("30 2 * * *", "Europe/Paris")
+        for tick in (utc(2026, 10, 25, 1, 30), utc(2026, 3, 29, 1, 30)):
+            assert all(cron.could_fire_at(moment) for moment in cron.candidate_times(tick))
+        assert not cron.could_fire_at(utc(2026, 10, 25, 2, 30))
+        assert not cron.could_fire_at(utc(2026, 10, 24, 1, 30))
+
+    @settings(max_examples=60, deadline=None)
+    @given(NIGHTLY, st.sampled_from(ZONES), st.integers(1985, 2060), st.integers(0, 3))
+    def test_the_cron_could_fire_exactly_at_the_candidate_times_of_its_ticks(
+        self, fields, zone, year, number
+    ):
+        cron = Cron(fields.expression, zone)
+        change = day_of_change(cron._zone, year, number)
+        if change is not None:
+            start, end = change - WINDOW, change + WINDOW
+            candidates = {
+                moment
+                for tick in ticks(fields, cron._zone, start - DAY, end + DAY)
+                for moment in cron.candidate_times(tick)
+            }
+            for moment in (start + each * MINUTE for each in range((end - start) // MINUTE)):
+                is_near = any(moment + shift * MINUTE in candidates for shift in (-1, 0, 1))
+                assert cron.could_fire_at(moment) == (
+                    is_near if cron.tolerance == MINUTE else moment in candidates
+                )

@@ -1,7 +1,8 @@
-"""Which crons can be scheduled on, and which time zone a history of them speaks for."""
+"""Which crons can be scheduled, and which time zone fits the moments at which one fired."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
-from tests.core.planning.wall_clock_oracle import utc
+from tests.core.planning.wall_clock_oracle import Fields, ticks_from, utc
+
+
+def ticks_of(cron: Cron) -> Iterator[datetime]:
+    return ticks_from(Fields.of(cron.normalised), ZoneInfo("UTC"), utc(2026, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +30,7 @@ from tests.core.planning.wall_clock_oracle import utc
         "0 0 * * 7",
     ],
 )
-def test_a_cron_of_the_platforms_is_read(expression):
+def test_a_standard_cron_is_valid(expression):
     assert Cron(expression, "Europe/Paris").problem is None
 
 
@@ -46,77 +51,55 @@ def test_a_cron_of_the_platforms_is_read(expression):
         ("0 0 31 4,6,9,11 *", "never fires"),
     ],
 )
-def test_a_cron_that_nobody_could_run_says_why(expression, problem):
+def test_an_invalid_cron_says_why_and_never_fires(expression, problem):
     cron = Cron(expression)
     assert problem in (cron.problem or "")
     assert not cron.is_tick(utc(2026, 1, 1))
     assert not cron.could_fire_at(utc(2026, 1, 1))
     assert cron.tolerance == timedelta(0)
     with pytest.raises(ValueError, match="cron"):
-        cron.next_after(utc(2026, 1, 1))
+        cron.fires_at(utc(2026, 1, 1))
+    with pytest.raises(ValueError, match="cron"):
+        cron.candidate_times(utc(2026, 1, 1))
 
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../passwd", "Europe"])
-def test_a_time_zone_that_is_not_known_is_named(zone):
+def test_an_unknown_time_zone_is_named(zone):
     assert f"time zone {zone!r}" in (Cron("0 5 * * *", zone).problem or "")
 
 
 @given(st.text(max_size=30))
-def test_no_text_breaks_the_reading(expression):
+def test_no_text_breaks_the_parser(expression):
     cron = Cron(expression)
     if cron.problem is None:
-        assert cron.next_after(utc(2026, 1, 1)) > utc(2026, 1, 1)
+        assert cron.fires_at(next(ticks_of(cron)))
     else:
         assert "\n" not in cron.problem.replace(expression, "")
 
 
 @given(st.lists(st.text(alphabet="0123456789*/,-lLwW#?janmosu ", max_size=6), min_size=5, max_size=5))
-def test_what_is_read_has_ticks_and_what_has_none_is_not_read(fields):
+def test_a_valid_cron_has_ticks(fields):
     cron = Cron(" ".join(fields))
     if cron.problem is None:
-        assert cron.is_tick(cron.next_after(utc(2026, 1, 1)))
+        assert cron.is_tick(next(ticks_of(cron)))
 
 
-def test_a_cron_of_every_minute_is_probably_not_meant():
+def test_a_cron_of_every_minute_has_a_warning():
     assert "probably not meant" in (Cron("*  * * * *").warning or "")
     assert Cron("*/5 * * * *").warning is None
     assert Cron("nonsense").warning is None
 
 
 def test_a_range_of_one_value_is_that_value():
-    # croniter reads 1-1 as a star, which would run a batch every minute.
+    # croniter parses 1-1 as a star, which would run a batch every minute.
     assert Cron("1-1 * * * *").normalised == "1 * * * *"
     assert Cron("1-1 5-5/2 * * mon-mon").normalised == "1 5 * * mon"
     assert Cron("1-11 21-1 * * *").normalised == "1-11 21-1 * * *"
-    assert Cron("1-1 * * * *").shortest_period == timedelta(hours=1)
+    assert Cron("1-1 * * * *").tolerance == timedelta(seconds=60)
+    assert not Cron("1-1 * * * *").fires_at(utc(2026, 1, 1, 0, 2))
 
 
-class TestReadings:
-    def test_an_ordinary_tick_has_one(self):
-        tick = utc(2026, 7, 1, 0, 30)
-        assert Cron("30 2 * * *", "Europe/Paris").candidate_times(tick) == (tick,)
-
-    def test_a_time_shown_twice_has_two(self):
-        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 10, 25, 1, 30))
-        assert candidate_times == (utc(2026, 10, 25, 1, 30), utc(2026, 10, 25, 0, 30))
-
-    def test_a_time_left_out_may_also_be_fired_when_clocks_are_put_forward(self):
-        candidate_times = Cron("30 2 * * *", "Europe/Paris").candidate_times(utc(2026, 3, 29, 1, 30))
-        assert candidate_times == (utc(2026, 3, 29, 1, 30), utc(2026, 3, 29, 1))
-
-    def test_a_cron_of_every_hour_ticks_in_each_pass_by_itself(self):
-        tick = utc(2026, 10, 25, 1, 30)
-        assert Cron("30 * * * *", "Europe/Paris").candidate_times(tick) == (tick,)
-
-    def test_all_of_them_are_explained(self):
-        cron = Cron("30 2 * * *", "Europe/Paris")
-        for tick in (utc(2026, 10, 25, 1, 30), utc(2026, 3, 29, 1, 30)):
-            assert all(cron.could_fire_at(reading) for reading in cron.candidate_times(tick))
-        assert not cron.could_fire_at(utc(2026, 10, 25, 2, 30))
-        assert not cron.could_fire_at(utc(2026, 10, 24, 1, 30))
-
-
-class TestExplainingZone:
+class TestInferTimezone:
     def fired(self, zone: str, hour: int = 5, minute: int = 30) -> list[datetime]:
         return [
             datetime(2026, month, 10, hour, minute, 4, tzinfo=ZoneInfo(zone)).astimezone(UTC)
@@ -134,24 +117,24 @@ class TestExplainingZone:
             "Africa/Casablanca",
         ],
     )
-    def test_a_history_over_a_year_names_its_zone(self, zone):
+    def test_moments_over_a_year_give_their_zone(self, zone):
         fired = self.fired(zone)
-        explained = infer_timezone("30 5 * * *", fired)
-        assert explained is not None
+        inferred = infer_timezone("30 5 * * *", fired)
+        assert inferred is not None
         # Some zones have two names.
-        assert self.fired(explained) == fired
+        assert self.fired(inferred) == fired
 
-    def test_utc_is_named_first_then_the_zones_one_suggests(self):
+    def test_utc_is_tried_first_then_the_candidates(self):
         winter = self.fired("Europe/London")[:1]
         assert infer_timezone("30 5 * * *", winter, ["Europe/London"]) == "UTC"
         winter = self.fired("Europe/Paris")[:1]
         assert infer_timezone("30 5 * * *", winter, ["Europe/Berlin"]) == "Europe/Berlin"
         assert infer_timezone("30 5 * * *", winter) == "Europe/Paris"
 
-    def test_a_history_of_another_cron_has_no_zone(self):
+    def test_moments_of_another_cron_have_no_zone(self):
         assert infer_timezone("30 5 * * *", self.fired("UTC", minute=47)) is None
 
-    def test_nothing_explains_no_history_or_no_cron(self):
+    def test_there_is_no_zone_without_moments_or_a_valid_cron(self):
         assert infer_timezone("30 5 * * *", []) is None
         assert infer_timezone("nonsense", self.fired("UTC")) is None
         assert infer_timezone("30 5 * * *", self.fired("Europe/Paris"), ["Europe/Atlantis"]) == "Europe/Paris"
