@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-
 TEST_TIMEOUT = 10.0
 """Seconds. The Test button runs inside Airflow's web server, which must not hang."""
 

@@ -10,7 +10,6 @@ from typing import Any
 from airflow_provider_mics import __version__
 
 INTEGRATION = "mediarithmics"
-
 PACKAGE = "airflow_provider_mics"
 
 
@@ -51,9 +50,7 @@ def _modules(name: str) -> dict[str, Any]:
 
 HIDDEN_FIELDS = ["schema", "login"]
 """The port is shown: the list of connections of Airflow 3.3 cannot test one without a port, which it sends as 0."""
-
 RELABELING = {"host": "Host", "password": "API token"}
-
 PLACEHOLDERS = {
     "host": "https://api.mediarithmics.com",
     "port": "443",
@@ -67,7 +64,6 @@ PLACEHOLDERS = {
     "proxies": "http://proxy:3128",
     "verify": "true",
 }
-
 FIELDS: dict[str, dict[str, Any]] = {
     "organisation_id": {
         "label": "Organisation id",

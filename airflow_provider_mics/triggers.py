@@ -30,16 +30,12 @@ from airflow_provider_mics.runtime.on_kill import (
 )
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
-
 EXPIRED_DEADLINE_TIMEOUT = 10.0
 """Seconds for a first request where the deadline passed while no triggerer was running."""
-
 DEADLINE_HANDLING_TIMEOUT = 90.0
 """Seconds to cancel the execution once the deadline has passed, and to wait until the platform has stopped it."""
-
 CANCEL_TIMEOUT = 8.0
 """Seconds to cancel the execution of a killed task: a triggerer that shuts down gives its triggers ten seconds."""
-
 HAS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 """Whether Airflow calls a trigger's ``on_kill`` when a user stops its task (3.3 and later)."""
 

@@ -12,7 +12,6 @@ from airflow_provider_mics.api.errors import MicsError
 
 SETTLING_TIME = timedelta(seconds=10)
 """How long the platform may take to list what it has created. An assumption: the vendor documents no such time."""
-
 READ_INTERVAL = 2.0
 """Seconds between two reads of a list, or of a resource, that is not consistent yet."""
 

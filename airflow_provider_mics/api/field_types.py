@@ -159,8 +159,6 @@ ENDED_BADLY = frozenset(
     {ExecutionStatus.FAILED, ExecutionStatus.EXECUTOR_NOT_RESPONDING, ExecutionStatus.LOST}
 )
 OVER = ENDED_BADLY | {ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELED}
-
-
 E = TypeVar("E", bound=LenientEnum)
 
 

@@ -54,30 +54,41 @@ def whole_list(
     :param until: no further page is read after the first page with an item for which it is true
     :raises MicsResponseError: the list does not end
     """
-    return _whole_list(path, model, key, query, page_size, until)
+    return _items_of(list_with_completeness(path, model, key, query, page_size=page_size, until=until))
 
 
 @flow
-def _whole_list(
+def _items_of(listing: Flow[tuple[list[T], bool]]) -> Steps[list[T]]:
+    items, _ = yield from listing
+    return items
+
+
+@flow
+def list_with_completeness(
     path: str,
     model: type[T],
     key: Callable[[T], Any],
     query: Mapping[str, Any],
-    page_size: int,
-    until: Callable[[T], bool] | None,
-) -> Steps[list[T]]:
+    *,
+    page_size: int = PAGE_SIZE,
+    until: Callable[[T], bool] | None = None,
+) -> Steps[tuple[list[T], bool]]:
+    """Read a list as `whole_list` does, and return whether it gave as many items as its ``total`` says.
+
+    A list without ``total`` counts as complete.
+    """
     items: dict[Any, T] = {}
-    known_before, readings = 0, 1
+    known_before, readings, is_complete = 0, 1, False
     reading = _Reading(page_size)
     for _ in range(MOST_PAGES):
         given = yield from list_page(path, model, query, reading.start, page_size)
         keys = [key(item) for item in given.data]
         for each, item in zip(keys, given.data, strict=True):
             items.setdefault(each, item)
+        is_complete = given.total is None or len(items) >= given.total
         if until is not None and any(until(item) for item in given.data):
             break
         is_over = reading.is_over_after(given, keys)
-        is_complete = given.total is None or len(items) >= given.total
         if is_complete and (is_over or readings > 1):
             break
         if not is_over:
@@ -89,7 +100,7 @@ def _whole_list(
         known_before, readings, reading = len(items), readings + 1, _Reading(page_size)
     else:
         raise MicsResponseError(f"GET /v1/{path}: the list does not end after {MOST_PAGES} pages")
-    return list(items.values())
+    return list(items.values()), is_complete
 
 
 class _Reading:

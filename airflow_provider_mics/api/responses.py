@@ -31,21 +31,18 @@ from airflow_provider_mics.api.field_types import WholeNumber
 from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, redact
 
 T = TypeVar("T")
-
 HINTS = {
     401: "the token is wrong or has expired: check the password of the connection",
     403: "the token has no rights in that organisation, or not these: check organisation_id and the token",
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
-
 _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     401: MicsAuthError,
     403: MicsAuthError,
     404: MicsNotFoundError,
     429: MicsRateLimitError,
 }
-
 _TAG = re.compile(r"<[^<>]*>")
 
 

@@ -22,14 +22,12 @@ from airflow_provider_mics.api.text import excerpt, redact
 from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, root_cause
 
 T = TypeVar("T")
-
 DEFAULT_BASE_URL = "https://api.mediarithmics.com"
 """The vendor's public API: https://developer.mediarithmics.io/resources/api-overview"""
 POOL_SIZE = 10
 """Connections that a client keeps open."""
 _HOST_NAME = re.compile(r"[\w.:-]+")
 _JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
-
 logger = logging.getLogger(__name__)
 
 

@@ -33,9 +33,7 @@ from airflow_provider_mics.operators.arguments import optional_timedelta
 
 OWNER = "integration_batch_dags"
 """Names the function in the errors about its arguments."""
-
 logger = logging.getLogger(__name__)
-
 __all__ = ["DagPlan", "Inventory", "instance_asset", "integration_batch_dags", "plan_instance"]
 
 

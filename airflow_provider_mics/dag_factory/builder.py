@@ -23,14 +23,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 TASK_ID = "execute"
-
 OWNER = "mediarithmics"
-
 START_DATE_HELP = (
     "When the platform is to start the batch. "
     "Left empty, it starts at once; a moment in the past starts at once too."
 )
-
 logger = logging.getLogger(__name__)
 
 

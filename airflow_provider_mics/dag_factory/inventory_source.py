@@ -24,7 +24,7 @@ from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.core.planning.inventory import (
     Inventory,
     Listing,
-    UnreadableInventory,
+    UnreadableInventoryError,
     listed_within,
     merged,
     within,
@@ -37,28 +37,20 @@ if TYPE_CHECKING:
     from airflow_provider_mics.hooks import MicsHook
 
 T = TypeVar("T")
-
 RETRY_DELAY = timedelta(seconds=60)
 """How long no parse sends a request after one has failed."""
-
 NOT_OURS_STATUS_CODES = (403, 404)
 """HTTP status codes that say that our organisation has no such instance."""
-
 MAX_CONNECT_TIMEOUT = 5.0
 """Seconds."""
-
 SHARE_OF_IMPORT_TIMEOUT = 1 / 3
 """The part of ``[core] dagbag_import_timeout`` that requests may take."""
-
 DEFAULT_TIME_LIMIT = 30.0
 """Seconds that requests may take where Airflow sets no limit to the import of a DAG file."""
-
 UNREACHABLE_FOR = 60.0
 """Seconds for which this process sends no request to a host that did not answer."""
-
 SNAPSHOT_FOLDER = "mics"
 """Folder of the local snapshots, below AIRFLOW_HOME."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -99,7 +91,7 @@ class InventorySource:
             inventory = Inventory.from_bytes(content) if only is None else Inventory.of_one(content, only)
         except FileNotFoundError:
             return None
-        except UnreadableInventory as error:
+        except UnreadableInventoryError as error:
             logger.warning("Ignoring snapshot %s: %s.", self._place, error)
             return None
         except Exception as error:  # noqa: BLE001

@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 LATE_TICK = timedelta(minutes=15)
 """A tick that is submitted this long after it was due gets a warning in the log."""
-
 KILL_TIMEOUT = 2.0
 """Seconds, for the query to Airflow and for the cancel request: Airflow 3 kills the process five seconds later."""
 

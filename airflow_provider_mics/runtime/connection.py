@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from airflow_provider_mics.api.settings import LogLines
 
 C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
-
 CONN_TYPE = "mediarithmics"
-
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
-
 DEFAULT_READ_TIMEOUT = 60.0
 """Seconds, for a whole response."""
 

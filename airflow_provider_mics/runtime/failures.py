@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_mics.api.errors import MicsApiError, MicsError
+from airflow_provider_mics.api.text import one_line
 
 FINAL_STATUS_CODES = (400, 401, 403, 404, 405, 422)
 """HTTP status codes that a retry of the task would get again."""
@@ -38,4 +39,4 @@ def one_line_of(error: Exception) -> str:
     """Return an error as one line of text, with its type unless it is one of ours."""
     if isinstance(error, MicsError):
         return str(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return one_line(f"{type(error).__name__}: {error}")

@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 
 QUERY_TIMEOUT = 4.0
 """Seconds. A triggerer that shuts down may never get an answer from Airflow, and has ten seconds to exit."""
-
 LONG_QUERY_TIMEOUT = 18.0
 """Seconds. Airflow 3.3 calls a trigger's ``on_kill`` only while the triggerer keeps running, with a limit of 30."""
-
 WAITING_STATES = ("running", "deferred", "up_for_retry")
 """States of a task that still waits. ``up_for_retry`` is set when the scheduler believes that the worker died."""
 

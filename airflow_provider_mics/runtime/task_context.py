@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 CLEARS_ARE_COUNTED = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 2)
 """Whether every clear increments the run's ``clear_number``. Before Airflow 3.2 a clear of a running run did not."""
-
 EXECUTION_STATE_KEY = "mics_execution"
 """Key of the execution in the task's state store (Airflow 3.3)."""
-
 logger = logging.getLogger(__name__)
 
 

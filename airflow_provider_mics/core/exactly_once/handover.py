@@ -19,7 +19,6 @@ from airflow_provider_mics.core.exactly_once.submission import find_executions, 
 from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
 
 DEFAULT_PLATFORM_GRACE = timedelta(minutes=2)
-
 CHECKED_TICKS = 3
 """How many of the newest earlier ticks are checked against the cron and the time zone."""
 

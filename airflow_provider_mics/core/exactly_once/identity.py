@@ -17,10 +17,8 @@ from airflow_provider_mics.core.planning.cron_ticks import Cron
 
 TASK_OFFSET_RANGE_MS = 10_000
 """The offsets that keep the tasks of one run apart are smaller than this many milliseconds."""
-
 MAPPED_STEP = timedelta(milliseconds=100)
 """Between two mapped tasks of one run. A clear moves a task by a millisecond, and no task is cleared so often."""
-
 RUN_OFFSET_RANGE_MS = 3_600_000
 """The offsets that keep runs of the same start date apart are smaller than this many milliseconds."""
 

@@ -25,16 +25,11 @@ from croniter import croniter
 from airflow_provider_mics.api.cron_syntax import cron_problem, normalised
 
 MINUTE = timedelta(minutes=1)
-
 HOUR = timedelta(hours=1)
-
 DAY = timedelta(days=1)
-
 CALENDAR_CYCLE = 28 * 366
 """Days after which dates fall on the same days of the week again (1901 to 2099)."""
-
 MAX_TOLERANCE = timedelta(seconds=60)
-
 WELL_KNOWN_ZONES = (
     "Europe/Paris",
     "Europe/London",

@@ -1,9 +1,9 @@
-"""The translation of an instance into a DAG, as a value: what a user can replace without touching Airflow."""
+"""What DAG an instance becomes, as a value: users can replace a plan without touching Airflow."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zlib import crc32
@@ -11,38 +11,32 @@ from zlib import crc32
 from airflow_provider_mics.api.console import instance_page
 from airflow_provider_mics.api.field_types import CronStatus
 from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.api.text import one_line
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.core.planning.inventory import Inventory
 
 DAG_ID_PREFIX = "mics_integration_batch_"
-
 LONGEST_NAME = 250
-
+LONGEST_VALUE = 250
 LONGEST_TAG = 100
-
 LONGEST_REASON = 500
-
 TAG = "mediarithmics"
-
 PAUSED_TAG = "paused"
-
 INVALID_CRON_TAG = "invalid-cron"
-
 CANNOT_BE_PLANNED_TAG = "cannot-be-planned"
-
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
-
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
+_MARKS = re.compile(r"([\\`*_\[\]<>|~])")
 
 
 @dataclass(frozen=True)
 class DagPlan:
-    """What the DAG of an instance is to be.
+    """The DAG that an instance becomes.
 
-    ``cron`` is the schedule, None where it runs by hand only; ``timezone`` (IANA name) the zone it is read in, and
-    ``schedule_since`` the moment from which it holds: ticks before it never fire. ``problem`` says why an instance
-    that should have a schedule, or should be a DAG of another kind, is not. All text must be the same at each parse
-    as long as the instance is: any change makes a new version of the DAG.
+    ``cron`` is the schedule, or None for manual runs only. ``timezone`` (IANA name) is the time zone of the cron.
+    ``schedule_since`` is the moment since which the schedule is in force: earlier ticks never run. ``problem`` is the
+    reason why the instance has no DAG as configured, or None. All text must be the same at each parse while the
+    instance does not change: any difference makes a new version of the DAG.
     """
 
     dag_id: str
@@ -62,12 +56,12 @@ Planner = Callable[[Inventory, Instance], DagPlan]
 
 
 def is_id(text: str) -> bool:
-    """Whether it can be the id of an instance, so that something can be asked of the platform about it."""
+    """Whether a text can be the id of an instance, and be sent in a request."""
     return _ID.fullmatch(text) is not None
 
 
 def dag_id_of(instance_id: str) -> str:
-    """The DAG id of an instance: for ever the same, whatever it is renamed to."""
+    """Return the DAG id of an instance. It depends on the instance's id only, so a renamed instance keeps its DAG."""
     if is_id(instance_id):
         return f"{DAG_ID_PREFIX}{instance_id}"
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", instance_id)[:100]
@@ -75,15 +69,15 @@ def dag_id_of(instance_id: str) -> str:
 
 
 def instance_id_of(dag_id: str) -> str | None:
-    """The instance that a DAG id of `dag_id_of` is about, or None where it is another DAG's."""
+    """Return the instance id in a DAG id that `dag_id_of` made, or None for other DAG ids."""
     instance_id = dag_id.removeprefix(DAG_ID_PREFIX)
     return instance_id if instance_id != dag_id and is_id(instance_id) else None
 
 
 def plan_instance(inventory: Inventory, instance: Instance) -> DagPlan:
-    """The plan of an instance as this package makes it.
+    """Return the default plan of an instance.
 
-    A plan of one's own is best made from it: ``replace(plan_instance(inventory, instance), tags=("mine",))``.
+    To customize a plan, start from this one: ``replace(plan_instance(inventory, instance), tags=("mine",))``.
     """
     plan = _unscheduled(inventory, instance)
     problem = _problem_of(instance, inventory.timezone)
@@ -107,7 +101,7 @@ def plan_instance(inventory: Inventory, instance: Instance) -> DagPlan:
 
 
 def _problem_of(instance: Instance, timezone: str) -> tuple[str, str] | None:
-    """The tag and the reason where an instance cannot be a DAG as it should be."""
+    """Return the tag and the reason if the instance cannot become a DAG as configured."""
     if not is_id(instance.id):
         return (
             CANNOT_BE_PLANNED_TAG,
@@ -128,13 +122,13 @@ def _shown(cron: Cron) -> str:
 
 
 def unplanned(inventory: Inventory, instance: Instance, reason: str) -> DagPlan:
-    """The plan of an instance that no DAG can be made of as it should be: one without schedule that says why."""
+    """Return the plan for an instance that cannot become a DAG as configured: no schedule, and the reason."""
     reason = _ADDRESS.sub("0x…", one_line(reason, LONGEST_REASON))
     return _with_problem(_unscheduled(inventory, instance), CANNOT_BE_PLANNED_TAG, reason)
 
 
 def invalid_cron(plan: DagPlan, reason: str) -> DagPlan:
-    """The plan without its schedule, which Airflow cannot read."""
+    """Return the plan without its schedule, which Airflow cannot read, and with the reason."""
     reason = f"its cron {plan.cron} cannot be scheduled on: {_ADDRESS.sub('0x…', one_line(reason, LONGEST_REASON))}"
     return _with_problem(replace(plan, cron=None, schedule_since=None), INVALID_CRON_TAG, reason)
 
@@ -144,11 +138,10 @@ def plan_all(
     *,
     plan: Planner = plan_instance,
     select: Callable[[Instance], bool] | None = None,
-    instances: Iterable[Instance] | None = None,
 ) -> list[tuple[Instance, DagPlan]]:
-    """The instances that ``select`` takes, each with its plan. One that cannot be planned shows the reason."""
+    """Return the selected instances with their plans. The plan of one that cannot be planned shows the reason."""
     plans: dict[str, tuple[Instance, DagPlan]] = {}
-    for instance in inventory.instances if instances is None else instances:
+    for instance in inventory.instances:
         planned = _plan_one(inventory, instance, plan, select)
         if planned is None:
             continue
@@ -165,7 +158,7 @@ def plan_all(
 def _plan_one(
     inventory: Inventory, instance: Instance, plan: Planner, select: Callable[[Instance], bool] | None
 ) -> DagPlan | None:
-    """The plan of an instance, or None where it is not selected; what a user's function raises becomes a reason."""
+    """Return the plan of an instance, or None if it is not selected. An error in a user's function is the reason."""
     doing = "select"
     try:
         if select is not None and not select(instance):
@@ -212,21 +205,8 @@ def _tags(*texts: str | None) -> tuple[str, ...]:
     return tuple(sorted({tag for tag in tags if tag}))
 
 
-_MARKS = re.compile(r"([\\`*_\[\]<>|~])")
-
-LONGEST_VALUE = 250
-
-
-def one_line(text: str, longest: int) -> str:
-    """A text on one line, without what cannot be printed or stored, cut to ``longest`` characters."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else " " for char in text)
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
 def page_of(instance: Instance, timezone: str, console_page: str | None) -> str:
-    """The documentation of an instance's DAG, in Markdown. No times: they would make a new DAG version each time."""
+    """Return the documentation of an instance's DAG, in Markdown. Times in it would make new DAG versions."""
     plugin = f"{instance.group_id or '?'} : {instance.artifact_id or '?'}"
     rows = {
         "Instance": instance.id,

@@ -1,4 +1,8 @@
-"""Asking the platform within a time that ends: whoever parses DAG files is not to be kept waiting."""
+"""The instances of an organisation: how they are listed, and how they are kept between two parses.
+
+An inventory is stored as JSON lines: a header, then one line per instance, sorted by id. One instance of thousands
+can be read without parsing the others.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_mics.api.calls import Call, Job, Now, Step, Steps, flow
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
-from airflow_provider_mics.api.instances import list_instances
+from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.api.responses import Page
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, list_with_completeness
 
 T = TypeVar("T")
 
 
 @flow
-def within(job: Job[T], limit: timedelta, note: Callable[[Any], object] | None = None) -> Steps[T]:
-    """What ``job`` gives, unless it still has something to ask when ``limit`` has passed.
+def within(job: Job[T], limit: timedelta) -> Steps[T]:
+    """Run a call or flow with a time limit, so that a slow platform cannot stall DAG parsing.
 
-    The last call may go on beyond the limit, by what the client's own timeouts allow it. ``note`` is told the answer
-    of each call.
+    The limit is checked before each request. The last request may exceed it by the client's own timeouts.
 
-    :raises MicsTimeoutError: it did not come to its end in time
+    :raises MicsTimeoutError: the job still has a request to send when ``limit`` has passed
     """
     deadline: datetime = (yield Now()) + limit
     steps = iter(job)
@@ -38,23 +41,18 @@ def within(job: Job[T], limit: timedelta, note: Callable[[Any], object] | None =
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         if isinstance(step, Call) and (yield Now()) > deadline:
-            raise MicsTimeoutError(f"{step}: not done within {limit.total_seconds():g} s")
+            raise MicsTimeoutError(f"{step}: timed out: not done within {limit.total_seconds():g} s")
         try:
             result: Any = yield step
         except MicsError as error:
             resume = partial(steps.throw, error)
         else:
-            if note is not None and isinstance(step, Call):
-                note(result)
             resume = partial(steps.send, result)
-
-
-PAGE_SIZE = 500
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Instances, archived ones too. Not complete is a listing that gave fewer than it said there are."""
+    """The instances that a list gave, archived ones too, and whether it gave as many as its total says."""
 
     instances: tuple[Instance, ...]
     is_complete: bool = True
@@ -62,32 +60,26 @@ class Listing:
 
 @flow
 def listed_within(limit: timedelta) -> Steps[Listing]:
-    """The instances of the client's organisation.
+    """List the instances of the client's organisation, with a time limit.
 
-    :raises MicsTimeoutError: they could not be listed in time
+    :raises MicsTimeoutError: the list was not read within ``limit``
     """
-    promised: list[int | None] = [None]
-
-    def note(answer: Any) -> None:
-        if isinstance(answer, Page):
-            promised.append(answer.total)
-
-    job = list_instances(include_archived=True, page_size=PAGE_SIZE)
-    instances = yield from within(job, limit, note)
-    return Listing(tuple(instances), is_complete=len(instances) >= (promised[-1] or 0))
+    query = {"organisation_id": None}
+    listing = list_with_completeness(
+        INSTANCES, Instance, lambda each: each.id, query, page_size=LARGE_PAGE_SIZE
+    )
+    instances, is_complete = yield from within(listing, limit)
+    return Listing(tuple(instances), is_complete)
 
 
-CLOCKS_APART = timedelta(minutes=5)
-
-"""How far the platform's clock may be ahead of ours: a change that it puts into our future is still when it says."""
-
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""How far the platform's clock may be ahead of ours. A modification later than that cannot be dated."""
 FORMAT = "mics-inventory"
-
 VERSION = 1
 
 
-class UnreadableInventory(MicsError):
-    """These bytes are no inventory, or one of another version, or not all of one."""
+class UnreadableInventoryError(MicsError):
+    """The bytes are not an inventory, have another format version, or are cut off."""
 
 
 class _Header(BaseModel):
@@ -113,11 +105,11 @@ class _Line(BaseModel):
 
 @dataclass(frozen=True)
 class Inventory:
-    """The instances of an organisation as they were listed; archived ones are not among them.
+    """The instances of an organisation, without archived ones.
 
-    ``timezone`` is the one its crons are read in (IANA name), ``fetched_at`` when the listing had ended, ``host`` the
-    address of the platform that was asked.
-    ``schedule_since`` says by instance id since when its present cron, status and zone hold (UTC).
+    ``timezone`` is the time zone of the crons (IANA name). ``fetched_at`` is when the list was read (UTC). ``host`` is
+    the address of the platform. ``schedule_since`` has, by instance id, the moment since which the present cron,
+    status and time zone are in force (UTC).
     """
 
     organisation_id: str | None
@@ -129,11 +121,11 @@ class Inventory:
     host: str | None = None
 
     def is_of(self, host: str, organisation_id: str | None) -> bool:
-        """Whether it is of this organisation on this platform, as far as it says."""
+        """Whether the inventory belongs to this organisation and platform; an unknown platform counts as the same."""
         return self.organisation_id == organisation_id and self.host in (None, host)
 
     def get(self, instance_id: str) -> Instance | None:
-        """The instance of an id, or None."""
+        """Return the instance with this id, or None."""
         return self._by_id.get(instance_id)
 
     @cached_property
@@ -141,7 +133,7 @@ class Inventory:
         return {instance.id: instance for instance in self.instances}
 
     def to_bytes(self) -> bytes:
-        """The inventory as JSON lines; the same inventory always gives the same bytes."""
+        """Return the inventory as JSON lines. Equal inventories give equal bytes."""
         header = {
             "format": FORMAT,
             "version": VERSION,
@@ -164,21 +156,21 @@ class Inventory:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Inventory:
-        """The inventory of which these bytes are.
+        """Read what `to_bytes` wrote.
 
-        :raises UnreadableInventory: they are of none, or of one that is cut off
+        :raises UnreadableInventoryError: the bytes are not an inventory, or are cut off
         """
         first, *lines = content.splitlines() or [b""]
         header = _header(first)
         if len(lines) != header.count:
-            raise UnreadableInventory(f"it holds {len(lines)} instances and should hold {header.count}")
+            raise UnreadableInventoryError(f"it holds {len(lines)} instances and should hold {header.count}")
         return cls._of(header, [_line(line) for line in lines])
 
     @classmethod
     def of_one(cls, content: bytes, instance_id: str) -> Inventory:
-        """The inventory of which these bytes are, with this one instance, or with none where it has no such.
+        """Read an inventory with one instance only; with no instance if it does not have this one.
 
-        :raises UnreadableInventory: they are of none
+        :raises UnreadableInventoryError: the bytes are not an inventory
         """
         header = _header(content[: content.find(b"\n") + 1])
         start = content.find(b'\n{"id":' + json.dumps(instance_id).encode() + b",")
@@ -209,11 +201,11 @@ def merged(
     console_url: str,
     fetched_at: datetime,
 ) -> Inventory:
-    """The inventory of a listing. What ``previous`` knew decides since when each schedule is in force.
+    """Merge a listing into the previous inventory, and determine since when each schedule is in force.
 
-    A schedule that is as it was keeps its moment, whatever else was edited. A new one is in force since the instance
-    was last modified; where that cannot be the moment of the change, since now: a past tick must never fire.
-    Only a complete listing takes away what ``previous`` had.
+    An unchanged schedule keeps its moment, whatever else was edited. A changed schedule is in force since the instance
+    was last modified. If that cannot be the moment of the change, it is in force since now, because a past tick must
+    never run. Instances of ``previous`` are only removed by a complete listing.
     """
     if previous is not None and not previous.is_of(host, organisation_id):
         previous = None
@@ -238,7 +230,7 @@ def _in_force_since(
             return fetched_at
     if (
         modified is None
-        or modified > fetched_at + CLOCKS_APART
+        or modified > fetched_at + MAX_CLOCK_SKEW
         or (earliest is not None and modified < earliest)
     ):
         return fetched_at
@@ -253,9 +245,9 @@ def _header(line: bytes) -> _Header:
     try:
         header = _Header.model_validate_json(line)
     except ValidationError:
-        raise UnreadableInventory("it is no inventory of mediarithmics instances") from None
+        raise UnreadableInventoryError("it is not an inventory of mediarithmics instances") from None
     if (header.format, header.version) != (FORMAT, VERSION):
-        raise UnreadableInventory(f"it is {header.format} {header.version}, not {FORMAT} {VERSION}")
+        raise UnreadableInventoryError(f"it is {header.format} {header.version}, not {FORMAT} {VERSION}")
     return header
 
 
@@ -263,7 +255,7 @@ def _line(line: bytes) -> _Line:
     try:
         return _Line.model_validate_json(line)
     except ValidationError:
-        raise UnreadableInventory("one of its instances cannot be read") from None
+        raise UnreadableInventoryError("one of its instances cannot be read") from None
 
 
 def _json_line(value: object) -> bytes:

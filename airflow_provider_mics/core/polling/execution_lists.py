@@ -16,7 +16,6 @@ from airflow_provider_mics.api.responses import Page, page
 
 M = TypeVar("M", bound=BaseModel)
 Matches = Callable[[Execution], bool]
-
 MAX_PAGES_WITHOUT_HIT = 5
 """After this many pages in a row without a wanted execution, a poll stops reading the organisation's list."""
 FULL_READ_EVERY = 10

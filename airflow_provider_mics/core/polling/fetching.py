@@ -41,7 +41,6 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Targets = Sequence[Target]
 Results = AsyncGenerator[tuple[K, T | MicsError], None]
-
 MIN_TARGETS_FOR_LIST = 2
 """A single execution is requested by its id: that answer is a hundredth of a page."""
 MAX_CONCURRENT = 8

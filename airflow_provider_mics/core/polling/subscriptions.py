@@ -34,7 +34,6 @@ LogCallback = Callable[[Log], object]
 Subscriptions = Sequence["Subscription"]
 Topic = Union[Target, "CreationSubscription"]
 """What a result is about: an execution, or the search of one subscription."""
-
 MIN_POLL_INTERVAL = 0.05
 """Seconds; a shorter ``poll_interval`` is raised to this."""
 

@@ -12,7 +12,6 @@ from airflow_provider_mics.api.errors import MicsError
 _SENSITIVE = re.compile(
     r"passw|passphrase|secret|token|api_?key|credential|private_?key|authorization", re.IGNORECASE
 )
-
 TEXT_EXAMPLES: Mapping[str, str] = {
     "group_id": "com.acme.batches",
     "artifact_id": "crm-import",

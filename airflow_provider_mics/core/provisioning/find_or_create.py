@@ -27,10 +27,8 @@ from airflow_provider_mics.api.outages import (
 )
 
 R = TypeVar("R", bound=Identified)
-
 IfExists = Literal["update", "skip", "fail"]
 IF_EXISTS: tuple[IfExists, ...] = ("update", "skip", "fail")
-
 _ALREADY_EXISTS_WORDS = ("exist", "already", "duplicate", "unique")
 
 

@@ -18,14 +18,10 @@ from airflow_provider_mics.api.models import Instance, PluginProperty
 from airflow_provider_mics.core.provisioning.comparison import Difference, format_differences, is_equivalent
 
 Properties = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
 """Values or property objects by name, or a list of property objects."""
-
 INT_RANGE = range(-(2**31), 2**31)
 LONG_RANGE = range(-(2**63), 2**63)
-
 _FILE_KEYS = ("original_name", "asset_id", "path")
-
 VALUE_KEYS: Mapping[str, tuple[str, ...]] = {
     "URL": ("url",),
     "DATA_FILE": ("uri",),
@@ -36,11 +32,8 @@ VALUE_KEYS: Mapping[str, tuple[str, ...]] = {
     "STYLE_SHEET": ("id", "version"),
     "RECOMMENDER": ("recommender_id",),
 }
-
 """The keys of the ``value`` object by property type."""
-
 DEFAULT_VALUE_KEYS = ("value",)
-
 TEXT_TYPES = ("STRING", "PIXEL_TAG", "URL", "DATA_FILE", "RECOMMENDER")
 
 

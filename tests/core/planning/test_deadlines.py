@@ -44,7 +44,7 @@ def test_a_job_that_ends_in_time_gives_its_value():
 
 
 def test_a_job_goes_on_no_more_when_its_time_is_over():
-    with pytest.raises(MicsTimeoutError, match="GET /v1/pages: not done within 3 s"):
+    with pytest.raises(MicsTimeoutError, match="GET /v1/pages: timed out: not done within 3 s"):
         run(within(pages(100), 3 * SECOND), lambda _: 7)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventory
+from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventoryError
 from tests.core.planning.instances import FETCHED, MODIFIED, instance, inventory
 
 LATER = FETCHED + timedelta(minutes=5)
@@ -81,7 +81,7 @@ def test_only_a_complete_listing_takes_an_instance_away():
     ],
 )
 def test_bytes_of_something_else_say_so(content):
-    with pytest.raises(UnreadableInventory) as raised:
+    with pytest.raises(UnreadableInventoryError) as raised:
         Inventory.from_bytes(content)
     assert "\n" not in str(raised.value)
 
@@ -91,7 +91,7 @@ def test_no_bytes_break_the_reading(noise, cut):
     damaged = inventory(instance(1), instance(2)).to_bytes()
     damaged = damaged[:cut] + noise + damaged[cut + len(noise) :]
     for read in (Inventory.from_bytes, lambda content: Inventory.of_one(content, "2")):
-        with suppress(UnreadableInventory):
+        with suppress(UnreadableInventoryError):
             assert isinstance(read(damaged), Inventory)
 
 
