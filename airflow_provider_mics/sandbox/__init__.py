@@ -1,5 +1,5 @@
-"""A local mediarithmics: a real HTTP server with the platform's endpoints, scheduler, quirks and faults.
+"""A local mediarithmics: an HTTP server with the platform's endpoints and scheduler, configurable quirks and faults.
 
-Run it with ``python -m airflow_provider_mics.sandbox``. It imports nothing of the provider, and the provider nothing
-of it: the two meet over HTTP only.
+Start it with ``python -m airflow_provider_mics.sandbox``. It imports nothing of the provider, and the provider imports
+nothing of it: they communicate over HTTP only.
 """

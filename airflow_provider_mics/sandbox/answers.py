@@ -1,4 +1,4 @@
-"""What the platform answers: the wrappers of one resource, of a list and of an error."""
+"""The bodies of the platform's answers: one resource, a list, an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from airflow_provider_mics.sandbox.pages import Window
+from airflow_provider_mics.sandbox.database import Page
 from airflow_provider_mics.sandbox.quirks import Quirks
 
 ERROR_CODES = {
@@ -28,8 +28,8 @@ ERROR_CODES = {
 }
 
 
-class RefusedError(Exception):
-    """The platform will not do it: an HTTP status and the sentence that says why."""
+class ApiError(Exception):
+    """A request that the platform refuses, with an HTTP status and a message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -37,57 +37,55 @@ class RefusedError(Exception):
         self.message = message
 
 
-def refuse(message: str) -> RefusedError:
-    """A 400: the request itself is wrong."""
-    return RefusedError(400, message)
+def bad_request(message: str) -> ApiError:
+    return ApiError(400, message)
 
 
 def json_response(content: Any, status: int = 200) -> Response:
     return Response(json.dumps(content).encode(), status, media_type="application/json")
 
 
-def one(data: dict[str, Any], quirks: Quirks) -> Response:
-    """The wrapper of one resource."""
-    wrapper = {"status": "ok", "data": data}
-    return json_response(_dressed(wrapper, quirks))
+def resource_response(data: dict[str, Any], quirks: Quirks) -> Response:
+    """Return the answer with one resource."""
+    return json_response(_apply_quirks({"status": "ok", "data": data}, quirks))
 
 
-def window_asked_for(first_result: int, max_results: int | None, quirks: Quirks) -> Window:
-    """The part of a list that is given where this one was asked for."""
+def served_page(first_result: int, max_results: int | None, quirks: Quirks) -> Page:
+    """Return the page that the platform serves for a requested one."""
     if not quirks.lists_paginated:
-        return Window(0, None, quirks.list_order)
-    wanted = quirks.default_max_results if max_results is None else max_results
-    given = wanted if quirks.max_results_cap is None else min(wanted, quirks.max_results_cap)
-    return Window(first_result, given, quirks.list_order)
+        return Page(0, None, quirks.list_order)
+    requested = quirks.default_max_results if max_results is None else max_results
+    served = requested if quirks.max_results_cap is None else min(requested, quirks.max_results_cap)
+    return Page(first_result, served, quirks.list_order)
 
 
-def many(
-    items: list[dict[str, Any]], total: int, window: Window, asked: int | None, quirks: Quirks
+def list_response(
+    items: list[dict[str, Any]], total: int, page: Page, requested: int | None, quirks: Quirks
 ) -> Response:
-    """The wrapper of a list, or of a part of it."""
-    if window.max_results is None:
-        # The vendor's sample of a list that is not paginated names a page size all the same.
-        echo = asked or 20
+    """Return the answer with a page of a list. ``requested`` is the max_results of the request."""
+    if page.max_results is None:
+        # The vendor's sample of a list without paging names a page size all the same.
+        max_results = requested or 20
     else:
-        echo = asked if quirks.max_results_echo == "asked" and asked is not None else window.max_results
+        max_results = requested if requested and quirks.max_results_echo == "asked" else page.max_results
     wrapper: dict[str, Any] = {
         "status": "ok",
         "count": len(items),
-        "first_result": window.first_result,
-        "max_results": echo,
+        "first_result": page.first_result,
+        "max_results": max_results,
     }
     if quirks.lists_have_total and quirks.lists_paginated:
         wrapper["total"] = total
-    return json_response(_dressed(wrapper | {"data": items}, quirks))
+    return json_response(_apply_quirks(wrapper | {"data": items}, quirks))
 
 
-def deleted(quirks: Quirks) -> Response:
-    """The answer to a DELETE."""
+def deleted_response(quirks: Quirks) -> Response:
+    """Return the answer to a DELETE."""
     return Response(status_code=204) if quirks.delete_answer == "empty" else json_response({"status": "ok"})
 
 
 def error_content(status: int, message: str) -> dict[str, str]:
-    """The wrapper of an error; its ``error_id`` is what the vendor's support asks for."""
+    """Return the JSON object of an error. The vendor's support asks for its ``error_id``."""
     return {
         "status": "error",
         "error": message,
@@ -96,8 +94,8 @@ def error_content(status: int, message: str) -> dict[str, str]:
     }
 
 
-def refusal(status: int, message: str, quirks: Quirks) -> Response:
-    """The answer to a request that is refused."""
+def error_response(status: int, message: str, quirks: Quirks) -> Response:
+    """Return the answer to a request that is refused."""
     sent_status = 200 if quirks.errors_with_status_200 else status
     if quirks.errors_as == "html":
         page = f"<html><head><title>Error {status}</title></head><body><h1>{html.escape(message)}</h1></body></html>"
@@ -109,15 +107,15 @@ def refusal(status: int, message: str, quirks: Quirks) -> Response:
     return json_response(error_content(status, message), sent_status)
 
 
-def _dressed(wrapper: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
+def _apply_quirks(wrapper: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
     if quirks.extra_fields:
-        wrapper = {**wrapper, "trace": {"node": "api-7"}, "data": _each(wrapper["data"], _with_extra_fields)}
+        wrapper = {**wrapper, "trace": {"node": "api-7"}, "data": _map(_with_extra_fields, wrapper["data"])}
     if quirks.ids_as_numbers:
-        wrapper = {**wrapper, "data": _each(wrapper["data"], _with_numbers)}
+        wrapper = {**wrapper, "data": _map(_with_number_ids, wrapper["data"])}
     return wrapper
 
 
-def _each(data: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+def _map(change: Callable[[dict[str, Any]], dict[str, Any]], data: Any) -> Any:
     return [change(item) for item in data] if isinstance(data, list) else change(data)
 
 
@@ -125,10 +123,10 @@ def _with_extra_fields(resource: dict[str, Any]) -> dict[str, Any]:
     return {**resource, "new_in_this_release": {"labels": ["a", "b"], "weight": 0.5}, "legacy_flag": None}
 
 
-def _with_numbers(resource: dict[str, Any]) -> dict[str, Any]:
-    return {name: _number_of_id(name, value) for name, value in resource.items()}
+def _with_number_ids(resource: dict[str, Any]) -> dict[str, Any]:
+    return {name: _number_id(name, value) for name, value in resource.items()}
 
 
-def _number_of_id(name: str, value: Any) -> Any:
+def _number_id(name: str, value: Any) -> Any:
     is_id = name == "id" or name.endswith("_id")
     return int(value) if is_id and isinstance(value, str) and value.isdigit() else value

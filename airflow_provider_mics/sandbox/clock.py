@@ -1,4 +1,4 @@
-"""The platform's clock: it can run faster than the real one, stand apart from it and jump."""
+"""The platform's clock, which can be faster than the real one, have an offset, and jump."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def real_ms() -> float:
-    """Epoch milliseconds of the machine's own clock, as finely as it goes: a fast clock here multiplies them."""
+    """Return the machine's time in epoch milliseconds, with fractions: a fast platform clock multiplies them."""
     return time.time_ns() / 1_000_000
 
 
 class Clock:
-    """Epoch milliseconds as the platform sees them.
+    """The platform's time in epoch milliseconds.
 
-    It is reckoned from an anchor (a real moment and the platform's moment then), so that it goes on while the
-    process is down: whoever keeps `anchor` and gives it back has the same clock again.
+    It is computed from an anchor (a time of the real clock and the platform's time then), so it continues while the
+    process is down. To restore a clock after a restart, save `anchor` and set it again.
     """
 
     def __init__(self, speed: float = 1.0, read_real_ms: Callable[[], float] = real_ms) -> None:
@@ -28,31 +28,31 @@ class Clock:
 
     @property
     def speed(self) -> float:
-        """Platform seconds in each real second."""
+        """Platform seconds per real second."""
         return self._speed
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        self._anchor_here()
+        self._move_anchor_to_now()
         self._speed = speed
 
     @property
     def now_ms(self) -> int:
-        """Epoch milliseconds on the platform."""
+        """The platform's time in epoch milliseconds."""
         passed = (self._read_real_ms() - self._real_anchor_ms) * self._speed
         return int(self._platform_anchor_ms + passed) + self.offset_ms
 
     def jump(self, by_ms: int) -> None:
-        """Set the clock forward, or backward where ``by_ms`` is negative."""
+        """Set the clock forward, or back if ``by_ms`` is negative."""
         self._platform_anchor_ms += by_ms
 
-    def real_seconds_until(self, moment_ms: int) -> float:
-        """How long a real clock takes until this one shows ``moment_ms``; 0 where it is past."""
-        return max(0.0, (moment_ms - self.now_ms) / 1000 / self._speed)
+    def real_seconds_until(self, platform_ms: int) -> float:
+        """Return the real seconds until this clock shows a time, 0 if that is in the past."""
+        return max(0.0, (platform_ms - self.now_ms) / 1000 / self._speed)
 
     @property
     def anchor(self) -> dict[str, Any]:
-        """What must be kept to have the same clock after a restart."""
+        """The JSON object to save and restore this clock with."""
         return {
             "real_ms": self._real_anchor_ms,
             "platform_ms": self._platform_anchor_ms,
@@ -60,11 +60,11 @@ class Clock:
         }
 
     @anchor.setter
-    def anchor(self, kept: dict[str, Any]) -> None:
-        self._real_anchor_ms = kept["real_ms"]
-        self._platform_anchor_ms = kept["platform_ms"]
-        self._speed = kept["speed"]
+    def anchor(self, saved: dict[str, Any]) -> None:
+        self._real_anchor_ms = saved["real_ms"]
+        self._platform_anchor_ms = saved["platform_ms"]
+        self._speed = saved["speed"]
 
-    def _anchor_here(self) -> None:
+    def _move_anchor_to_now(self) -> None:
         self._platform_anchor_ms = float(self.now_ms - self.offset_ms)
         self._real_anchor_ms = self._read_real_ms()

@@ -12,22 +12,22 @@ from zoneinfo import ZoneInfo
 
 from fastapi.routing import APIRoute
 
-from airflow_provider_mics.sandbox import admin_routes, behaviours, bulk_routes, fault_injection, quirks
-from airflow_provider_mics.sandbox.application import application
+from airflow_provider_mics.sandbox import admin_routes, fault_injection, quirks
 from airflow_provider_mics.sandbox.database import UnusableFileError
 from airflow_provider_mics.sandbox.demo import seed_demo
+from airflow_provider_mics.sandbox.executions import SCRIPT_PROPERTIES
+from airflow_provider_mics.sandbox.fault_injection import Downtime
 from airflow_provider_mics.sandbox.faults import FaultParameters, FaultPlan, FaultRule, fault_rules
-from airflow_provider_mics.sandbox.outages import Outages
 from airflow_provider_mics.sandbox.quirks import UnknownQuirkError, quirk_of_option
 from airflow_provider_mics.sandbox.scheduler import Scheduler
-from airflow_provider_mics.sandbox.server import PortTakenError, listening_socket, serve
-from airflow_provider_mics.sandbox.state import LocalPlatform
+from airflow_provider_mics.sandbox.server import PortTakenError, application, listening_socket, serve
+from airflow_provider_mics.sandbox.state import PlatformState
 
 DEFAULT_TOKENS = {"sandbox-token": ["1185"]}
 
 
 class BadOptionError(Exception):
-    """An option that cannot be used; one line for a person."""
+    """An invalid option. Its text is one line for the user."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
-    """Serve until a signal ends it. ``say`` prints a line."""
+    """Serve until a signal stops the process. ``say`` prints a line."""
     options = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mics-sandbox-") as folder:
         try:
@@ -83,8 +83,8 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
         except (PortTakenError, UnknownQuirkError, UnusableFileError, BadOptionError) as problem:
             raise SystemExit(f"error: {problem}") from None
         greeting = _greeting(options.host, listening.getsockname()[1], platform)
-        outages = Outages()
-        serve(application(platform, plan, outages), listening, outages, when_ready=lambda: say(greeting))
+        downtime = Downtime()
+        serve(application(platform, plan, downtime), listening, downtime, when_ready=lambda: say(greeting))
 
 
 def _epilog() -> str:
@@ -93,12 +93,14 @@ def _epilog() -> str:
     ]
     parameters = [f"{name}: {field.description}" for name, field in FaultParameters.model_fields.items()]
     sections = {
-        "properties of an instance that say what its executions do": (behaviours.__doc__ or "").splitlines()[
-            2:
+        "properties of an instance that control its executions": [
+            f"{name}: {meaning}" for name, meaning in SCRIPT_PROPERTIES.items()
         ],
         "quirks (NAME=DEFAULT: meaning)": quirks.described(),
         'a fault: {"kind": ..., and any of these}': rule,
-        "kinds of fault": [f"{kind}: {meaning}" for kind, meaning in fault_injection.described().items()],
+        "kinds of fault": [
+            f"{kind}: {meaning}" for kind, meaning in fault_injection.describe_kinds().items()
+        ],
         "parameters of a fault": parameters,
         "while it runs, in JSON": _routes(),
     }
@@ -106,10 +108,10 @@ def _epilog() -> str:
 
 
 def _routes() -> list[str]:
-    """The admin routes, each with what it does."""
+    """Return the admin routes, each with what it does."""
     return [
         f"{method} {route.path}: {(route.endpoint.__doc__ or '').splitlines()[0]}"
-        for route in (*admin_routes.router.routes, *bulk_routes.router.routes)
+        for route in admin_routes.router.routes
         if isinstance(route, APIRoute)
         for method in sorted(route.methods)
     ]
@@ -123,11 +125,11 @@ def _plan(options: argparse.Namespace) -> FaultPlan:
         except ValueError as problem:
             raise BadOptionError(f"--fault {option}: {problem}") from None
     plan = FaultPlan()
-    plan.arm(rules, options.seed)
+    plan.replace_rules(rules, options.seed)
     return plan
 
 
-def _greeting(host: str, port: int, platform: LocalPlatform) -> str:
+def _greeting(host: str, port: int, platform: PlatformState) -> str:
     token, organisations = next(iter(platform.tokens.items()))
     address = f"[{host}]" if ":" in host else host
     return (
@@ -135,8 +137,8 @@ def _greeting(host: str, port: int, platform: LocalPlatform) -> str:
     )
 
 
-def _platform(options: argparse.Namespace, folder: Path) -> LocalPlatform:
-    platform = LocalPlatform(options.db or folder / "sandbox.sqlite")
+def _platform(options: argparse.Namespace, folder: Path) -> PlatformState:
+    platform = PlatformState(options.db or folder / "sandbox.sqlite")
     if options.token or not platform.tokens:
         platform.set_tokens(dict(options.token or DEFAULT_TOKENS.items()))
     changes: dict[str, Any] = {}
@@ -148,7 +150,7 @@ def _platform(options: argparse.Namespace, folder: Path) -> LocalPlatform:
         platform.set_speed(options.speed)
     if options.timezone is not None and options.timezone != platform.timezone.key:
         platform.set_timezone(options.timezone)
-        Scheduler(platform).plan_all()
+        Scheduler(platform).set_all_next_ticks()
     if options.seed_demo:
         seed_demo(platform)
     return platform

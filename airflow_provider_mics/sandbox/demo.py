@@ -1,14 +1,15 @@
-"""The demonstration's organisation: Acme Retail, with batches of every kind and the history that fits their crons."""
+"""The organisation of the demo: Acme Retail, with batches of every kind, and a history that matches their crons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_mics.sandbox.crons import next_tick_ms
-from airflow_provider_mics.sandbox.instances import Instance
-from airflow_provider_mics.sandbox.scheduler import Scheduler
-from airflow_provider_mics.sandbox.state import FIRST_USER_ID, LocalPlatform
+from airflow_provider_mics.sandbox.executions import Execution
+from airflow_provider_mics.sandbox.instances import SIZE_NAMES, Instance
+from airflow_provider_mics.sandbox.plugins import Plugin, Version
+from airflow_provider_mics.sandbox.scheduler import Scheduler, next_tick_ms
+from airflow_provider_mics.sandbox.state import FIRST_USER_ID, PlatformState
 
 ORGANISATION_ID = "1185"
 GROUP_ID = "com.acme.integration_batch"
@@ -28,7 +29,7 @@ class DemoPlugin:
 
 @dataclass(frozen=True)
 class DemoInstance:
-    """``past_ticks`` is how many executions its history holds; ``untouched_days`` since its last change."""
+    """``past_ticks`` is the number of executions in its history, ``untouched_days`` the days since its last change."""
 
     id: int
     artifact_id: str
@@ -92,30 +93,28 @@ INSTANCES = [
 ]  # fmt: skip
 
 
-def seed_demo(platform: LocalPlatform) -> bool:
-    """Create the demonstration's organisation; False, and nothing changed, where it is there already."""
+def seed_demo(platform: PlatformState) -> bool:
+    """Create the organisation of the demo. Return False, without a change, if it exists already."""
     if platform.plugins.find(GROUP_ID, PLUGINS[0].artifact_id) is not None:
         return False
     with platform.database.transaction():
         for plugin in PLUGINS:
             _create_plugin(platform, plugin)
-        history = [row for instance in INSTANCES for row in _create_instance(platform, instance)]
-        platform.executions.create_many(
-            sorted(history, key=lambda row: (row["expected_ms"], row["instance_id"]))
-        )
+        history = [execution for each in INSTANCES for execution in _create_instance(platform, each)]
+        history.sort(key=lambda execution: (execution.expected_ms, execution.instance_id))
+        platform.executions.insert_many(history)
     return True
 
 
-def _create_plugin(platform: LocalPlatform, plugin: DemoPlugin) -> None:
-    platform.database.insert(
-        "plugins",
-        {
-            "id": plugin.id,
-            "organisation_id": ORGANISATION_ID,
-            "plugin_type": "INTEGRATION_BATCH",
-            "group_id": GROUP_ID,
-            "artifact_id": plugin.artifact_id,
-        },
+def _create_plugin(platform: PlatformState, plugin: DemoPlugin) -> None:
+    platform.plugins.create(
+        Plugin(
+            id=plugin.id,
+            organisation_id=ORGANISATION_ID,
+            plugin_type="INTEGRATION_BATCH",
+            group_id=GROUP_ID,
+            artifact_id=plugin.artifact_id,
+        )
     )
     properties = [
         _property("provider", "PLUGIN_STATIC", "Acme Retail"),
@@ -124,73 +123,68 @@ def _create_plugin(platform: LocalPlatform, plugin: DemoPlugin) -> None:
     ]
     for version_id, number in plugin.versions.items():
         status = "DRAFT" if "-" in number else "ACTIVE"
-        values = {"id": version_id, "properties": properties, "status": status}
-        platform.plugins.create_version(plugin.id, number, values)
+        version = Version(
+            id=version_id, plugin_id=plugin.id, number=number, properties=properties, status=status
+        )
+        platform.plugins.create_version(version)
 
 
-def _create_instance(platform: LocalPlatform, demo: DemoInstance) -> list[dict[str, Any]]:
-    """Create an instance, and give its history."""
+def _create_instance(platform: PlatformState, demo: DemoInstance) -> list[Execution]:
+    """Create an instance, and return its history."""
     plugin = platform.plugins.find(GROUP_ID, demo.artifact_id)
     if plugin is None or plugin.current_version_id is None:
         raise LookupError(demo.artifact_id)
     now_ms = platform.now_ms
-    cpu_size, ram_size, disk_size = demo.sizes
-    platform.instances.create(
-        {
-            "id": demo.id,
-            "organisation_id": ORGANISATION_ID,
-            "plugin_id": plugin.id,
-            "version_id": plugin.current_version_id,
-            "name": demo.name,
-            "cron": demo.cron,
-            "cron_status": demo.cron_status,
-            "archived": demo.archived,
-            "cpu_size": cpu_size,
-            "ram_size": ram_size,
-            "disk_size": disk_size,
-            "creation_ts": now_ms - AGE_MS,
-            "created_by": USER_ID,
-            "last_modified_ts": now_ms - demo.untouched_days * DAY_MS,
-            "last_modified_by": USER_ID,
-        }
+    instance = Instance(
+        id=demo.id,
+        organisation_id=ORGANISATION_ID,
+        plugin_id=plugin.id,
+        version_id=plugin.current_version_id,
+        name=demo.name,
+        cron=demo.cron,
+        cron_status=demo.cron_status,
+        archived=demo.archived,
+        sizes=dict(zip(SIZE_NAMES, demo.sizes, strict=True)),
+        creation_ts=now_ms - AGE_MS,
+        created_by=USER_ID,
+        last_modified_ts=now_ms - demo.untouched_days * DAY_MS,
+        last_modified_by=USER_ID,
     )
+    platform.instances.insert(instance)
     for name, value in ({"source_path": ""} | demo.properties).items():
         origin = "INSTANCE" if name.startswith("sandbox.") else "PLUGIN"
         platform.instances.put_property(demo.id, _property(name, origin, value))
-    instance = platform.instances.get(demo.id)
-    if instance is None:
-        raise LookupError(demo.name)
-    Scheduler(platform).plan(instance)
+    Scheduler(platform).set_next_tick(instance)
     return _history(platform, demo, instance)
 
 
-def _history(platform: LocalPlatform, demo: DemoInstance, instance: Instance) -> list[dict[str, Any]]:
-    """The executions of its last ticks: before now, or before it was paused."""
+def _history(platform: PlatformState, demo: DemoInstance, instance: Instance) -> list[Execution]:
+    """Return the executions of the last ticks before now, or before the instance was paused."""
     until_ms = instance.last_modified_ts if demo.cron_status == "PAUSED" else platform.now_ms
-    behaves = platform.instances.property_values(demo.id)
-    duration_ms = int(behaves.get("sandbox.duration_s", 5) * 1000)
+    properties = platform.instances.property_values(demo.id)
+    duration_ms = int(properties.get("sandbox.duration_s", 5) * 1000)
     return [
-        {
-            "instance_id": demo.id,
-            "organisation_id": ORGANISATION_ID,
-            "execution_type": "CRON",
-            "expected_ms": tick_ms,
-            "created_ms": tick_ms + 41,
-            "created_real_ms": tick_ms,
-            "created_by": "history",
-            "starts_ms": tick_ms + 41,
-            # No two runs take quite the same time.
-            "duration_ms": duration_ms + tick_ms // 60_000 % 17 * duration_ms // 100,
-            "succeeds": behaves.get("sandbox.outcome") != "fail",
-            "num_tasks": int(behaves.get("sandbox.num_tasks", 10)),
-            "error_message": str(behaves.get("sandbox.error_message", "")),
-        }
+        Execution(
+            instance_id=demo.id,
+            organisation_id=ORGANISATION_ID,
+            execution_type="CRON",
+            expected_ms=tick_ms,
+            created_ms=tick_ms + 41,
+            created_real_ms=tick_ms,
+            created_by="history",
+            start_ms=tick_ms + 41,
+            # Real runs of one batch differ a little in duration.
+            duration_ms=duration_ms + tick_ms // 60_000 % 17 * duration_ms // 100,
+            succeeds=properties.get("sandbox.outcome") != "fail",
+            num_tasks=int(properties.get("sandbox.num_tasks", 10)),
+            error_message=str(properties.get("sandbox.error_message", "")),
+        )
         for tick_ms in _last_ticks(platform, demo, until_ms)
     ]
 
 
-def _last_ticks(platform: LocalPlatform, demo: DemoInstance, until_ms: int) -> list[int]:
-    """Its last ticks before a moment, in epoch milliseconds."""
+def _last_ticks(platform: PlatformState, demo: DemoInstance, until_ms: int) -> list[int]:
+    """Return the last ticks before a time, both in epoch milliseconds."""
     if demo.cron is None or demo.past_ticks == 0:
         return []
     look_back_ms = 3_600_000

@@ -1,7 +1,7 @@
-"""Fault plans: which requests meet which fault, the same ones again for the same seed.
+"""Fault plans: which request gets which fault. The same seed selects the same requests.
 
-A plan is a list of rules. Every request is shown to all of them, in order; the first that strikes has it. What each
-kind of fault does is said in `fault_injection.py`.
+A plan is a list of rules. The first rule that applies to a request determines its fault. What each kind of
+fault does is in `fault_injection`.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ Kind = Literal[
 ]  # fmt: skip
 
 
-class UnknownFaultError(ValueError):
-    """A plan that cannot be read; one line for a person."""
+class InvalidFaultError(ValueError):
+    """An invalid fault plan. Its text is one line for the user."""
 
 
 class FaultParameters(BaseModel):
-    """What a kind of fault can be told. Times are real seconds."""
+    """Parameters of a fault. Times are real seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
     seconds: float = Field(
         60,
         ge=0,
-        description="refuse: the outage; timeout_*: the silence; stale_list: the age from which a list shows",
+        description="refuse: time offline; timeout_*: delay; stale_list: age from which a list has an execution",
     )
     spread: bool = Field(
-        False, description="stale_list: each execution takes another share of the seconds, by its id"
+        False, description="stale_list: each execution has its own share of the seconds, by its id"
     )
     work_done: bool = Field(
-        False, description="429, 5xx, html, error_200, body: the request is carried out first"
+        False, description="429, 5xx, html, error_200, body: the request is processed first"
     )
     retry_after: str | None = Field(None, description="429, 5xx: value of the Retry-After header")
     variant: Literal["closed", "complete"] = Field(
         "closed",
-        description="cut_json: the connection closes early, or the shorter body comes as if it were whole",
+        description="cut_json: the connection closes early, or Content-Length is that of the shorter body",
     )
-    share: float = Field(0.5, ge=0, le=1, description="cut_json: how much of the body comes")
-    bytes_at_a_time: int = Field(16, ge=1, description="slow: bytes in each piece")
-    delay_s: float = Field(0.02, ge=0, description="slow: seconds between pieces")
+    share: float = Field(0.5, ge=0, le=1, description="cut_json: the part of the body that is sent")
+    bytes_at_a_time: int = Field(16, ge=1, description="slow: bytes in each chunk")
+    delay_s: float = Field(0.02, ge=0, description="slow: seconds before each chunk")
     status: int = Field(502, ge=0, le=9999, description="html, body: the HTTP status")
     headers: list[tuple[str, str]] = Field(default=[], description="body: headers, as pairs or as an object")
-    body: str = Field("", description="body: what is sent, as text")
-    body_base64: str | None = Field(None, description="body: what is sent, as any bytes")
+    body: str = Field("", description="body: the body, as text")
+    body_base64: str | None = Field(None, description="body: the body, as bytes in base64")
     raw_base64: str | None = Field(
-        None, description="body: all that is sent, the status line and headers included"
+        None, description="body: the whole answer with status line and headers, as bytes in base64"
     )
 
     @field_validator("headers", mode="before")
@@ -76,7 +76,7 @@ class FaultParameters(BaseModel):
 
     @property
     def raw_answer(self) -> bytes:
-        """All that goes over the wire for a fault of kind ``body``; the connection closes after it."""
+        """The bytes that a fault of kind ``body`` sends. The connection is closed after them."""
         if self.raw_base64 is not None:
             return base64.b64decode(self.raw_base64)
         body = self.body.encode() if self.body_base64 is None else base64.b64decode(self.body_base64)
@@ -90,16 +90,18 @@ class FaultParameters(BaseModel):
 
 
 class FaultRule(BaseModel):
-    """One kind of fault and the requests that it strikes: all that match, unless told otherwise."""
+    """A kind of fault and the requests that get it: all requests unless limited."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Annotated[Kind, BeforeValidator(lambda kind: str(kind) if isinstance(kind, int) else kind)]
-    method: str | None = Field(None, description="only requests of this method")
-    path: str | None = Field(None, description="only requests in whose path this regular expression is found")
-    probability: float = Field(1.0, ge=0, le=1, description="the share of matching requests that it strikes")
-    times: int | None = Field(None, ge=0, description="how many requests it strikes at most")
-    after: int = Field(0, ge=0, description="how many matching requests it lets pass first")
+    method: str | None = Field(None, description="only requests with this method")
+    path: str | None = Field(
+        None, description="only requests whose path matches this regular expression anywhere"
+    )
+    probability: float = Field(1.0, ge=0, le=1, description="share of the matching requests that get it")
+    times: int | None = Field(None, ge=0, description="number of requests that get it at most")
+    after: int = Field(0, ge=0, description="number of matching requests that are skipped first")
     parameters: FaultParameters = FaultParameters()
 
     @field_validator("path")
@@ -122,23 +124,24 @@ class FaultRule(BaseModel):
 
 
 @dataclass
-class _ArmedRule:
+class _ActiveRule:
     rule: FaultRule
     random: random.Random
     seen: int = 0
     injected: int = 0
 
-    def strikes(self) -> bool:
-        """Whether the next matching request is to be struck. It always rolls: no rule disturbs another."""
+    def applies_to_next(self) -> bool:
+        """Count a matching request, and return whether it gets the fault."""
         self.seen += 1
-        rolled = self.random.random() < self.rule.probability
-        spent = self.rule.times is not None and self.injected >= self.rule.times
-        return rolled and self.seen > self.rule.after and not spent
+        # Draws for every request, so that ``after`` and ``times`` do not change what the seed selects.
+        is_drawn = self.random.random() < self.rule.probability
+        is_used_up = self.rule.times is not None and self.injected >= self.rule.times
+        return is_drawn and self.seen > self.rule.after and not is_used_up
 
 
 @dataclass
-class Strikes:
-    """What meets one request: at most one fault, and possibly a list that is behind."""
+class Matches:
+    """The rules that apply to one request: at most one fault, and at most one ``stale_list``."""
 
     fault: FaultRule | None = None
     stale_list: FaultRule | None = None
@@ -146,59 +149,59 @@ class Strikes:
 
 @dataclass
 class FaultPlan:
-    """The rules in force, and how often each kind struck since the counts were last cleared."""
+    """The active rules, and how many faults of each kind were injected since the counts were cleared."""
 
     seed: int = 0
     injected: Counter[str] = field(default_factory=Counter)
-    _armed: list[_ArmedRule] = field(default_factory=list)
+    _rules: list[_ActiveRule] = field(default_factory=list)
 
-    def arm(self, rules: Sequence[FaultRule], seed: int) -> None:
-        """Put these rules in force in place of the present ones, each from its beginning."""
+    def replace_rules(self, rules: Sequence[FaultRule], seed: int) -> None:
+        """Replace the active rules. Each new one counts its requests from 0."""
         self.seed = seed
-        # A generator for each rule: a change to one rule does not change whom the others strike.
-        self._armed = [
-            _ArmedRule(rule, random.Random(f"{seed}/{place}"))  # noqa: S311  faults, not secrets
+        # One generator for each rule, so that a change to one does not change what the others select.
+        self._rules = [
+            _ActiveRule(rule, random.Random(f"{seed}/{place}"))  # noqa: S311  faults, not secrets
             for place, rule in enumerate(rules)
         ]
 
     def clear(self) -> None:
-        """No more faults, and no counts."""
-        self._armed = []
+        """Remove all rules and counts."""
+        self._rules = []
         self.injected.clear()
 
-    def strikes(self, method: str, path: str) -> Strikes:
-        """What is to meet this request."""
-        strikes = Strikes()
-        for armed in self._armed:
-            if not armed.rule.matches(method, path) or not armed.strikes():
+    def match(self, method: str, path: str) -> Matches:
+        """Count a request, and return the rules that apply to it."""
+        matches = Matches()
+        for active in self._rules:
+            if not active.rule.matches(method, path) or not active.applies_to_next():
                 continue
-            if armed.rule.kind == "stale_list":
-                strikes.stale_list = armed.rule
-            elif strikes.fault is None:
-                strikes.fault = armed.rule
+            if active.rule.kind == "stale_list":
+                matches.stale_list = active.rule
+            elif matches.fault is None:
+                matches.fault = active.rule
             else:
                 continue
-            armed.injected += 1
-            self.injected[armed.rule.kind] += 1
-        return strikes
+            active.injected += 1
+            self.injected[active.rule.kind] += 1
+        return matches
 
     def report(self) -> dict[str, Any]:
-        """The plan in force, and its counts."""
+        """Return the active rules and the counts as JSON."""
         rules = [
-            {**armed.rule.model_dump(exclude_unset=True), "seen": armed.seen, "injected": armed.injected}
-            for armed in self._armed
+            {**active.rule.model_dump(exclude_unset=True), "seen": active.seen, "injected": active.injected}
+            for active in self._rules
         ]
         return {"seed": self.seed, "rules": rules, "injected": dict(self.injected)}
 
 
 def fault_rules(plan: Any) -> list[FaultRule]:
-    """The rules of a plan: a rule, or a list of them.
+    """Parse the JSON of a plan: one rule, or a list of rules.
 
-    :raises UnknownFaultError: it cannot be read
+    :raises InvalidFaultError: invalid rule
     """
     try:
         return [FaultRule.model_validate(rule) for rule in (plan if isinstance(plan, list) else [plan])]
     except ValidationError as invalid:
         problem = invalid.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the rule"
-        raise UnknownFaultError(f"fault {where}: {problem['msg']}, not {problem['input']!r}") from None
+        raise InvalidFaultError(f"fault {where}: {problem['msg']}, not {problem['input']!r}") from None

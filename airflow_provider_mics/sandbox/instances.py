@@ -1,41 +1,42 @@
-"""Instances and their properties in the database."""
+"""Integration batch instances, their properties, and the tables of both."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_mics.sandbox.database import Database
-from airflow_provider_mics.sandbox.pages import NO_VALUE, Window, count
+from airflow_provider_mics.sandbox.database import Condition, Database, Page, Table
 
-SIZES = ("cpu_size", "ram_size", "disk_size")
+SIZE_NAMES = ("cpu_size", "ram_size", "disk_size")
+NOT_DELETED: Condition = ("deleted_ms IS NULL",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Instance:
-    """Times in epoch milliseconds. ``next_tick_ms`` is None where the scheduler has nothing to fire."""
+    """An instance. Times are epoch milliseconds of the platform's clock.
 
-    id: int
+    ``next_tick_ms`` is None if the scheduler has no tick to fire. ``extra`` holds the fields of the request that the
+    platform does not know.
+    """
+
+    id: int = 0
     organisation_id: str
     plugin_id: int
     version_id: int
     name: str
-    cron: str | None
-    cron_status: str | None
-    archived: bool
-    cpu_size: str
-    ram_size: str
-    disk_size: str
+    cron: str | None = None
+    cron_status: str | None = None
+    archived: bool = False
+    sizes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SIZE_NAMES, "LOW"))
     creation_ts: int
-    created_by: str | None
+    created_by: str | None = None
     last_modified_ts: int
-    last_modified_by: str | None
-    extra: dict[str, Any]
-    executions_created: int
-    next_tick_ms: int | None
-    deleted_ms: int | None
+    last_modified_by: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    executions_created: int = 0
+    next_tick_ms: int | None = None
+    deleted_ms: int | None = None
 
     @property
     def is_scheduled(self) -> bool:
@@ -44,47 +45,32 @@ class Instance:
         return active and not self.archived and self.deleted_ms is None
 
 
-class InstanceStore:
-    """Reads and writes instances; what does not exist, or was deleted, is None."""
+class InstanceStore(Table[Instance]):
+    """The instances and their properties in the database. Deleted instances stay there unseen."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database, "instances", Instance)
 
-    def part(
-        self, organisation_id: str, conditions: dict[str, Any], window: Window
+    def visible_page(
+        self, page: Page, organisation_id: str, conditions: list[Condition]
     ) -> tuple[list[Instance], int]:
-        """A part of an organisation's instances, and how many meet the conditions."""
-        every = {"organisation_id = ?": organisation_id, "deleted_ms IS NULL": NO_VALUE, **conditions}
-        query, values = window.select("instances", every)
-        counting, counted = count("instances", every)
-        rows = self._database.rows(query, *values)
-        return [_instance(row) for row in rows], self._database.number(counting, *counted)
+        """Return a page of an organisation's instances that meet the conditions, and their number."""
+        return self.page(page, ("organisation_id = ?", organisation_id), NOT_DELETED, *conditions)
 
     def get(self, instance_id: int) -> Instance | None:
-        query = "SELECT * FROM instances WHERE id = ? AND deleted_ms IS NULL"
-        row = self._database.row(query, instance_id)
-        return None if row is None else _instance(row)
-
-    def create(self, values: dict[str, Any]) -> int:
-        return self._database.insert("instances", _encoded(values))
-
-    def update(self, instance_id: int, values: dict[str, Any]) -> None:
-        self._database.update("instances", instance_id, _encoded(values))
+        return self.find(("id = ?", instance_id), NOT_DELETED)
 
     def due(self, until_ms: int) -> list[Instance]:
-        """The instances whose next tick is not after a moment, by tick."""
-        query = "SELECT * FROM instances WHERE next_tick_ms <= ? ORDER BY next_tick_ms, id"
-        return [_instance(row) for row in self._database.rows(query, until_ms)]
+        """Return the instances whose next tick is not after a time, ordered by tick."""
+        return self.select(("next_tick_ms <= ?", until_ms), order="next_tick_ms, id")
 
     def scheduled(self) -> list[Instance]:
-        """The instances that the scheduler has a next tick for."""
-        rows = self._database.rows("SELECT * FROM instances WHERE next_tick_ms IS NOT NULL")
-        return [_instance(row) for row in rows]
+        """Return the instances with a next tick."""
+        return self.select(("next_tick_ms IS NOT NULL",))
 
     def earliest_tick_ms(self) -> int | None:
-        row = self._database.row(
-            "SELECT MIN(next_tick_ms) AS tick FROM instances WHERE next_tick_ms IS NOT NULL"
-        )
+        query = "SELECT MIN(next_tick_ms) AS tick FROM instances WHERE next_tick_ms IS NOT NULL"
+        row = self._database.row(query)
         return None if row is None else row["tick"]
 
     def properties(self, instance_id: int) -> list[dict[str, Any]]:
@@ -101,17 +87,9 @@ class InstanceStore:
         )
 
     def property_values(self, instance_id: int) -> dict[str, Any]:
-        """The plain value of each property that has one, by technical name."""
+        """Return the plain value of each property that has one, by technical name."""
         return {
             each["technical_name"]: each["value"]["value"]
             for each in self.properties(instance_id)
             if isinstance(each.get("value"), dict) and "value" in each["value"]
         }
-
-
-def _encoded(values: dict[str, Any]) -> dict[str, Any]:
-    return values | ({"extra": json.dumps(values["extra"])} if "extra" in values else {})
-
-
-def _instance(row: sqlite3.Row) -> Instance:
-    return Instance(**{**dict(row), "archived": bool(row["archived"]), "extra": json.loads(row["extra"])})

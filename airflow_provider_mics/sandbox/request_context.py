@@ -1,32 +1,35 @@
-"""What a request says: whose it is, for which organisation, with which query and body; each checked here."""
+"""An authenticated request with its checked parameters, body and resources."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from airflow_provider_mics.sandbox.answers import RefusedError, many, refuse, window_asked_for
-from airflow_provider_mics.sandbox.executions import Execution, Staleness
+from airflow_provider_mics.sandbox.answers import ApiError, bad_request, list_response, served_page
+from airflow_provider_mics.sandbox.database import Page
+from airflow_provider_mics.sandbox.executions import Execution, StaleList
 from airflow_provider_mics.sandbox.instances import Instance
-from airflow_provider_mics.sandbox.pages import Window
 from airflow_provider_mics.sandbox.quirks import Quirks, Route
 from airflow_provider_mics.sandbox.scheduler import Scheduler
-from airflow_provider_mics.sandbox.state import Caller, LocalPlatform
+from airflow_provider_mics.sandbox.state import Caller, PlatformState
 
-LARGEST_ID = 2**63 - 1
-STALENESS = "mics.staleness"
-"""Where in a request's ASGI scope the fault `stale_list` leaves its order."""
+LARGEST_INTEGER = 2**63 - 1
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+STALE_LIST = "mics.stale_list"
+"""Key of the ASGI scope under which the fault ``stale_list`` puts a `StaleList`."""
 
 
-class Ask:
-    """An authenticated request and the platform that it asks."""
+class RequestContext:
+    """An authenticated request, and the platform that it is sent to."""
 
     def __init__(self, request: Request, caller: Caller) -> None:
         self.request = request
         self.caller = caller
-        self.platform: LocalPlatform = request.app.state.platform
+        self.platform: PlatformState = request.app.state.platform
         self.scheduler: Scheduler = request.app.state.scheduler
 
     @property
@@ -34,135 +37,213 @@ class Ask:
         return self.platform.quirks
 
     @property
-    def staleness(self) -> Staleness | None:
-        staleness: Staleness | None = self.request.scope.get(STALENESS)
-        return staleness
+    def stale_list(self) -> StaleList | None:
+        stale: StaleList | None = self.request.scope.get(STALE_LIST)
+        return stale
 
     def query(self, name: str) -> str | None:
-        """A query parameter; an empty one counts as left out."""
+        """Return a query parameter. An empty one counts as missing."""
         return self.request.query_params.get(name) or None
 
-    def flag(self, name: str) -> bool | None:
+    def query_boolean(self, name: str) -> bool | None:
         value = self.query(name)
         if value is None:
             return None
         if value.lower() not in {"true", "false"}:
-            raise refuse(f"{name} must be true or false, not {value!r}")
+            raise bad_request(f"{name} must be true or false, not {value!r}")
         return value.lower() == "true"
 
-    def window(self) -> Window:
-        """The part of a list that was asked for, as far as the platform gives it."""
-        first_result = self._whole_number("first_result", least=0) or 0
-        return window_asked_for(first_result, self._whole_number("max_results", least=1), self.quirks)
+    def page(self) -> Page:
+        """Return the page that the platform serves for the requested one."""
+        first_result = self._query_integer("first_result", least=0) or 0
+        return served_page(first_result, self._query_integer("max_results", least=1), self.quirks)
 
-    def page(self, items: list[dict[str, Any]], total: int, window: Window) -> Response:
-        """The answer that holds this part of a list."""
-        return many(items, total, window, self._whole_number("max_results", least=1), self.quirks)
+    def list_response(self, items: list[dict[str, Any]], total: int, page: Page) -> Response:
+        requested = self._query_integer("max_results", least=1)
+        return list_response(items, total, page, requested, self.quirks)
+
+    def slice_response(self, items: list[dict[str, Any]]) -> Response:
+        """Return the answer with the requested page of a list that is at hand in full."""
+        page = self.page()
+        end = None if page.max_results is None else page.first_result + page.max_results
+        return self.list_response(items[page.first_result : end], len(items), page)
 
     async def body(self) -> dict[str, Any]:
-        """The JSON object that was sent."""
-        return object_of(await self.request.body())
+        return json_object(await self.request.body())
 
     def organisation(self, body: dict[str, Any] | None = None) -> str:
-        """The organisation that the query or the body names: one that the token reaches."""
-        named = self.named_organisation(body)
-        if named is None:
-            raise refuse("organisation_id must be defined")
-        return self.allowed(named)
+        """Return the organisation in the query or the body, once the token has access to it."""
+        organisation_id = self.optional_organisation(body)
+        if organisation_id is None:
+            raise bad_request("organisation_id must be defined")
+        return self.check_access(organisation_id)
 
-    def named_organisation(self, body: dict[str, Any] | None = None) -> str | None:
-        """The organisation that the query or the body names, None where neither does."""
+    def optional_organisation(self, body: dict[str, Any] | None = None) -> str | None:
+        """Return the organisation in the query or the body, or None if neither has one."""
         in_query = self.query("organisation_id")
         in_body = (body or {}).get("organisation_id")
         if in_body is not None:
             in_body = str(in_body)
         if in_query and in_body and in_query != in_body:
-            raise refuse(f"organisation_id is {in_query} in the query and {in_body} in the body")
+            raise bad_request(f"organisation_id is {in_query} in the query and {in_body} in the body")
         return in_query or in_body
 
-    def allowed(self, organisation_id: str) -> str:
+    def check_access(self, organisation_id: str) -> str:
+        """Return the organisation, or raise a 403 if the token has no access to it."""
         if organisation_id not in self.caller.organisations:
-            raise RefusedError(403, f"this token has no rights in organisation {organisation_id}")
+            raise ApiError(403, f"this token has no rights in organisation {organisation_id}")
         return organisation_id
 
     def instance(self, path_id: str, body: dict[str, Any] | None = None) -> Instance:
-        """The instance of a path: it exists, and the token and the named organisation reach it."""
+        """Return the instance of a path, which must be of the organisation in the query or the body, if any."""
         number = number_of_id(path_id)
         instance = None if number is None else self.platform.instances.get(number)
         if instance is None:
-            raise RefusedError(404, f"integration batch instance {path_id} not found")
-        self.allowed(instance.organisation_id)
-        named = self.named_organisation(body)
-        if named is not None and self.allowed(named) != instance.organisation_id:
-            raise RefusedError(404, f"integration batch instance {path_id} not found in organisation {named}")
+            raise ApiError(404, f"integration batch instance {path_id} not found")
+        self.check_access(instance.organisation_id)
+        organisation_id = self.optional_organisation(body)
+        if organisation_id is not None and self.check_access(organisation_id) != instance.organisation_id:
+            raise ApiError(
+                404, f"integration batch instance {path_id} not found in organisation {organisation_id}"
+            )
         return instance
 
     def execution(self, instance: Instance, path_id: str) -> Execution:
-        """The execution of a path, which must be of that instance."""
+        """Return the execution of a path, which must be of that instance."""
         number = number_of_id(path_id)
         execution = None if number is None else self.platform.executions.get(number)
         if execution is None or execution.instance_id != instance.id:
-            raise RefusedError(
-                404, f"execution {path_id} of integration batch instance {instance.id} not found"
-            )
+            raise ApiError(404, f"execution {path_id} of integration batch instance {instance.id} not found")
         return execution
 
-    def needs_route(self, route: Route) -> None:
-        """Refuse as a deployment does that lacks a route."""
+    def require_route(self, route: Route) -> None:
+        """Raise the error of a deployment without this route if the quirk says so."""
         path = self.request.url.path
         if route == "404":
-            raise RefusedError(404, f"no route {path}")
+            raise ApiError(404, f"no route {path}")
         if route == "405":
-            raise RefusedError(405, f"{self.request.method} is not allowed on {path}")
+            raise ApiError(405, f"{self.request.method} is not allowed on {path}")
 
-    def _whole_number(self, name: str, least: int) -> int | None:
+    def _query_integer(self, name: str, least: int) -> int | None:
         value = self.query(name)
         if value is None:
             return None
-        if not value.isdecimal() or not least <= int(value) <= LARGEST_ID:
-            raise refuse(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if not value.isdecimal() or not least <= int(value) <= LARGEST_INTEGER:
+            raise bad_request(f"{name} must be a whole number of at least {least}, not {value!r}")
         return int(value)
 
 
-def object_of(content: bytes) -> dict[str, Any]:
-    """The JSON object of a body: one that can be kept and given back, or no list that holds it could be read."""
+async def authenticate(request: Request) -> RequestContext:
+    """Return the context of a request with a valid token.
+
+    :raises ApiError: 401
+    """
+    token = request.headers.get("authorization", "").strip()
+    if not token:
+        raise ApiError(401, "no API token: send it bare in the Authorization header")
+    if token.lower().startswith("bearer "):
+        raise ApiError(401, "the API token must be bare in the Authorization header, without the word Bearer")
+    platform: PlatformState = request.app.state.platform
+    caller = platform.caller(token)
+    if caller is None:
+        raise ApiError(401, "this API token is unknown, expired or revoked")
+    return RequestContext(request, caller)
+
+
+Context = Annotated[RequestContext, Depends(authenticate)]
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body.
+
+    :raises ApiError: 400 if it is no JSON object, or holds what valid JSON cannot represent
+    """
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
-        raise refuse("the body is not JSON") from None
+        raise bad_request("the body is not JSON") from None
     try:
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise refuse(
-            "the body holds NaN, an infinity or half a character, which JSON cannot give back"
+        raise bad_request(
+            "the body holds NaN, an infinity or a lone surrogate, which are not valid JSON"
         ) from None
     if not isinstance(body, dict):
-        raise refuse("the body must be a JSON object")
+        raise bad_request("the body must be a JSON object")
     return body
 
 
 def number_of_id(text: Any) -> int | None:
-    """The number behind an id in decimal digits; None where it cannot be one."""
+    """Return the number of an id in decimal digits, or None if it is not one."""
     text = str(text)
     if not (text.isascii() and text.isdecimal()) or len(text) > 19:
         return None
-    return int(text) if int(text) <= LARGEST_ID else None
+    return int(text) if int(text) <= LARGEST_INTEGER else None
 
 
-async def asked(request: Request) -> Ask:
-    """The request, once its token is known to be good."""
-    token = request.headers.get("authorization", "").strip()
-    if not token:
-        raise RefusedError(401, "no API token: send it bare in the Authorization header")
-    if token.lower().startswith("bearer "):
-        raise RefusedError(
-            401, "an API token goes bare into the Authorization header, without the word Bearer"
-        )
-    platform: LocalPlatform = request.app.state.platform
-    caller = platform.caller(token)
-    if caller is None:
-        raise RefusedError(401, "this API token is unknown, expired or revoked")
-    return Ask(request, caller)
+def required_text(body: dict[str, Any], name: str) -> str:
+    value = optional_text(body, name)
+    if value is None:
+        raise bad_request(f"{name} must be defined")
+    return value
 
 
-Asked = Annotated[Ask, Depends(asked)]
+def optional_text(body: dict[str, Any], name: str) -> str | None:
+    """Return a text field without spaces around it, or None if it is blank. An id may be a number."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and name.endswith("_id"):
+        value = str(value)
+    if not isinstance(value, str):
+        raise bad_request(f"{name} must be a text, not {value!r}")
+    return value.strip() or None
+
+
+def optional_choice(body: dict[str, Any], name: str, choices: Iterable[str]) -> str | None:
+    """Return a field that is one of several words.
+
+    The vendor's page writes a choice as ``"ACTIVE | PAUSED"``. This means the first word here, so that the requests of
+    that page work unchanged.
+    """
+    value = optional_text(body, name)
+    if value is None:
+        return None
+    words = [word.strip() for word in value.split("|")]
+    allowed = list(choices)
+    if not all(word in allowed for word in words):
+        raise bad_request(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    return words[0]
+
+
+def optional_boolean(body: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise bad_request(f"{name} must be true or false, not {value!r}")
+    return value
+
+
+def optional_integer(body: dict[str, Any], name: str) -> int | None:
+    """Return a whole number from 0 to the largest that the database can store."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_INTEGER:
+        raise bad_request(f"{name} must be a whole number from 0, not {value!r}")
+    return value
+
+
+def required_milliseconds(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if value is None:
+        raise bad_request(f"{name} must be defined")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LATEST_MS:
+        raise bad_request(f"{name} must be epoch milliseconds, not {value!r}")
+    return value
+
+
+def unknown_fields(body: dict[str, Any], known: Container[str]) -> dict[str, Any]:
+    """Return the fields that the platform does not know. It stores them and returns them as they came."""
+    return {name: value for name, value in body.items() if name not in known}

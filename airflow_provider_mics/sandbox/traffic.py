@@ -1,4 +1,4 @@
-"""Every request that reaches the platform, counted and remembered: the outermost layer but for the network."""
+"""The request log: counts requests to the platform and records the latest ones."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 ADMIN_PREFIX = "/_sandbox"
 TRANSPORT = "mics.transport"
-"""Where in a request's ASGI scope its connection is, for the layers inside, whose ``send`` is not the server's."""
-REMEMBERED = 2_000
-LONGEST_BODY = 20_000
+"""Key of the ASGI scope for the connection's transport, which inner middleware cannot reach through ``send``."""
+MAX_RECORDED = 2_000
+MAX_BODY = 20_000
 ID_SEGMENT = re.compile(r"/\d+(?=/|$)")
 SELECTED_SEGMENT = re.compile(r"(/[a-z_]+=)[^/]+")
 
 
 @dataclass
-class SeenRequest:
-    """A request as it came, without its token. ``status`` is None while, or where, it got no answer."""
+class RecordedRequest:
+    """A request without its token. ``status`` is None if it has no answer."""
 
     method: str
     path: str
@@ -34,43 +34,43 @@ class SeenRequest:
 
 
 class Traffic:
-    """How many requests came, by method and route; and the last of them, as they were."""
+    """Counts of requests by method and route, and the latest requests."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._seen: deque[SeenRequest] = deque(maxlen=REMEMBERED)
+        self._recorded: deque[RecordedRequest] = deque(maxlen=MAX_RECORDED)
 
     def reset(self) -> None:
         self.counts.clear()
-        self._seen.clear()
+        self._recorded.clear()
 
-    def note(self, scope: Scope) -> SeenRequest:
-        """Count a request and remember it."""
+    def record(self, scope: Scope) -> RecordedRequest:
+        """Count and record a request."""
         path = scope["path"]
         self.counts[f"{scope['method']} {route_of(path)}"] += 1
         headers = dict(scope["headers"])
-        seen = SeenRequest(
+        recorded = RecordedRequest(
             method=scope["method"],
             path=path,
             query=parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True),
             body="",
             user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
         )
-        self._seen.append(seen)
-        return seen
+        self._recorded.append(recorded)
+        return recorded
 
     def requests(self) -> list[dict[str, Any]]:
-        """The last requests, oldest first."""
-        return [asdict(seen) for seen in self._seen]
+        """Return the latest requests, oldest first."""
+        return [asdict(each) for each in self._recorded]
 
 
 def route_of(path: str) -> str:
-    """A path with its ids as ``{id}`` and its selected names as ``{name}``."""
+    """Replace the ids in a path by ``{id}`` and the names of properties by ``{name}``."""
     return SELECTED_SEGMENT.sub(r"\1{name}", ID_SEGMENT.sub("/{id}", path))
 
 
-class CountingLayer:
-    """ASGI: notes each request to the platform, and the status it was answered with. Admin requests do not count."""
+class TrafficMiddleware:
+    """ASGI middleware that records each request to the platform with the status of its answer, but no admin request."""
 
     def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self._app = app
@@ -80,18 +80,18 @@ class CountingLayer:
         if scope["type"] != "http" or scope["path"].startswith(ADMIN_PREFIX):
             await self._app(scope, receive, send)
             return
-        seen = self._traffic.note(scope)
+        recorded = self._traffic.record(scope)
         scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
 
-        async def noting_receive() -> Message:
+        async def recording_receive() -> Message:
             message = await receive()
-            if message["type"] == "http.request" and len(seen.body) < LONGEST_BODY:
-                seen.body += message.get("body", b"").decode("utf-8", "replace")[:LONGEST_BODY]
+            if message["type"] == "http.request" and len(recorded.body) < MAX_BODY:
+                recorded.body += message.get("body", b"").decode("utf-8", "replace")[:MAX_BODY]
             return message
 
-        async def noting_send(message: Message) -> None:
+        async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
+                recorded.status = message["status"]
             await send(message)
 
-        await self._app(scope, noting_receive, noting_send)
+        await self._app(scope, recording_receive, recording_send)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_provider_mics.sandbox.crons import is_readable, next_tick_ms
+from airflow_provider_mics.sandbox.scheduler import is_valid_cron, next_tick_ms
 from tests.sandbox_server import SandboxServer
 
 
@@ -28,7 +28,7 @@ def test_acme_retail_has_batches_of_every_kind(demo: SandboxServer) -> None:
     assert {each["cron_status"] for each in alive} == {"ACTIVE", "PAUSED", None}
     assert sum(each["archived"] for each in instances) == 1
     assert sum((each["cron"] or "").startswith("*/") for each in alive) >= 2
-    assert all(each["cron"] is None or is_readable(each["cron"]) for each in instances)
+    assert all(each["cron"] is None or is_valid_cron(each["cron"]) for each in instances)
     assert all(each["version_value"] for each in instances)
 
 

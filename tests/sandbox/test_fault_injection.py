@@ -209,7 +209,7 @@ def test_dropped_requests_are_counted_by_method_and_route(server: SandboxServer)
     assert server.token not in str(server.seen_requests())
 
 
-def test_a_rule_strikes_by_method_path_times_and_after(server: SandboxServer) -> None:
+def test_a_rule_applies_by_method_path_times_and_after(server: SandboxServer) -> None:
     instance_id = server.create_instance()
     server.faults([{"kind": 500, "method": "GET", "path": "/executions$", "times": 2, "after": 1}])
     path = f"integration_batch_instances/{instance_id}/executions"
@@ -219,12 +219,12 @@ def test_a_rule_strikes_by_method_path_times_and_after(server: SandboxServer) ->
 
 def struck(seed: int, rules: list[dict[str, Any]], requests_made: int = 300) -> list[str | None]:
     plan = FaultPlan()
-    plan.arm(fault_rules(rules), seed)
-    faults = [plan.strikes("GET", "/v1/plugins").fault for _ in range(requests_made)]
+    plan.replace_rules(fault_rules(rules), seed)
+    faults = [plan.match("GET", "/v1/plugins").fault for _ in range(requests_made)]
     return [None if fault is None else fault.kind for fault in faults]
 
 
-def test_the_same_seed_strikes_the_same_requests() -> None:
+def test_the_same_seed_selects_the_same_requests() -> None:
     rules = [{"kind": "500", "probability": 0.2}, {"kind": "slow", "probability": 0.1}]
     assert struck(7, rules) == struck(7, rules) != struck(8, rules)
     assert 30 < sum(kind == "500" for kind in struck(7, rules)) < 90

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_provider_mics.sandbox.crons import is_readable, next_tick_ms
+from airflow_provider_mics.sandbox.scheduler import is_valid_cron, next_tick_ms
 
 PARIS = ZoneInfo("Europe/Paris")
 ZONES = [
@@ -35,7 +35,7 @@ def ticks(cron: str, zone: ZoneInfo, start: datetime, count: int, **how: Any) ->
     "cron", ["* * * 7 *", "30 5 * * 1,6", "*/15 0-6 1 JAN-MAR mon", "0 0 29 2 *", "5/10 * * * *"]
 )
 def test_a_five_field_unix_cron_can_be_read(cron: str) -> None:
-    assert is_readable(cron)
+    assert is_valid_cron(cron)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_five_field_unix_cron_can_be_read(cron: str) -> None:
     ],
 )
 def test_what_is_not_a_five_field_unix_cron_cannot(cron: str) -> None:
-    assert not is_readable(cron)
+    assert not is_valid_cron(cron)
     assert next_tick_ms(cron, PARIS, 0) is None
 
 
