@@ -64,7 +64,7 @@ def test_waits_killed_with_their_process_all_end_in_the_next_one(platform: Sandb
     assert {kind for _, kind, _ in events} == {"completed"}
     assert sum(status == "FAILED" for _, _, status in events) == WAITS // 2 - WAITS // 4
     assert len(platform.executions()) == WAITS, "nobody created another, nobody canceled one"
-    tell(f"{WAITS} waits, killed after {len(seen)} events, begun anew: {len(events)} ended, 0 lost, 0 double")
+    tell(f"{WAITS} waits, killed after {len(seen)} events, restarted: {len(events)} ended, 0 lost, 0 double")
 
 
 def test_waits_go_on_when_the_platform_is_killed_and_comes_back(platform: SandboxServer, tell: Tell) -> None:
