@@ -1,4 +1,4 @@
-"""What happens on the platform as events of Airflow: for ``AssetWatcher`` (Airflow 3)."""
+"""The trigger that turns ended executions into asset events, for ``AssetWatcher`` (Airflow 3)."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_mics.api.calls import Log
-from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.vocabulary import OVER
-from airflow_provider_mics.api.waiting import Outage, backoff
-from airflow_provider_mics.failures import one_line_of
+from airflow_provider_mics.api.outages import OutageLog, backoff
+from airflow_provider_mics.api.validation import checked_id, seconds_of
+from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.watching.endings import Noticed, where_news_can_be
+from airflow_provider_mics.runtime.failures import one_line_of
 
 
 class MicsExecutionEventTrigger(BaseEventTrigger):
-    """Fires each time an execution of an instance has ended, whoever started it: for an asset's ``AssetWatcher``.
+    """Fire an event for each execution of an instance that ends, for an ``AssetWatcher``. Who started it is irrelevant.
 
-    What had ended before the trigger was first started is no event. From Airflow 3.3 on, what ends while no triggerer
-    runs is told when one runs again, since what was told is kept in the asset's state store; before, it is missed.
-    An event can come twice where a triggerer dies just then, so what it starts must bear that.
+    Executions that ended before the trigger was first started fire no event. From Airflow 3.3 on, executions that end
+    while no triggerer is running fire when one runs again, since the trigger saves its state in the asset's state
+    store; before 3.3 they are missed. An event can be a duplicate after a triggerer crash, so DAGs that it starts must
+    tolerate that.
 
-    The event's payload: ``instance_id``, ``execution_id``, ``status``, and ``execution``, the whole of it as JSON.
+    Payload: ``instance_id``, ``execution_id``, ``status``, and the whole ``execution`` as JSON.
 
-    :param instance_id: the instance
-    :param statuses: the ends that are events: of ``SUCCEEDED``, ``FAILED``, ``CANCELED`` and the like
-    :param mics_conn_id: the Airflow connection; the token never enters a trigger's arguments
-    :param organisation_id: instead of the one in the connection's extra
-    :param poll_interval: seconds between two questions to the platform
-    :raises ValueError: an argument that cannot be
+    :param instance_id: the instance's id
+    :param statuses: the final statuses that fire an event, such as ``SUCCEEDED``, ``FAILED`` and ``CANCELED``
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics``; the token is never among the arguments
+    :param organisation_id: the organisation's id; by default the connection's
+    :param poll_interval: seconds between two requests
+    :raises ValueError: an invalid id, status or interval
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     ) -> None:
         super().__init__()
         self.instance_id = instance_id
-        wanted = [statuses] if isinstance(statuses, str) else statuses
-        self.statuses = sorted({_checked_end(status) for status in wanted})
+        chosen = [statuses] if isinstance(statuses, str) else statuses
+        self.statuses = sorted({_checked_final_status(status) for status in chosen})
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
         self.poll_interval = seconds_of(type(self).__name__, "poll_interval", poll_interval)
@@ -72,33 +72,35 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look for ever: a watcher that ends or raises is started again by Airflow each second."""
+        """Poll without end: Airflow restarts a watcher that ends or raises every second."""
         hook = MicsHook(self.mics_conn_id, self.organisation_id)
-        noticed, is_recalled = None, False
-        outage = Outage()
+        cursor, is_loaded = None, False
+        outage = OutageLog()
         while True:
             try:
-                if not is_recalled:
-                    noticed, is_recalled = await self._recalled(), True
-                # Made anew after an error: the token may have been replaced in the connection.
+                if not is_loaded:
+                    cursor, is_loaded = await self._load_cursor(), True
+                # A new client after an error: the connection's token may have been replaced.
                 async with await hook.make_async_client(max_retries=1) as client:
                     while True:
-                        executions = await client.run(where_news_can_be(self.instance_id, noticed))
-                        self._tell(outage.answered(datetime.now(UTC)))
-                        known = noticed
-                        news, noticed = (
-                            ([], Noticed.all_of(executions)) if known is None else known.news_in(executions)
+                        executions = await client.run(list_recent_executions(self.instance_id, cursor))
+                        self._log_lines(outage.answered(datetime.now(UTC)))
+                        saved = cursor
+                        ended, cursor = (
+                            ([], CompletionCursor.start(executions))
+                            if saved is None
+                            else saved.new_completions(executions)
                         )
-                        for execution in news:
+                        for execution in ended:
                             if execution.status in self.statuses:
                                 yield TriggerEvent(self._payload(execution))
-                        # Kept after the events: one that is told twice is better than one that is lost.
-                        if noticed != known:
-                            await self._keep(noticed)
+                        # Saved after the events: a duplicate event is better than a lost one.
+                        if cursor != saved:
+                            await self._save_cursor(cursor)
                         await asyncio.sleep(self.poll_interval)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
+            except Exception as error:  # noqa: BLE001 - any error may be temporary
                 failure = error if isinstance(error, MicsError) else MicsError(one_line_of(error))
-            self._tell(outage.failed(failure, datetime.now(UTC)))
+            self._log_lines(outage.failed(failure, datetime.now(UTC)))
             await asyncio.sleep(backoff(self.poll_interval, outage.failures, failure))
 
     def _payload(self, execution: Execution) -> dict[str, Any]:
@@ -109,46 +111,46 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
             "execution": execution.to_json(),
         }
 
-    def _tell(self, lines: Iterable[Log]) -> None:
+    def _log_lines(self, lines: Iterable[Log]) -> None:
         for line in lines:
             self.log.log(line.level, "%s", line.message)
 
-    async def _recalled(self) -> Noticed | None:
-        """What was noticed before this process; None where nothing is kept (before Airflow 3.3), or nothing yet."""
+    async def _load_cursor(self) -> CompletionCursor | None:
+        """Return the saved cursor; None if there is none yet, or no state store (before Airflow 3.3)."""
         for store in self._stores:
-            kept = await store.aget(self._key)
-            if kept is not None:
+            saved = await store.aget(self._state_key)
+            if saved is not None:
                 try:
-                    return Noticed.from_json(kept)
-                except Exception as error:  # noqa: BLE001 - then this is a first look
-                    self.log.warning("What was noticed before cannot be read: %s", one_line_of(error))
+                    return CompletionCursor.from_json(saved)
+                except Exception as error:  # noqa: BLE001 - the trigger then starts without state
+                    self.log.warning("Could not read the saved trigger state: %s", one_line_of(error))
         return None
 
-    async def _keep(self, noticed: Noticed) -> None:
+    async def _save_cursor(self, cursor: CompletionCursor) -> None:
         try:
             for store in self._stores:
-                await store.aset(self._key, noticed.to_json())
-        except Exception as error:  # noqa: BLE001 - events go on without it, until a restart
-            self.log.warning("What was noticed cannot be kept: %s", one_line_of(error))
+                await store.aset(self._state_key, cursor.to_json())
+        except Exception as error:  # noqa: BLE001 - only a restart needs the saved state
+            self.log.warning("Could not save the trigger state: %s", one_line_of(error))
 
     @property
     def _stores(self) -> list[Any]:
-        """The store of each asset watched for: Airflow gives all with the same arguments one trigger."""
+        """The state store of each asset: Airflow runs one trigger for all assets with the same trigger arguments."""
         stores: Any = getattr(self, "asset_state_store", None)
         if stores is None:
             return []
-        each = [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()]
-        return each or [stores]
+        by_asset = [*getattr(stores, "_by_name", {}).values(), *getattr(stores, "_by_uri", {}).values()]
+        return by_asset or [stores]
 
     @property
-    def _key(self) -> str:
-        """Two triggers of one asset may watch for other ends of the same instance."""
-        what = json.dumps([self.statuses, self.mics_conn_id, self.organisation_id])
-        return f"mics_noticed_{self.instance_id}_{crc32(what.encode()):08x}"
+    def _state_key(self) -> str:
+        """The key of the state: one asset can have several triggers, with different statuses or instances."""
+        arguments = json.dumps([self.statuses, self.mics_conn_id, self.organisation_id])
+        return f"mics_execution_events_{self.instance_id}_{crc32(arguments.encode()):08x}"
 
 
-def _checked_end(status: str) -> str:
+def _checked_final_status(status: str) -> str:
     if status not in OVER:
-        ends = ", ".join(sorted(str(end) for end in OVER))
-        raise ValueError(f"MicsExecutionEventTrigger: status {status!r} is not one of {ends}")
+        choices = ", ".join(sorted(str(each) for each in OVER))
+        raise ValueError(f"MicsExecutionEventTrigger: status {status!r} is not one of {choices}")
     return str(status)

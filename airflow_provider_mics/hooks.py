@@ -1,7 +1,8 @@
-"""The mediarithmics connection of Airflow, and the API behind it by name."""
+"""The hook: the API of mediarithmics behind an Airflow connection."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -12,13 +13,15 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Steps, flow
-from airflow_provider_mics.api.durations import seconds_of
-from airflow_provider_mics.connection_settings import CONN_TYPE, ConnectionSettings
-from airflow_provider_mics.request_logs import keep_requests_out
-from airflow_provider_mics.templates import rendered_id
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings
+from airflow_provider_mics.runtime.templates import rendered_id
 
 if TYPE_CHECKING:
+    import httpx
+
     from airflow_provider_mics.api.calls import Job
+
 
 T = TypeVar("T")
 TEST_TIMEOUT = 10.0
@@ -26,13 +29,13 @@ TEST_TIMEOUT = 10.0
 
 
 class MicsHook(BaseHook):
-    """Talks to mediarithmics with the token of an Airflow connection of type ``mediarithmics``.
+    """Client of mediarithmics with the token of an Airflow connection of type ``mediarithmics``.
 
-    Everything of the API can be run: ``hook.run(api.list_plugins())``, ``await hook.arun(...)`` in a trigger. What a
-    DAG author reaches for inside a task is there by name.
+    The most frequent operations are methods. All others run as ``hook.run(api.list_plugins())``, or in a trigger as
+    ``await hook.arun(...)``. Every method that sends a request raises `MicsError` or a subclass on failure.
 
-    :param mics_conn_id: the connection
-    :param organisation_id: instead of the one in the connection's extra
+    :param mics_conn_id: id of the Airflow connection
+    :param organisation_id: the organisation's id; by default the one in the connection's extra
     """
 
     conn_name_attr = "mics_conn_id"
@@ -52,23 +55,23 @@ class MicsHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The connection form of Airflow before 3.2; later ones read the same from the provider's metadata."""
-        from airflow_provider_mics.connection_form import field_behaviour
+        """Return the labels of the connection form; from Airflow 3.2 on they come from the provider's metadata."""
+        from airflow_provider_mics.provider_info import field_behaviour
 
         return field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The extra fields of the connection form before Airflow 3.2."""
-        from airflow_provider_mics.connection_form import form_widgets
+        """Return the extra fields of the connection form; from Airflow 3.2 on they come from the metadata."""
+        from airflow_provider_mics.provider_info import form_widgets
 
         return form_widgets()
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says, checked.
+        """The settings of the connection, checked.
 
-        :raises MicsError: something in it cannot be used
+        :raises MicsError: the connection does not exist, or a setting cannot be used
         """
         try:
             connection = self.get_connection(self.mics_conn_id)
@@ -78,7 +81,7 @@ class MicsHook(BaseHook):
 
     @property
     def organisation_id(self) -> str | None:
-        """The organisation that calls are about when they name none."""
+        """The organisation for calls that name none, or None where the connection has none either."""
         return self._organisation_id or self.settings.organisation_id
 
     @property
@@ -88,30 +91,38 @@ class MicsHook(BaseHook):
 
     @property
     def console_url(self) -> str:
-        """Where the platform's web pages for people are."""
+        """Base URL of the mediarithmics console, where links lead."""
         return self.settings.console_url
 
     def get_conn(self) -> api.MicsClient:
-        """The blocking client, made at the first call; it logs into this hook's log."""
+        """Return the blocking client, which is created on the first call and logs to this hook's log.
+
+        :raises MicsError: the connection does not exist, or a setting cannot be used
+        """
         if self._client is None:
             self._client = self.settings.make_client(api.MicsClient, self._organisation_id, self.log)
         return self._client
 
     def run(self, job: Job[T]) -> T:
-        """Run a call or a flow of `airflow_provider_mics.api` and return its value.
+        """Run a call or flow of `airflow_provider_mics.api` and return its result.
 
-        :raises MicsError: whatever went wrong, on one line
+        :param job: such as ``api.list_plugins()``
+        :raises MicsError: any failure, as one line
         """
         return self.get_conn().run(job)
 
-    def run_within(self, seconds: float, job: Job[T]) -> T:
-        """As `run`, with a client of its own that waits ``seconds`` for an answer at most and asks once only."""
-        limits = {"timeout": seconds, "max_retries": 0}
+    def run_with_timeout(self, job: Job[T], timeout: float) -> T:
+        """As `run`, without retries and with at most ``timeout`` seconds for each request."""
+        limits = {"timeout": timeout, "max_retries": 0}
         with self.settings.make_client(api.MicsClient, self._organisation_id, self.log, **limits) as client:
             return client.run(job)
 
     async def make_async_client(self, *, max_retries: int = 4) -> api.AsyncMicsClient:
-        """An async client for the running event loop; the caller closes it. Reads the connection anew."""
+        """Read the connection again and return an async client for the running event loop; the caller closes it.
+
+        :param max_retries: how often a request is sent again after a failure
+        :raises MicsError: the connection does not exist, or a setting cannot be used
+        """
         try:
             connection = await get_async_connection(self.mics_conn_id)
         except AirflowNotFoundException:
@@ -120,50 +131,83 @@ class MicsHook(BaseHook):
         client = settings.make_client(
             api.AsyncMicsClient, self._organisation_id, self.log, max_retries=max_retries
         )
-        keep_requests_out(client.base_url)
+        mute_request_logs(client.base_url)
         return client
 
     async def arun(self, job: Job[T]) -> T:
-        """As `run`, in an event loop, with a client of its own."""
+        """As `run`, for async code; each call uses a new client.
+
+        :raises MicsError: any failure, as one line
+        """
         async with await self.make_async_client() as client:
             return await client.run(job)
 
     def test_connection(self) -> tuple[bool, str]:
-        """For the Test button: whose token it is and which organisation it is for, or exactly what is wrong."""
+        """Check token and organisation for Airflow's Test button.
+
+        :return: whether the connection works, and the token's user and organisation or the error
+        """
         try:
-            return True, self.run_within(TEST_TIMEOUT, _whose_token(self.organisation_id))
-        except Exception as error:  # noqa: BLE001 - the Test button shows what it is
-            # Airflow tests a connection under a made-up name, which says nothing to a person.
+            return True, self.run_with_timeout(_describe_token(self.organisation_id), TEST_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - the Test button shows any error
+            # Airflow tests a connection under a random id, which means nothing to the user.
             return False, str(error).removeprefix(f"connection {self.mics_conn_id}: ")
 
     def list_instances(self, **filters: Any) -> list[api.Instance]:
-        """The organisation's instances; filters as `api.list_instances` has them."""
+        """Return the organisation's instances.
+
+        :param filters: those of `api.list_instances`, such as ``group_id`` and ``artifact_id``
+        """
         return self.run(api.list_instances(**filters))
 
     def get_instance(self, instance_id: str) -> api.Instance:
+        """Return an instance.
+
+        :raises MicsNotFoundError: the instance does not exist
+        """
         return self.run(api.get_instance(instance_id))
 
     def create_instance(self, group_id: str, artifact_id: str, name: str, **fields: Any) -> api.Instance:
-        """Create an instance; fields as `api.create_instance` has them."""
+        """Create an instance, also if one of that name exists: `MicsCreateInstanceOperator` looks for it first.
+
+        :param group_id: the plugin's group
+        :param artifact_id: the plugin's name within the group
+        :param name: the instance's name
+        :param fields: those of `api.create_instance`, such as ``cron`` and ``cron_status``
+        """
         return self.run(api.create_instance(group_id, artifact_id, name, **fields))
 
     def update_instance(self, instance_id: str, **changes: Any) -> api.Instance:
-        """Change some fields of an instance and leave the others as they are."""
+        """Change some fields of an instance; the others keep their values.
+
+        :param changes: those of `api.update_instance`
+        """
         return self.run(api.update_instance(instance_id, **changes))
 
     def pause_instance(self, instance_id: str) -> api.Instance:
+        """Pause the cron of an instance. `MicsPauseInstanceOperator` also cancels planned executions."""
         return self.run(api.pause_instance(instance_id))
 
     def resume_instance(self, instance_id: str) -> api.Instance:
+        """Resume the cron of an instance from its next tick on."""
         return self.run(api.resume_instance(instance_id))
 
     def delete_instance(self, instance_id: str) -> None:
+        """Delete an instance."""
         self.run(api.delete_instance(instance_id))
 
     def list_executions(self, instance_id: str, **options: Any) -> list[api.Execution]:
+        """Return the executions of an instance.
+
+        :param options: those of `api.list_executions`
+        """
         return self.run(api.list_executions(instance_id, **options))
 
     def get_execution(self, instance_id: str, execution_id: str) -> api.Execution:
+        """Return an execution.
+
+        :raises MicsNotFoundError: the execution does not exist
+        """
         return self.run(api.get_execution(instance_id, execution_id))
 
     def create_execution(
@@ -174,14 +218,17 @@ class MicsHook(BaseHook):
         expected_start_date: datetime | int | None = None,
         organisation_id: str | None = None,
     ) -> api.Execution:
-        """Plan an execution, for now when no moment is given.
+        """Create an execution. Each call creates another one: use `MicsCreateExecutionOperator` for exactly one.
 
-        A second call plans a second one; `MicsCreateExecutionOperator` is what runs a batch exactly once.
+        :param execution_type: ``MANUAL`` or ``CRON``
+        :param expected_start_date: when the platform starts it, as an aware datetime or in epoch milliseconds; by
+            default now
+        :param organisation_id: the organisation's id; by default the hook's
         """
-        moment = datetime.now(UTC) if expected_start_date is None else expected_start_date
+        start_date = datetime.now(UTC) if expected_start_date is None else expected_start_date
         return self.run(
             api.create_execution(
-                instance_id, execution_type, expected_start_date=moment, organisation_id=organisation_id
+                instance_id, execution_type, expected_start_date=start_date, organisation_id=organisation_id
             )
         )
 
@@ -193,23 +240,25 @@ class MicsHook(BaseHook):
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
     ) -> api.Execution:
-        """Wait until an execution is over, and return it, however it ended; times in seconds, or as a timedelta.
+        """Wait for the end of an execution and return it, whether it succeeded or not.
 
-        :raises MicsTimeoutError: it was not over within ``timeout``
-        :raises ValueError: ``poll_interval`` or ``timeout`` is no length of time
+        :param poll_interval: time between two requests, in seconds or as a timedelta
+        :param timeout: longest wait, in seconds or as a timedelta; by default no limit
+        :raises MicsTimeoutError: the execution did not end within ``timeout``
+        :raises ValueError: ``poll_interval`` or ``timeout`` is not a length of time
         """
         owner = "wait_for_execution"
-        pause = seconds_of(owner, "poll_interval", poll_interval, may_be_zero=True)
+        interval = seconds_of(owner, "poll_interval", poll_interval, may_be_zero=True)
         deadline = None
         if timeout is not None:
-            within = seconds_of(owner, "timeout", timeout, may_be_zero=True)
-            deadline = datetime.now(UTC) + timedelta(seconds=within)
+            seconds = seconds_of(owner, "timeout", timeout, may_be_zero=True)
+            deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return self.run(
-            api.wait_for_execution(instance_id, execution_id, poll_interval=pause, deadline=deadline)
+            api.wait_for_execution(instance_id, execution_id, poll_interval=interval, deadline=deadline)
         )
 
     def cancel_execution(self, instance_id: str, execution_id: str) -> api.Cancellation:
-        """Cancel an execution by whatever the platform offers, without waiting for it to have stopped."""
+        """Cancel an execution by whichever method the platform accepts, without waiting until it has stopped."""
         return self.run(api.cancel_execution(instance_id, execution_id))
 
 
@@ -220,10 +269,12 @@ def _no_connection(conn_id: str) -> api.MicsError:
 
 
 @flow
-def _whose_token(organisation_id: str | None) -> Steps[str]:
-    """Ask what proves both token and organisation; a platform without ``connected_user`` is asked for a list.
+def _describe_token(organisation_id: str | None) -> Steps[str]:
+    """Return whose token it is and which organisation it reaches.
 
-    :raises MicsError: there is neither, and so no proof that this is the platform at all
+    On a platform without the route ``connected_user``, only a list of instances shows that the token is valid.
+
+    :raises MicsError: neither can be asked for, so nothing shows that the host is mediarithmics
     """
     name = "an unknown user (this platform does not say whose)"
     is_proven = False
@@ -242,3 +293,41 @@ def _whose_token(organisation_id: str | None) -> Steps[str]:
         f"The token is {name}'s and reaches organisation {organisation_id}, "
         f"which has {len(instances)} integration batch instance(s)."
     )
+
+
+class _RequestLogFilter(logging.Filter):
+    """Drops httpx's INFO line for each request to one of ``muted``: a poller would fill the triggerer's log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.muted: tuple[httpx.URL, ...] = ()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        url = record.args[1] if isinstance(record.args, tuple) and len(record.args) > 1 else None
+        return record.levelno > logging.INFO or not any(_is_below(url, base) for base in self.muted)
+
+
+def _is_below(url: Any, base: httpx.URL) -> bool:
+    """Whether ``url`` is below ``base``; httpx has normalised the case of the host and the default port of both."""
+    return (
+        isinstance(url, type(base))
+        and (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
+        and url.path.startswith(base.path)
+    )
+
+
+_request_log_filter = _RequestLogFilter()
+
+
+def mute_request_logs(base_url: str) -> None:
+    """Stop httpx from logging requests to ``base_url`` at INFO or below, in this process."""
+    import httpx
+
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        # No request can be made to it, so none is logged.
+        return
+    if url not in _request_log_filter.muted:
+        _request_log_filter.muted += (url,)
+        logging.getLogger("httpx").addFilter(_request_log_filter)

@@ -1,4 +1,4 @@
-"""Waiting without a worker. All that matters is in a trigger's arguments, so that a restart loses nothing."""
+"""Triggers that wait without a worker. All state is in their arguments, so a triggerer restart loses nothing."""
 
 from __future__ import annotations
 
@@ -10,47 +10,49 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_mics import trigger_events
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
-from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import utc
+from airflow_provider_mics.api.field_types import ExecutionType
+from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
-from airflow_provider_mics.failures import is_final, one_line_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
+from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
-from airflow_provider_mics.stopping import (
-    LONG_QUESTION_SECONDS,
-    QUESTION_SECONDS,
-    WaitingTask,
-    ask_ahead,
-    was_stopped_by_a_person_async,
+from airflow_provider_mics.runtime import trigger_events
+from airflow_provider_mics.runtime.failures import is_final, one_line_of
+from airflow_provider_mics.runtime.on_kill import (
+    LONG_QUERY_TIMEOUT,
+    QUERY_TIMEOUT,
+    TaskWait,
+    warm_up,
+    was_killed_by_user_async,
 )
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.watching import until_appears, watch_execution
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
-
-LATE_LOOK_SECONDS = 10.0
-LAST_WORDS_SECONDS = 90.0
-CANCEL_SECONDS = 8.0
-"""A triggerer that shuts down gives its triggers ten seconds."""
-IS_TOLD_OF_KILLS = hasattr(BaseTrigger, "on_kill")
-"""Whether this Airflow tells a trigger that a person stopped its task (3.3 does)."""
+EXPIRED_DEADLINE_TIMEOUT = 10.0
+"""Seconds for a first request where the deadline passed while no triggerer was running."""
+DEADLINE_HANDLING_TIMEOUT = 90.0
+"""Seconds to cancel the execution once the deadline has passed, and to wait until the platform has stopped it."""
+CANCEL_TIMEOUT = 8.0
+"""Seconds to cancel the execution of a killed task: a triggerer that shuts down gives its triggers ten seconds."""
+HAS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+"""Whether Airflow calls a trigger's ``on_kill`` when a user stops its task (3.3 and later)."""
 
 
 class MicsExecutionTrigger(BaseTrigger):
-    """Waits until an execution is over, through outages of any length.
+    """Wait for the end of an execution, through outages of any length, and fire one event.
 
-    Its one event is read by `trigger_events.outcome_of`.
+    The event is read by ``runtime.trigger_events.outcome_of``.
 
-    :param instance_id: the instance
-    :param execution_id: the execution to wait for
-    :param mics_conn_id: the Airflow connection; the token never enters a trigger's arguments
-    :param organisation_id: instead of the one in the connection's extra
-    :param poll_interval: seconds between two questions to the platform
-    :param deadline: when to give up, in epoch seconds: an absolute time, which a restart does not move
-    :param cancel_on_kill: whether a person who stops the waiting task stops the batch
+    :param instance_id: the instance's id
+    :param execution_id: the execution's id
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics``; the token is never among the arguments
+    :param organisation_id: the organisation's id; by default the connection's
+    :param poll_interval: seconds between two requests
+    :param deadline: when to stop waiting, in epoch seconds (UTC): an absolute time, which a restart does not change;
+        None for no limit
+    :param cancel_on_kill: whether to cancel the execution when a user stops the task, or at the deadline
     """
 
     def __init__(
@@ -87,29 +89,27 @@ class MicsExecutionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         if self.cancel_on_kill and self.task_instance is not None:
-            ask_ahead(WaitingTask.of(self.task_instance, self.execution_id))
+            warm_up(TaskWait.of(self.task_instance, self.execution_id))
         try:
             event = await self._event()
         except asyncio.CancelledError:
-            # Before Airflow 3.3 a trigger is told nothing but this, whoever stopped it.
-            if not IS_TOLD_OF_KILLS:
+            if not HAS_ON_KILL:
                 await self.on_kill()
             raise
         self._fired = True
         yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
-        """Cancel the execution, if a person stopped the task; leave it alone if the trigger only moves elsewhere."""
+        """Cancel the execution if a user stopped the task, but not if the trigger moves to another triggerer."""
         if self._fired or not self.cancel_on_kill or self.task_instance is None:
             return
-        waiting = WaitingTask.of(self.task_instance, self.execution_id)
-        patience = LONG_QUESTION_SECONDS if IS_TOLD_OF_KILLS else QUESTION_SECONDS
-        if not await was_stopped_by_a_person_async(waiting, patience):
+        wait = TaskWait.of(self.task_instance, self.execution_id)
+        if not await was_killed_by_user_async(wait, LONG_QUERY_TIMEOUT if HAS_ON_KILL else QUERY_TIMEOUT):
             return
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
-                how = (await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))).how
-            self.log.info("The task was stopped: canceled %s (%s).", self._name, how)
+            async with asyncio.timeout(CANCEL_TIMEOUT):
+                canceled = await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))
+            self.log.info("The task was stopped: canceled %s (%s).", self._name, canceled.method)
         except (MicsError, TimeoutError) as error:
             line = one_line_of(error)
             self.log.error("The task was stopped, but %s could not be canceled: %s", self._name, line)
@@ -119,48 +119,48 @@ class MicsExecutionTrigger(BaseTrigger):
         return MicsHook(self.mics_conn_id, self.organisation_id)
 
     async def _event(self) -> dict[str, Any]:
-        scope = until(self.deadline)
-        began_late = self.deadline is not None and self.deadline <= datetime.now(UTC).timestamp()
+        is_expired = self.deadline is not None and self.deadline <= datetime.now(UTC).timestamp()
+        timeout = timeout_at(self.deadline)
         try:
-            async with scope:
-                execution = await watch_execution(
-                    **_sharing(self),
+            async with timeout:
+                execution = await wait_until_over(
+                    **_poller_arguments(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
                 )
         except TimeoutError as error:
-            if not scope.expired():
+            if not timeout.expired():
                 return trigger_events.failed(self.execution_id, MicsError(one_line_of(error)), is_final=False)
-            return await self._out_of_time()
+            return await self._handle_deadline()
         except MicsError as error:
             return trigger_events.failed(self.execution_id, error, is_final=is_final(error))
-        if began_late and self.cancel_on_kill and execution.canceled:
-            # A triggerer that ended before it could tell has canceled it.
-            return self._timed_out("; it is canceled", is_settled=True)
-        return trigger_events.over(execution)
+        if is_expired and self.cancel_on_kill and execution.canceled:
+            # Canceled at the deadline by a triggerer that stopped before it could fire the event.
+            return self._timeout_event("; it is canceled", is_handled=True)
+        return trigger_events.completed(execution)
 
-    async def _out_of_time(self) -> dict[str, Any]:
-        """What to tell at the deadline: an end that came since the last look, or that the batch is canceled now.
+    async def _handle_deadline(self) -> dict[str, Any]:
+        """Cancel the execution, unless it has ended since the last request, and return the event.
 
-        Canceled here and not by the task: Airflow 2 ends a task whose ``execution_timeout`` is over when it resumes,
-        before it could do anything.
+        The trigger cancels it, and not the task: Airflow 2 ends a task whose ``execution_timeout`` has passed as soon
+        as it resumes, before it can do anything.
         """
         try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                stopped = await self._hook.arun(
-                    stop_at_deadline(self.instance_id, self.execution_id, cancels=self.cancel_on_kill)
+            async with asyncio.timeout(DEADLINE_HANDLING_TIMEOUT):
+                result = await self._hook.arun(
+                    cancel_on_timeout(self.instance_id, self.execution_id, should_cancel=self.cancel_on_kill)
                 )
-        except Exception as error:  # noqa: BLE001 - the task, which this event wakes, tries again
-            self.log.warning("The time is up, and the platform cannot be asked: %s", one_line_of(error))
-            return self._timed_out("", is_settled=False)
-        if stopped.ended_by_itself:
-            return trigger_events.over(stopped.execution)
-        return self._timed_out(stopped.note, is_settled=True)
+        except Exception as error:  # noqa: BLE001 - the resumed task tries again
+            self.log.warning("Timed out, and the platform is unreachable: %s", one_line_of(error))
+            return self._timeout_event("", is_handled=False)
+        if result.ended_by_itself:
+            return trigger_events.completed(result.execution)
+        return self._timeout_event(result.note, is_handled=True)
 
-    def _timed_out(self, note: str, *, is_settled: bool) -> dict[str, Any]:
+    def _timeout_event(self, note: str, *, is_handled: bool) -> dict[str, Any]:
         moment = utc(datetime.fromtimestamp(self.deadline or 0, UTC))
         message = f"{self._name} was not over at {moment}{note}"
-        return trigger_events.timed_out(self.execution_id, message, is_settled=is_settled)
+        return trigger_events.timed_out(self.execution_id, message, is_handled=is_handled)
 
     @property
     def _name(self) -> str:
@@ -168,16 +168,18 @@ class MicsExecutionTrigger(BaseTrigger):
 
 
 class MicsTickTrigger(BaseTrigger):
-    """Waits until the platform has created the execution of a tick, or until its time to do so is over.
+    """Wait until the platform has created the execution of a tick, and fire one event.
 
-    :param instance_id: the instance
-    :param tick: the moment of the cron, ISO 8601
-    :param tolerance: seconds by which the platform's moment may differ
-    :param readings: other moments at which the platform may fire this tick (ISO 8601), where clocks change
-    :param deadline: when to stop looking, in epoch seconds
-    :param mics_conn_id: the Airflow connection
-    :param organisation_id: instead of the one in the connection's extra
-    :param poll_interval: seconds between two questions to the platform
+    The event is read by ``runtime.trigger_events.outcome_of``.
+
+    :param instance_id: the instance's id
+    :param tick: the time of the tick, ISO 8601 with a UTC offset
+    :param tolerance: seconds by which the execution's ``expected_start_date`` may differ
+    :param candidate_times: other times at which the platform may fire this tick around a clock change, ISO 8601
+    :param deadline: when to stop waiting, in epoch seconds (UTC)
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics``
+    :param organisation_id: the organisation's id; by default the connection's
+    :param poll_interval: seconds between two requests
     """
 
     def __init__(
@@ -185,7 +187,7 @@ class MicsTickTrigger(BaseTrigger):
         instance_id: str,
         tick: str,
         tolerance: float,
-        readings: list[str],
+        candidate_times: list[str],
         deadline: float,
         mics_conn_id: str = MicsHook.default_conn_name,
         organisation_id: str | None = None,
@@ -195,7 +197,7 @@ class MicsTickTrigger(BaseTrigger):
         self.instance_id = instance_id
         self.tick = tick
         self.tolerance = tolerance
-        self.readings = readings
+        self.candidate_times = candidate_times
         self.deadline = deadline
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
@@ -203,12 +205,12 @@ class MicsTickTrigger(BaseTrigger):
 
     @classmethod
     def of(cls, identity: ExecutionIdentity, until: datetime, **arguments: Any) -> MicsTickTrigger:
-        """The trigger that waits for ``identity`` until ``until``."""
+        """Return a trigger that waits for the execution of ``identity`` until ``until`` (an aware datetime)."""
         return cls(
             instance_id=identity.instance_id,
             tick=identity.expected_start_date.isoformat(),
             tolerance=identity.tolerance.total_seconds(),
-            readings=[moment.isoformat() for moment in identity.readings],
+            candidate_times=[moment.isoformat() for moment in identity.candidate_times],
             deadline=until.timestamp(),
             **arguments,
         )
@@ -218,7 +220,7 @@ class MicsTickTrigger(BaseTrigger):
             "instance_id": self.instance_id,
             "tick": self.tick,
             "tolerance": self.tolerance,
-            "readings": self.readings,
+            "candidate_times": self.candidate_times,
             "deadline": self.deadline,
             "mics_conn_id": self.mics_conn_id,
             "organisation_id": self.organisation_id,
@@ -232,42 +234,43 @@ class MicsTickTrigger(BaseTrigger):
             ExecutionType.CRON,
             datetime.fromisoformat(self.tick),
             timedelta(seconds=self.tolerance),
-            tuple(datetime.fromisoformat(moment) for moment in self.readings),
+            tuple(datetime.fromisoformat(moment) for moment in self.candidate_times),
         )
-        scope = until(self.deadline)
+        timeout = timeout_at(self.deadline)
         try:
-            async with scope:
-                execution = await until_appears(
-                    **_sharing(self), instance_id=self.instance_id, matches=identity.matches
+            async with timeout:
+                execution = await wait_until_created(
+                    **_poller_arguments(self), instance_id=self.instance_id, matches=identity.matches
                 )
-            event = trigger_events.over(execution)
+            event = trigger_events.completed(execution)
         except TimeoutError as error:
             event = trigger_events.timed_out("", f"the platform did not create the {identity}")
-            if not scope.expired():
+            if not timeout.expired():
                 event = trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
         except MicsError as error:
             event = trigger_events.failed("", error, is_final=is_final(error))
         yield TriggerEvent(event)
 
 
-def until(deadline: float | None) -> asyncio.Timeout:
-    """Ends what is inside with TimeoutError at ``deadline`` (epoch seconds).
+def timeout_at(deadline: float | None) -> asyncio.Timeout:
+    """Return a context that raises TimeoutError at ``deadline`` (epoch seconds), or never if that is None.
 
-    One that passed while no triggerer ran leaves time for one look: the execution may have ended before it.
+    A deadline that passed while no triggerer was running leaves time for one request: the execution may have ended
+    before it.
     """
     if deadline is None:
         return asyncio.timeout(None)
     left = deadline - datetime.now(UTC).timestamp()
-    return asyncio.timeout(left if left > 0 else LATE_LOOK_SECONDS)
+    return asyncio.timeout(left if left > 0 else EXPIRED_DEADLINE_TIMEOUT)
 
 
-def _sharing(trigger: MicsExecutionTrigger | MicsTickTrigger) -> dict[str, Any]:
-    """How a trigger waits together with all others on the same connection and organisation."""
+def _poller_arguments(trigger: MicsExecutionTrigger | MicsTickTrigger) -> dict[str, Any]:
+    """Return how a trigger shares a poller with all others of the same connection and organisation."""
     hook = MicsHook(trigger.mics_conn_id, trigger.organisation_id)
     return {
         "key": (trigger.mics_conn_id, trigger.organisation_id),
-        # The watcher backs off by itself; a single lost answer is not worth a line in every log.
+        # One retry: the poller backs off by itself, and a single lost response is not worth a log line in each task.
         "make_client": partial(hook.make_async_client, max_retries=1),
         "poll_interval": trigger.poll_interval,
-        "tell": lambda line: trigger.log.log(line.level, "%s", line.message),
+        "log": lambda line: trigger.log.log(line.level, "%s", line.message),
     }

@@ -1,10 +1,9 @@
-"""An Airflow DAG in which your own Python stands between two batches: one runs, you look at its result, the next runs.
+"""Example DAG: run a batch, read its result in a Python task, and run a second batch with it.
 
-The first batch is run and waited for without holding a worker. Its result, as the platform gives it, is what your own
-task reads; what that returns becomes a parameter of the second batch, which then runs. If your task fails, the second
-batch does not run.
+The tasks wait for their batches without a worker slot. The Python task reads the execution of the first batch; its
+return value becomes a property of the second batch's instance. If the Python task fails, the second batch does not run.
 
-It needs the connection ``mics_default``; the sandbox with ``--seed-demo`` has the instances that are named here.
+Requires the connection ``mics_default``. The sandbox has the instances used here if started with ``--seed-demo``.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from airflow_provider_mics.operators import MicsCreateExecutionOperator, MicsUpd
 
 @task
 def what_to_export(execution: dict[str, Any]) -> str:
-    """Your own code: it gets the execution of the first batch as JSON, as soon as it has succeeded."""
+    """Return the path to export. This is your code; it gets the execution of the first batch as JSON."""
     result = execution.get("result") or {}
     if execution.get("erroneous_tasks"):
-        raise ValueError(f"the import left {execution['erroneous_tasks']} tasks undone: nothing is exported")
+        raise ValueError(f"{execution['erroneous_tasks']} tasks of the import failed: nothing is exported")
     return str(result.get("path", "s3://acme/out/latest"))
 
 
 with DAG(
     dag_id="mics_chain",
-    description="A batch, your own task on its result, the next batch",
+    description="Runs a batch, a Python task on its result, and a second batch",
     schedule=None,
     start_date=datetime(2024, 1, 1, tzinfo=UTC),
     catchup=False,
@@ -41,8 +40,10 @@ with DAG(
         "retry_delay": timedelta(minutes=1),
     },
     params={
-        "import_instance": Param("4107", type="string", description="The instance that runs first"),
-        "export_instance": Param("4106", type="string", description="The one that runs on its result"),
+        "import_instance": Param("4107", type="string", description="Id of the instance to run first"),
+        "export_instance": Param(
+            "4106", type="string", description="Id of the instance to run with the result"
+        ),
     },
     tags=["mediarithmics", "example"],
 ) as chain_of_batches:

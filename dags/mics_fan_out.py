@@ -1,13 +1,13 @@
-"""An Airflow DAG that runs all instances of a plugin, a few at a time, by dynamic task mapping.
+"""Example DAG: run all instances of a plugin, a few at a time, with dynamic task mapping.
 
-Which instances there are is asked when the DAG runs, so a new one is in the next run without a change here. Each is a
-mapped task of its own: seen, retried and stopped by itself. Two limits apply, whichever is lower: this DAG has at most
-``max_active_tis_per_dag`` of them at a time, and all DAGs together as many as the pool has slots. Make the pool once,
-so that it counts the waiting tasks too, which hold no worker:
+The instances are listed when the DAG runs, so a new instance needs no change here. Each is a mapped task, which can be
+retried and stopped separately. Two limits apply: ``max_active_tis_per_dag`` tasks of this DAG at a time, and the slots
+of the pool for all DAGs together. Create the pool once. ``--include-deferred`` makes it count waiting tasks, which use
+no worker slot:
 
     airflow pools set --include-deferred mics_batches 8 "Integration batches that run at the same time"
 
-It needs the connection ``mics_default``; the sandbox with ``--seed-demo`` has the plugin that is asked for here.
+Requires the connection ``mics_default``. The sandbox has the plugin used here if started with ``--seed-demo``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from airflow_provider_mics.operators import MicsCreateExecutionOperator
 
 @task
 def instances_of(group_id: str, artifact_id: str) -> list[str]:
-    """The ids of the plugin's instances, archived ones left out."""
+    """Return the ids of the plugin's instances, without archived ones."""
     instances = MicsHook("mics_default").list_instances(group_id=group_id, artifact_id=artifact_id)
     return sorted(instance.id for instance in instances)
 
 
 @task(trigger_rule="all_done")
 def summarise(instance_ids: list[str], executions: list[dict[str, Any]]) -> str:
-    """What a person wants to read in the morning. It fails where a batch did, so that the whole run is red."""
+    """Return a summary of the run, or fail if a batch failed, so that the DAG run fails too."""
     done = [execution for execution in executions if execution]
     seconds = sum(execution.get("duration") or 0 for execution in done) / 1000
     line = f"{len(done)} of {len(instance_ids)} batches succeeded, {seconds:.0f} s of work in all"

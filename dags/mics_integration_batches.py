@@ -1,4 +1,4 @@
-"""Every integration batch of the organisation as an Airflow DAG. Copy this file into your dags folder."""
+"""One Airflow DAG for each integration batch instance of the organisation. Copy this file to your dags folder."""
 
 from airflow_provider_mics.dag_factory import integration_batch_dags
 

@@ -1,10 +1,10 @@
-"""The whole life of an integration batch as one Airflow DAG, from the plugin to the clean-up.
+"""Example DAG: the whole life cycle of an integration batch, from creating its plugin to deleting its instance.
 
-It declares a plugin and a version, creates an instance of it, gives it a parameter, runs it, waits for the end with a
-sensor, and deletes the instance again, however the run ended. Every step can be repeated: what is there already is
-found, what differs is changed. Copy it, and keep the steps you need.
+It creates a plugin, a version and an instance, sets a property, runs the instance, waits for the end with a sensor, and
+deletes the instance, whether the run succeeded or not. Every step can be repeated: existing resources are found, and
+differences are updated. Copy the steps you need.
 
-It needs the connection ``mics_default``; the sandbox will do.
+Requires the connection ``mics_default``; a sandbox is enough.
 """
 
 from __future__ import annotations

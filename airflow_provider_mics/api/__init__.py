@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_mics.api.calls import Call, Flow, Job
+from airflow_provider_mics.api.calls import Call, Flow, Job, Log, Now, Sleep, Step, adrive, drive
 from airflow_provider_mics.api.clients import AsyncMicsClient, MicsClient
 from airflow_provider_mics.api.errors import (
     MicsApiError,
@@ -24,6 +24,7 @@ from airflow_provider_mics.api.executions import (
     list_organisation_executions,
     update_execution,
 )
+from airflow_provider_mics.api.field_types import ContainerSize, CronStatus, ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import (
     create_instance,
     delete_instance,
@@ -54,14 +55,16 @@ from airflow_provider_mics.api.plugins import (
     list_plugin_versions,
     list_plugins,
 )
+from airflow_provider_mics.api.progress import wait_for_execution
+from airflow_provider_mics.api.responses import Response
 from airflow_provider_mics.api.settings import DEFAULT_BASE_URL
+from airflow_provider_mics.api.transport import AsyncTransport, Transport
 from airflow_provider_mics.api.users import get_connected_user
-from airflow_provider_mics.api.vocabulary import ContainerSize, CronStatus, ExecutionStatus, ExecutionType
-from airflow_provider_mics.api.waiting import wait_for_execution
 
 __all__ = [
     "DEFAULT_BASE_URL",
     "AsyncMicsClient",
+    "AsyncTransport",
     "Call",
     "Cancellation",
     "ConnectedUser",
@@ -73,6 +76,7 @@ __all__ = [
     "Flow",
     "Instance",
     "Job",
+    "Log",
     "MicsApiError",
     "MicsAuthError",
     "MicsClient",
@@ -82,9 +86,15 @@ __all__ = [
     "MicsRateLimitError",
     "MicsResponseError",
     "MicsTimeoutError",
+    "Now",
     "Plugin",
     "PluginProperty",
     "PluginVersion",
+    "Response",
+    "Sleep",
+    "Step",
+    "Transport",
+    "adrive",
     "cancel_execution",
     "create_execution",
     "create_instance",
@@ -93,6 +103,7 @@ __all__ = [
     "delete_execution",
     "delete_instance",
     "deploy_plugin_version",
+    "drive",
     "get_connected_user",
     "get_execution",
     "get_instance",

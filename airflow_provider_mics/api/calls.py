@@ -1,21 +1,21 @@
-"""What a conversation with the platform is made of, as values. Nothing here sends, waits or reads a clock.
+"""Requests and flows as values, and the loops that run them. Nothing here does I/O or reads a clock.
 
-A `Call` is one request and how to read its answer. A `Flow` is a conversation of several steps, written as a
-generator: it yields a step and is sent what came of it. ``yield from`` reads like ``await``:
+A `Call` is one request and how to read its response. A `Flow` is a sequence of steps, written as a generator: it
+yields a step and is sent the result. ``yield from`` reads like ``await``:
 
     execution = yield from get_execution("42", "7")   # a Call or a Flow, and its result
-    now = yield Now()                                 # a step, and the driver's answer
+    now = yield Now()                                 # a step, and its result
 
-The blocking and the async client (`clients.py`) are the two drivers, so paging, waiting and looking before
-creating are written once, with the same types in both modes.
+`drive` and `adrive` run a call or a flow; their caller performs the steps. Both clients (`clients.py`) use them, so
+paging, waiting and find-or-create are written once, with the same types in both modes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -25,19 +25,19 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Sleep:
-    """Ask the driver to wait ``seconds``."""
+    """A pause of ``seconds``; its result is None."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Now:
-    """Ask the driver for the time: an aware datetime in UTC."""
+    """The current time; its result is an aware datetime in UTC."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """Ask the driver to log one line; ``level`` is one of ``logging``'s."""
+    """One line to log, at a level of the ``logging`` module; its result is None."""
 
     message: str
     level: int = logging.INFO
@@ -45,9 +45,9 @@ class Log:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and ``read``, which turns the bytes of a good answer into a value.
+    """One request, and ``read``, which turns the body of a successful response into a value.
 
-    ``path`` follows ``/v1/``. An ``organisation_id`` of None in ``query`` or ``body`` stands for the client's own
+    ``path`` follows ``/v1/``. An ``organisation_id`` of None in ``query`` or ``body`` means the client's own
     organisation; every other None in ``query`` is left out.
     """
 
@@ -58,8 +58,8 @@ class Call(Generic[T]):
     body: Mapping[str, Any] | None = None
 
     def __iter__(self) -> Steps[T]:
-        answer: T = yield self
-        return answer
+        value: T = yield self
+        return value
 
     def __str__(self) -> str:
         return f"{self.method} /v1/{self.path}"
@@ -70,27 +70,73 @@ Steps = Generator[Step, Any, T]
 
 
 class Job(Protocol[T_co]):
-    """What a client can run: a `Call` or a `Flow`."""
+    """What `drive` and the clients can run: a `Call` or a `Flow`."""
 
     def __iter__(self) -> Generator[Step, Any, T_co]: ...
 
 
 @dataclass(frozen=True)
 class Flow(Generic[T]):
-    """A conversation of several steps that gives a T; it can be run again, each run starts anew."""
+    """Several steps that return a T. A flow can be run more than once; each run starts from the first step."""
 
     steps: Callable[[], Steps[T]]
-    name: str
 
     def __iter__(self) -> Steps[T]:
         return self.steps()
 
 
 def flow(steps: Callable[P, Steps[T]]) -> Callable[P, Flow[T]]:
-    """Make a generator function into one that returns a `Flow`, which can be run more than once."""
+    """Turn a generator function into one that returns a `Flow`."""
 
     @wraps(steps)
     def make(*args: P.args, **kwargs: P.kwargs) -> Flow[T]:
-        return Flow(lambda: steps(*args, **kwargs), steps.__name__)
+        return Flow(lambda: steps(*args, **kwargs))
 
     return make
+
+
+def drive(job: Job[T], perform: Callable[[Step], Any]) -> T:
+    """Run a call or a flow; ``perform`` does each step.
+
+    :param job: what to run
+    :param perform: return the result of one `Call`, `Sleep`, `Now` or `Log`. An `Exception` that it raises is
+        raised inside the flow, at the step, where the flow may handle it.
+    :returns: the value of the call or flow
+    :raises Exception: what the flow raises or does not handle
+    """
+    steps = iter(job)
+    resume: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = resume()
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            result = perform(step)
+        except Exception as error:  # noqa: BLE001 - the flow decides which errors it handles
+            resume = partial(steps.throw, error)
+        else:
+            resume = partial(steps.send, result)
+
+
+async def adrive(job: Job[T], perform: Callable[[Step], Awaitable[Any]]) -> T:
+    """Run a call or a flow as `drive` does, with an async ``perform``.
+
+    :param job: what to run
+    :param perform: as for `drive`, and awaited
+    :returns: the value of the call or flow
+    :raises Exception: what the flow raises or does not handle
+    """
+    steps = iter(job)
+    resume: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = resume()
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            result = await perform(step)
+        except Exception as error:  # noqa: BLE001 - the flow decides which errors it handles
+            resume = partial(steps.throw, error)
+        else:
+            resume = partial(steps.send, result)

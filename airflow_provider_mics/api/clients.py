@@ -1,37 +1,66 @@
-"""The two drivers of calls and flows: a blocking one on ``requests``, an async one on ``httpx``.
+"""The blocking client, on ``requests``, and the async client, on ``httpx``.
 
-Both send a request, wait, tell the time and log, as the steps of a job ask; they differ only in ``await``. Each
-imports its HTTP library when the first client is made: DAG files import this package without making one.
+Both perform the steps of a call or a flow; they differ only in ``await``. The HTTP library is imported when the first
+client is made: every DAG file imports this package, and few make a client. A client with a ``transport=`` of your own
+imports none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
-from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep, Step
+from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep, Step, adrive, drive
 from airflow_provider_mics.api.retries import attempts
-from airflow_provider_mics.api.settings import ClientSettings
+from airflow_provider_mics.api.settings import ClientOptions, ClientSettings
+from airflow_provider_mics.api.transport import AsyncTransport, Transport
 
 T = TypeVar("T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class MicsClient(ClientSettings):
     """A blocking client of the mediarithmics API: ``client.run(get_instance("42"))``. Close it, or use ``with``."""
 
-    def __init__(self, *args: Any, sleep: Callable[[float], None] = time.sleep, **kwargs: Any) -> None:
-        from airflow_provider_mics.api.over_requests import RequestsTransport
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        organisation_id: str | None = None,
+        *,
+        transport: Transport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = _utc_now,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        """Check the settings. No request is sent.
 
-        super().__init__(*args, **kwargs)
+        :param base_url: scheme and host, such as ``https://api.mediarithmics.com``; a trailing ``/v1`` is ignored
+        :param token: the API token, sent in the ``Authorization`` header as it is
+        :param organisation_id: for calls that name no organisation
+        :param transport: sends the requests in place of ``requests``; the client closes it
+        :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
+        :param clock: the current time (UTC), for the `Now` steps of a flow
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
+            `ClientSettings`
+        :raises MicsError: an argument is invalid
+        """
+        super().__init__(base_url, token, organisation_id, **options)
         self._sleep = sleep
-        self._transport = RequestsTransport(self, self._token)
+        self._clock = clock
+        self._transport = self._default_transport() if transport is None else transport
 
-    __init__.__doc__ = ClientSettings.__init__.__doc__
+    def _default_transport(self) -> Transport:
+        from airflow_provider_mics.api.transport_requests import RequestsTransport
+
+        return RequestsTransport(self, self._token)
 
     def __enter__(self) -> Self:
         return self
@@ -42,23 +71,32 @@ class MicsClient(ClientSettings):
         self.close()
 
     def close(self) -> None:
+        """Close the transport and its connections."""
         self._transport.close()
 
     def run(self, job: Job[T]) -> T:
-        """Run a call or a flow and return its value.
+        """Run a call or a flow.
 
-        :raises MicsError: whatever went wrong, on one line
+        :param job: such as ``get_instance("42")``
+        :returns: the value of the call or flow
+        :raises MicsError: the request or the flow failed; the message is one line
         """
-        return _drive(iter(job), self._perform)
+        return drive(job, self.perform)
 
-    def _perform(self, step: Step) -> Any:
+    def perform(self, step: Step) -> Any:
+        """Perform one step: what `run` passes to `drive`.
+
+        :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
+        :returns: the value of a `Call`, the time (UTC) of a `Now`, else None
+        :raises MicsError: the request failed
+        """
         match step:
             case Call():
-                return _drive(attempts(step, self.max_retries), self._perform_attempt)
+                return drive(attempts(self.complete(step), self.max_retries), self._perform_attempt)
             case Sleep(seconds):
                 self._sleep(seconds)
             case Now():
-                return datetime.now(UTC)
+                return self._clock()
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None
@@ -66,22 +104,44 @@ class MicsClient(ClientSettings):
     def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
             return self.read(step, self._transport.send(step))
-        return self._perform(step)
+        return self.perform(step)
 
 
 class AsyncMicsClient(ClientSettings):
     """An async client of the mediarithmics API: ``await client.run(get_instance("42"))``. Use it in one event loop."""
 
     def __init__(
-        self, *args: Any, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, **kwargs: Any
+        self,
+        base_url: str,
+        token: str,
+        organisation_id: str | None = None,
+        *,
+        transport: AsyncTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], datetime] = _utc_now,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        from airflow_provider_mics.api.over_httpx import HttpxTransport
+        """Check the settings. No request is sent.
 
-        super().__init__(*args, **kwargs)
+        :param base_url: scheme and host, such as ``https://api.mediarithmics.com``; a trailing ``/v1`` is ignored
+        :param token: the API token, sent in the ``Authorization`` header as it is
+        :param organisation_id: for calls that name no organisation
+        :param transport: sends the requests in place of ``httpx``; the client closes it
+        :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
+        :param clock: the current time (UTC), for the `Now` steps of a flow
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
+            `ClientSettings`
+        :raises MicsError: an argument is invalid
+        """
+        super().__init__(base_url, token, organisation_id, **options)
         self._sleep = sleep
-        self._transport = HttpxTransport(self, self._token)
+        self._clock = clock
+        self._transport = self._default_transport() if transport is None else transport
 
-    __init__.__doc__ = ClientSettings.__init__.__doc__
+    def _default_transport(self) -> AsyncTransport:
+        from airflow_provider_mics.api.transport_httpx import HttpxTransport
+
+        return HttpxTransport(self, self._token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,23 +152,32 @@ class AsyncMicsClient(ClientSettings):
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._transport.close()
+        """Close the transport and its connections."""
+        await self._transport.aclose()
 
     async def run(self, job: Job[T]) -> T:
-        """Run a call or a flow and return its value.
+        """Run a call or a flow.
 
-        :raises MicsError: whatever went wrong, on one line
+        :param job: such as ``get_instance("42")``
+        :returns: the value of the call or flow
+        :raises MicsError: the request or the flow failed; the message is one line
         """
-        return await _adrive(iter(job), self._perform)
+        return await adrive(job, self.perform)
 
-    async def _perform(self, step: Step) -> Any:
+    async def perform(self, step: Step) -> Any:
+        """Perform one step: what `run` passes to `adrive`.
+
+        :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
+        :returns: the value of a `Call`, the time (UTC) of a `Now`, else None
+        :raises MicsError: the request failed
+        """
         match step:
             case Call():
-                return await _adrive(attempts(step, self.max_retries), self._perform_attempt)
+                return await adrive(attempts(self.complete(step), self.max_retries), self._perform_attempt)
             case Sleep(seconds):
                 await self._sleep(seconds)
             case Now():
-                return datetime.now(UTC)
+                return self._clock()
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None
@@ -116,34 +185,4 @@ class AsyncMicsClient(ClientSettings):
     async def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
             return self.read(step, await self._transport.send(step))
-        return await self._perform(step)
-
-
-def _drive(steps: Generator[Step, Any, T], perform: Callable[[Step], Any]) -> T:
-    resume = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        try:
-            result = perform(step)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, result)
-
-
-async def _adrive(steps: Generator[Step, Any, T], perform: Callable[[Step], Awaitable[Any]]) -> T:
-    resume = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        try:
-            result = await perform(step)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the flow
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, result)
+        return await self.perform(step)

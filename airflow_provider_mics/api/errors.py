@@ -1,13 +1,13 @@
-"""Everything that can go wrong, as one line that a person can act on.
+"""The errors of this package. Each message is one line.
 
-MicsError                    any of the below, or an argument that cannot be sent
-├── MicsApiError             the platform refused: .status_code .error_code .error_id .message
+MicsError                    any error below, or an invalid argument
+├── MicsApiError             an error response: .status_code .error_code .error_id .message .retry_after
 │   ├── MicsAuthError        401, 403: the token or its rights
 │   ├── MicsNotFoundError    404
 │   └── MicsRateLimitError   429
-├── MicsConnectionError      no answer; .certainly_not_sent says whether the request can have been carried out
-├── MicsResponseError        an answer that makes no sense: not JSON, or without the data asked for
-└── MicsTimeoutError         what was waited for did not happen by its deadline
+├── MicsConnectionError      no response: .certainly_not_sent .retriable
+├── MicsResponseError        a response that cannot be read
+└── MicsTimeoutError         a deadline passed
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ from typing import Any
 
 
 class MicsError(Exception):
-    """Base of all errors of this package; ``str()`` is one readable line and never holds a token."""
+    """The base of all errors of this package; its message is one line and never contains the token."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross processes. Python would make a copy from the line alone, which is not what they are made of."""
-        return _as_it_was, (type(self), self.args, dict(vars(self)))
+        """Keep the attributes in a copy for another process: by default, Python calls the type with ``args`` only."""
+        return _restored, (type(self), self.args, dict(vars(self)))
 
 
-def _as_it_was(kind: type[MicsError], args: tuple[object, ...], facts: Mapping[str, Any]) -> MicsError:
-    error = kind.__new__(kind, *args)
-    vars(error).update(facts)
+def _restored(
+    error_type: type[MicsError], args: tuple[object, ...], attributes: Mapping[str, Any]
+) -> MicsError:
+    error = error_type.__new__(error_type, *args)
+    vars(error).update(attributes)
     return error
 
 
 class MicsApiError(MicsError):
-    """The platform answered that it will not do it.
+    """The platform responded with an error.
 
-    ``error_id`` is the reference that mediarithmics' support asks for. ``retry_after`` is in seconds.
+    ``error_code`` and ``error_id`` are the platform's, or None; mediarithmics' support asks for ``error_id``.
+    ``retry_after`` is the pause in seconds that the platform asks for, or None.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class MicsApiError(MicsError):
 
 
 class MicsAuthError(MicsApiError):
-    """The token is missing, wrong, expired or without rights there (401, 403)."""
+    """The token is missing, wrong or expired, or has no right to do this (401, 403)."""
 
 
 class MicsNotFoundError(MicsApiError):
@@ -67,14 +70,14 @@ class MicsNotFoundError(MicsApiError):
 
 
 class MicsRateLimitError(MicsApiError):
-    """Too many requests (429); ``retry_after`` says when to come back, where the platform said so."""
+    """Too many requests (429)."""
 
 
 class MicsConnectionError(MicsError):
-    """No answer came: refused, reset, timed out, or cut off.
+    """No complete response: the connection was refused, reset or cut off, or timed out.
 
-    ``certainly_not_sent`` is True only where the request cannot have reached the platform. ``retriable`` is False
-    for what another try cannot mend (a certificate that does not verify).
+    ``certainly_not_sent`` is True only if the request cannot have reached the platform. ``retriable`` is False if a
+    retry would fail too (a certificate that does not verify).
     """
 
     def __init__(self, message: str, *, certainly_not_sent: bool = False, retriable: bool = True) -> None:
@@ -84,8 +87,8 @@ class MicsConnectionError(MicsError):
 
 
 class MicsResponseError(MicsError):
-    """An answer came that cannot be read: not JSON, too large, or without the data asked for."""
+    """A response that cannot be read: not JSON, too large, or without the requested data."""
 
 
 class MicsTimeoutError(MicsError):
-    """What was waited for did not happen by its deadline; nothing is said of what happens after."""
+    """A deadline passed before the result was there. What was waited for may still happen."""

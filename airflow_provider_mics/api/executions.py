@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from airflow_provider_mics.api.answers import anything, one, one_as_it_came
 from airflow_provider_mics.api.calls import Call, Flow, Job, Steps, flow
-from airflow_provider_mics.api.checks import checked_execution_type, checked_id, checked_milliseconds
 from airflow_provider_mics.api.errors import (
     MicsApiError,
     MicsError,
     MicsNotFoundError,
     MicsResponseError,
 )
+from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType, milliseconds
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.vocabulary import ExecutionStatus, ExecutionType
+from airflow_provider_mics.api.responses import ignore_body, one, one_with_raw
+from airflow_provider_mics.api.validation import checked_execution_type, checked_id, checked_milliseconds
 
 ORGANISATION_EXECUTIONS = f"{INSTANCES}.executions"
+"""The path of the list of all executions of an organisation."""
 NO_SUCH_ROUTE = (404, 405)
+"""Status codes of a route that the platform does not have."""
 
 
 def may_lack_route(error: MicsError) -> bool:
-    """Whether the platform may not have what was asked at all.
+    """Whether ``error`` may mean that the platform does not have the requested route.
 
-    One that answers unknown paths with HTTP 200, an error or a web page in it, does not say.
+    A success status code with an error or a web page in the body may mean that too.
     """
     if isinstance(error, MicsApiError):
         return error.status_code in NO_SUCH_ROUTE or 200 <= error.status_code < 300
@@ -51,7 +53,17 @@ def list_executions(
     page_size: int = PAGE_SIZE,
     until: Callable[[Execution], bool] | None = None,
 ) -> Flow[list[Execution]]:
-    """The executions of one instance; reading ends early after the page on which ``until`` holds for one."""
+    """List the executions of an instance.
+
+    Source: ``IntegrationBatchService.ts`` of the vendor's web client, https://github.com/mnguyen-mics/mcu-nx. The
+    order of the list is not documented.
+
+    :param instance_id: the platform's id of the instance
+    :param page_size: executions in each request
+    :param until: no further page is read after the first page with an execution for which it is true; None reads all
+    :raises MicsError: the id is invalid
+    :raises MicsNotFoundError: when run: there is no such instance
+    """
     path = executions_path(instance_id)
     return whole_list(path, Execution, lambda each: each.id, {}, page_size=page_size, until=until)
 
@@ -62,14 +74,31 @@ def list_organisation_executions(
     page_size: int = PAGE_SIZE,
     until: Callable[[Execution], bool] | None = None,
 ) -> Flow[list[Execution]]:
-    """The executions of all instances of an organisation, in one list.
+    """List the executions of all instances of an organisation.
 
-    :raises MicsNotFoundError: this platform does not have that list; ask instance by instance
+    Source: ``IntegrationBatchService.ts`` of the vendor's web client, https://github.com/mnguyen-mics/mcu-nx
+
+    :param organisation_id: None means the client's own organisation
+    :param page_size: executions in each request
+    :param until: no further page is read after the first page with an execution for which it is true; None reads all
+    :raises MicsNotFoundError: when run: this platform does not have the route; use `list_executions`
     """
     query = {"organisation_id": organisation_id}
     return whole_list(
         ORGANISATION_EXECUTIONS, Execution, lambda each: each.id, query, page_size=page_size, until=until
     )
+
+
+def newest_execution(executions: Sequence[Execution]) -> Execution:
+    """Return the execution created last; ids decide where the platform does not show the creation date.
+
+    :raises ValueError: there is none
+    """
+    return max(executions, key=lambda each: (_created_ms(each), len(each.id), each.id))
+
+
+def _created_ms(execution: Execution) -> int:
+    return milliseconds(execution.creation_date) if execution.creation_date else 0
 
 
 def create_execution(
@@ -79,10 +108,20 @@ def create_execution(
     expected_start_date: datetime | int,
     organisation_id: str | None = None,
 ) -> Call[Execution]:
-    """Plan an execution for a moment (an aware datetime, or epoch milliseconds); one in the past starts at once.
+    """Create an execution, which starts at a given time.
 
-    The platform has no idempotency key: a lost answer leaves open whether the batch was started. To start one
-    exactly once, use `airflow_provider_mics.submitting`.
+    The platform has no idempotency key: after a lost response, nobody knows whether the batch was started. To start
+    it exactly once, use `airflow_provider_mics.core.exactly_once`.
+
+    Source: https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch
+
+    :param instance_id: the platform's id of the instance
+    :param execution_type: ``MANUAL``; ``CRON`` is what the platform's own scheduler creates
+    :param expected_start_date: an aware datetime, or epoch milliseconds; a time in the past starts at once
+    :param organisation_id: None means the client's own organisation
+    :raises MicsError: the id, the type or the date is invalid
+    :raises MicsApiError: when run: the platform refuses the request
+    :raises MicsConnectionError: when run: no response; it may have been created unless ``certainly_not_sent``
     """
     body = {
         "organisation_id": organisation_id,
@@ -97,39 +136,36 @@ def create_execution(
 
 @flow
 def get_execution(instance_id: str, execution_id: str) -> Steps[Execution]:
-    """One execution; a platform without that route is asked for the instance's list.
+    """Get an execution; on a platform without that route, from the list of the instance's executions.
 
+    Source: https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch, which names GET but not
+    the route.
+
+    :param instance_id: the platform's id of the instance
+    :param execution_id: the platform's id of the execution
     :raises MicsNotFoundError: there is no such execution
-    :raises MicsError: the platform says something else, and its list does not have the execution either
+    :raises MicsError: an id is invalid, or the platform fails otherwise and its list does not have the execution
     """
-    execution, _ = yield from _get_as_it_came(instance_id, execution_id)
+    execution, _ = yield from _get_with_raw(instance_id, execution_id)
     return execution
 
 
-ExecutionAsItCame = tuple[Execution, dict[str, Any]]
-"""An execution, and the JSON that it was read from: what is to be written back must not have lost anything."""
-_AS_IT_CAME: Any = Annotated[ExecutionAsItCame, BeforeValidator(lambda item: (item, item))]
+ExecutionWithRaw = tuple[Execution, dict[str, Any]]
+"""An execution, and the JSON that it was read from, to be written back unchanged."""
+_WITH_RAW: Any = Annotated[ExecutionWithRaw, BeforeValidator(lambda item: (item, item))]
 
 
-def _get_as_it_came(instance_id: str, execution_id: str) -> Steps[ExecutionAsItCame]:
-    call = Call("GET", execution_path(instance_id, execution_id), one_as_it_came(Execution))
+def _get_with_raw(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw]:
+    call = Call("GET", execution_path(instance_id, execution_id), one_with_raw(Execution))
     try:
         return (yield from call)
     except MicsError as error:
         if not may_lack_route(error):
             raise
         refusal = error
-    wanted = str(execution_id)
-    executions: list[ExecutionAsItCame] = yield from whole_list(
-        executions_path(instance_id),
-        _AS_IT_CAME,
-        lambda each: each[0].id,
-        {},
-        until=lambda each: each[0].id == wanted,
-    )
-    for execution, as_it_came in executions:
-        if execution.id == wanted:
-            return execution, as_it_came
+    found = yield from _find_in_list(instance_id, str(execution_id))
+    if found is not None:
+        return found
     if not isinstance(refusal, MicsApiError) or refusal.status_code not in NO_SUCH_ROUTE:
         raise refusal
     raise MicsNotFoundError(
@@ -141,75 +177,111 @@ def _get_as_it_came(instance_id: str, execution_id: str) -> Steps[ExecutionAsItC
     )
 
 
+def _find_in_list(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw | None]:
+    def is_wanted(item: ExecutionWithRaw) -> bool:
+        return item[0].id == execution_id
+
+    items: list[ExecutionWithRaw] = yield from whole_list(
+        executions_path(instance_id), _WITH_RAW, lambda item: item[0].id, {}, until=is_wanted
+    )
+    return next(filter(is_wanted, items), None)
+
+
 @flow
 def update_execution(instance_id: str, execution_id: str, **changes: Any) -> Steps[Execution]:
-    """Change fields of an execution: it is read, changed and written back whole, unknown fields included."""
-    _, as_it_came = yield from _get_as_it_came(instance_id, execution_id)
-    return (yield from _put_execution(instance_id, execution_id, as_it_came | changes))
+    """Change fields of an execution: read it, and write the whole resource back, unknown fields included.
+
+    Source: https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch, which names PUT but not
+    its effect.
+
+    :param instance_id: the platform's id of the instance
+    :param execution_id: the platform's id of the execution
+    :param changes: JSON values by field name, such as ``status="CANCELED"``
+    :raises MicsError: an id is invalid
+    :raises MicsNotFoundError: there is no such execution
+    :raises MicsApiError: the platform refuses the change
+    """
+    _, raw = yield from _get_with_raw(instance_id, execution_id)
+    return (yield from _put_execution(instance_id, execution_id, raw | changes))
 
 
 def _put_execution(instance_id: str, execution_id: str, body: dict[str, Any]) -> Call[Execution]:
     if not body.get("parameters"):
-        # The platform showed none. To write that back could empty what it has.
+        # The platform did not show the parameters. Writing none back could delete them.
         body = {name: value for name, value in body.items() if name != "parameters"}
     return Call("PUT", execution_path(instance_id, execution_id), one(Execution), body=body)
 
 
 def delete_execution(instance_id: str, execution_id: str) -> Call[None]:
-    return Call("DELETE", execution_path(instance_id, execution_id), anything)
+    """Delete an execution.
+
+    Source: https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch, which names DELETE but
+    not its effect on a running execution.
+
+    :param instance_id: the platform's id of the instance
+    :param execution_id: the platform's id of the execution
+    :raises MicsError: an id is invalid
+    :raises MicsApiError: when run: the platform refuses the request
+    """
+    return Call("DELETE", execution_path(instance_id, execution_id), ignore_body)
 
 
-Way = Literal["already over", "cancel action", "PUT of the status", "DELETE"]
+CancelMethod = Literal["already over", "cancel action", "status update", "deletion"]
+"""How an execution was canceled; ``already over`` means that there was nothing to cancel."""
 
 
 @dataclass(frozen=True)
 class Cancellation:
-    """What became of the wish to cancel: ``how`` it was done, and the execution as it was seen last."""
+    """The result of `cancel_execution`: the method that the platform accepted, and the execution before it."""
 
-    how: Way
+    method: CancelMethod
     execution: Execution
 
 
 @flow
 def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]:
-    """Cancel one execution by whatever the platform offers: the cancel action, else a PUT, else a DELETE.
+    """Cancel an execution by the first method that the platform accepts: the cancel action, a PUT, or a DELETE.
 
-    It does not wait for the platform to have stopped it. Only a pending execution is ever deleted, since what
-    becomes of a running one that is deleted is not known.
+    It does not wait until the platform has stopped the execution. Only a pending execution is deleted: what happens
+    to a running one that is deleted is not documented.
 
-    :raises MicsNotFoundError: there is no such execution, or it went away meanwhile
-    :raises MicsError: the platform offers none of them for this execution; it says what was tried
+    Source: the cancel action is that of document imports in the vendor's web client (``ImportService.ts``,
+    https://github.com/mnguyen-mics/mcu-nx); none is documented for integration batches.
+
+    :param instance_id: the platform's id of the instance
+    :param execution_id: the platform's id of the execution
+    :raises MicsNotFoundError: there is no such execution, also if it was deleted meanwhile
+    :raises MicsError: an id is invalid, or the platform rejected every method: the message lists them
     """
-    execution, as_it_came = yield from _get_as_it_came(instance_id, execution_id)
+    execution, raw = yield from _get_with_raw(instance_id, execution_id)
     if execution.is_over:
         return Cancellation("already over", execution)
-    action = Call(
-        "POST", f"{execution_path(instance_id, execution_id)}/action", anything, body={"action": "CANCEL"}
-    )
-    canceled = as_it_came | {"status": str(ExecutionStatus.CANCELED)}
-    ways: list[tuple[Way, Job[Any]]] = [
-        ("cancel action", action),
-        ("PUT of the status", _put_execution(instance_id, execution_id, canceled)),
-    ]
-    if execution.is_pending:
-        ways.append(("DELETE", delete_execution(instance_id, execution_id)))
     refusals: list[MicsError] = []
-    for how, way in ways:
+    for method, request in _cancel_requests(instance_id, execution_id, execution, raw):
         try:
-            yield from way
-            return Cancellation(how, execution)
+            yield from request
+            return Cancellation(method, execution)
         except (MicsApiError, MicsResponseError) as refusal:
-            if not may_lack_route(refusal):
-                now = yield from get_execution(instance_id, execution_id)
-                if now.is_over:
-                    return Cancellation("already over", now)
-                raise
             refusals.append(refusal)
+            if not may_lack_route(refusal):
+                break
     now = yield from get_execution(instance_id, execution_id)
     if now.is_over:
         return Cancellation("already over", now)
-    tried = "; ".join(str(refusal) for refusal in refusals)
+    if not may_lack_route(refusals[-1]):
+        raise refusals[-1]
     raise MicsError(
-        f"execution {execution_id} of instance {instance_id} goes on as {now.status}: "
-        f"the platform offers no way to cancel it: {tried}"
+        f"execution {execution_id} of instance {instance_id} is still {now.status}: "
+        f"the platform rejected every cancel method: {'; '.join(map(str, refusals))}"
     )
+
+
+def _cancel_requests(
+    instance_id: str, execution_id: str, execution: Execution, raw: dict[str, Any]
+) -> Iterator[tuple[CancelMethod, Job[Any]]]:
+    path = f"{execution_path(instance_id, execution_id)}/action"
+    yield "cancel action", Call("POST", path, ignore_body, body={"action": "CANCEL"})
+    canceled = raw | {"status": str(ExecutionStatus.CANCELED)}
+    yield "status update", _put_execution(instance_id, execution_id, canceled)
+    if execution.is_pending:
+        yield "deletion", delete_execution(instance_id, execution_id)

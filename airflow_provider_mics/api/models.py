@@ -1,8 +1,11 @@
-"""The platform's resources as frozen values; JSON keys of resources appear here only.
+"""The platform's resources as frozen values.
 
-Ids are strings, whether the platform sent a string or a number. Times are aware datetimes in UTC, epoch
-milliseconds in JSON. Unknown fields are kept, so that a resource that was read can be written back whole. A field
-that cannot be understood reads as None or as its plain text: only an id is indispensable.
+Ids are text, also where the platform sends numbers. Times are aware datetimes in UTC, and epoch milliseconds in JSON.
+Durations are timedeltas, and milliseconds in JSON. Unknown fields are kept, so that a resource can be written back
+whole. A field that is missing is None; one that cannot be understood is None or plain text.
+
+Sources: https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch, and the models of the
+vendor's web client (``Plugins.ts``, ``jobs.ts``), https://github.com/mnguyen-mics/mcu-nx.
 """
 
 from __future__ import annotations
@@ -13,38 +16,36 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from airflow_provider_mics.api.fields import (
+from airflow_provider_mics.api.field_types import (
+    ENDED_BADLY,
+    NOT_STARTED,
+    OVER,
+    ContainerSize,
+    CronStatus,
     Duration,
+    ExecutionStatus,
+    ExecutionType,
     Flag,
     Id,
     Moment,
     OptionalId,
     Text,
     WholeNumber,
-    id_text,
+    lenient,
     text,
 )
-from airflow_provider_mics.api.vocabulary import (
-    ENDED_BADLY,
-    NOT_STARTED,
-    OVER,
-    ContainerSize,
-    CronStatus,
-    ExecutionStatus,
-    ExecutionType,
-    word_of,
-)
+from airflow_provider_mics.api.text import one_line
 
 SizeFields = Literal["documented", "console"]
-Size = Annotated[ContainerSize | str | None, word_of(ContainerSize)]
+Size = Annotated[ContainerSize | str | None, lenient(ContainerSize)]
 SIZE_NAMES = ("cpu_size", "ram_size", "disk_size")
 
 
 def spell_sizes(body: Mapping[str, Any], size_fields: SizeFields) -> dict[str, Any]:
-    """The body with its container sizes under the chosen names only.
+    """Return a body with the container sizes under the given names only.
 
-    ``documented`` is the vendor's page (``cpu_size``, EXTRA_LARGE), ``console`` the vendor's own web client
-    (``execution_container_cpu_size``, XL).
+    :param size_fields: ``documented``, as on the vendor's page (``cpu_size``, EXTRA_LARGE), or ``console``, as in the
+        vendor's web client (``execution_container_cpu_size``, XL)
     """
     spelled = {
         key: value
@@ -65,17 +66,17 @@ def spell_sizes(body: Mapping[str, Any], size_fields: SizeFields) -> dict[str, A
 
 
 class Resource(BaseModel):
-    """A value read from the platform; ``to_json`` gives back what was read, unknown fields included."""
+    """A resource of the platform, frozen."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
 
     def to_json(self) -> dict[str, Any]:
-        """The resource as plain JSON: what was read or set, with times in epoch milliseconds."""
+        """Return the fields that were read or set as JSON, unknown fields included; times in epoch milliseconds."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class Plugin(Resource):
-    """A declared script; ``current_version_id`` is the platform's id of its newest version, None before the first."""
+    """A script that customers run. ``current_version_id`` is the platform's id of the newest version, or None."""
 
     id: Id
     organisation_id: OptionalId = None
@@ -86,7 +87,7 @@ class Plugin(Resource):
 
 
 class PluginVersion(Resource):
-    """A version of a plugin; ``version_id`` is its number for people (``1.0.0``), ``id`` the platform's."""
+    """A version of a plugin. ``id`` is the platform's id, ``version_id`` the number for people (``1.0.0``)."""
 
     id: Id
     plugin_id: OptionalId = None
@@ -96,7 +97,10 @@ class PluginVersion(Resource):
 
 
 class PluginProperty(Resource):
-    """A parameter of a version or of an instance; the shape of ``value`` follows ``property_type``."""
+    """A parameter of a version or of an instance. ``property_type`` decides on the shape of ``value``.
+
+    Source: https://developer.mediarithmics.io/advanced-usages/plugins/deployment
+    """
 
     technical_name: str
     property_type: Text = None
@@ -107,7 +111,11 @@ class PluginProperty(Resource):
 
 
 class Instance(Resource):
-    """An integration batch instance: a version with its parameters, and a cron or none."""
+    """An integration batch instance: a version of a plugin, with parameters and perhaps a cron.
+
+    ``version_id`` is the platform's id of the version, ``version_value`` its number. ``creation_ts`` and
+    ``last_modified_ts`` are in UTC.
+    """
 
     id: Id
     organisation_id: OptionalId = None
@@ -117,7 +125,7 @@ class Instance(Resource):
     version_id: OptionalId = None
     version_value: Text = None
     cron: Text = None
-    cron_status: Annotated[CronStatus | str | None, word_of(CronStatus)] = None
+    cron_status: Annotated[CronStatus | str | None, lenient(CronStatus)] = None
     archived: Flag = False
     cpu_size: Size = None
     ram_size: Size = None
@@ -134,14 +142,14 @@ class Instance(Resource):
 
     @property
     def is_active(self) -> bool:
-        """Whether the platform fires this instance on its cron."""
+        """Whether the platform fires the cron of this instance."""
         return bool(self.cron) and self.cron_status == CronStatus.ACTIVE and not self.archived
 
 
 class ExecutionParameters(Resource):
-    """What was asked for when the execution was created."""
+    """The type and the expected start (UTC) with which an execution was created."""
 
-    execution_type: Annotated[ExecutionType | str | None, word_of(ExecutionType)] = None
+    execution_type: Annotated[ExecutionType | str | None, lenient(ExecutionType)] = None
     expected_start_date: Moment = None
 
 
@@ -150,10 +158,14 @@ def _parameters(value: Any) -> Any:
 
 
 class Execution(Resource):
-    """One run of an instance. Any field but ``id`` and ``status`` can be missing."""
+    """One run of an instance. Each field but ``id`` and ``status`` can be missing.
+
+    ``creation_date`` and ``start_date`` are in UTC. ``start_date`` is None before the start, ``duration`` before the
+    end.
+    """
 
     id: Id
-    status: Annotated[ExecutionStatus | str, word_of(ExecutionStatus)]
+    status: Annotated[ExecutionStatus | str, lenient(ExecutionStatus)]
     parameters: Annotated[ExecutionParameters, BeforeValidator(_parameters)] = ExecutionParameters()
     organisation_id: OptionalId = None
     external_model_id: OptionalId = None
@@ -168,21 +180,22 @@ class Execution(Resource):
 
     @property
     def instance_id(self) -> str | None:
-        """The instance it belongs to, where the platform says so (``external_model_id``)."""
+        """The platform's id of its instance, or None; not documented, but the meaning in other kinds of job."""
         return self.external_model_id
 
     @property
     def execution_type(self) -> ExecutionType | str | None:
+        """What created it, as `ExecutionType` if this version knows the value."""
         return self.parameters.execution_type
 
     @property
     def expected_start_date(self) -> datetime | None:
-        """When it is or was to start: the cron's tick, or the moment a person chose (UTC)."""
+        """The time (UTC) at which it is or was due: the cron's tick, or the time given when it was created."""
         return self.parameters.expected_start_date
 
     @property
     def end_date(self) -> datetime | None:
-        """When it ended (UTC): the platform gives start and duration."""
+        """The time (UTC) at which it ended: start and duration, since the platform gives no end."""
         if self.start_date is None or self.duration is None:
             return None
         try:
@@ -192,62 +205,57 @@ class Execution(Resource):
 
     @property
     def is_over(self) -> bool:
+        """Whether it has ended, well or not. An unknown status is not over."""
         return self.status in OVER
 
     @property
     def is_pending(self) -> bool:
+        """Whether it has not started."""
         return self.status in NOT_STARTED
 
     @property
     def succeeded(self) -> bool:
+        """Whether it is SUCCEEDED."""
         return self.status == ExecutionStatus.SUCCEEDED
 
     @property
     def canceled(self) -> bool:
+        """Whether it is CANCELED."""
         return self.status == ExecutionStatus.CANCELED
 
     @property
     def failed(self) -> bool:
-        """Whether it ended badly by itself; a canceled one did not."""
+        """Whether it ended with a failure; a canceled execution did not."""
         return self.status in ENDED_BADLY
 
     @property
     def status_is_known(self) -> bool:
+        """Whether this version knows the status."""
         return isinstance(self.status, ExecutionStatus)
 
     @property
     def error_message(self) -> str | None:
-        """The platform's own word on why it failed, on one line."""
+        """The platform's error message, on one line, or None."""
         error = self.error.get("message", self.error) if isinstance(self.error, Mapping) else self.error
         message = text(error)
-        return " ".join(message.split()) if message else None
+        return one_line(message) or None if message else None
 
 
 class ConnectedUser(Resource):
-    """Whose token it is."""
+    """The user that a token belongs to."""
 
     id: OptionalId = None
     email: Text = None
     first_name: Text = None
     last_name: Text = None
-    workspaces: Any = None
 
     @property
     def is_somebody(self) -> bool:
-        """Whether anything was said of them at all."""
+        """Whether the platform says who it is."""
         return bool(self.id or self.email or self.first_name or self.last_name)
 
     @property
     def display_name(self) -> str:
-        """A name a person recognises: the e-mail address, else the name, else the id."""
+        """The e-mail address, else the name, else the id."""
         name = " ".join(part for part in (self.first_name, self.last_name) if part)
         return self.email or name or f"user {self.id or 'unknown'}"
-
-    @property
-    def organisation_ids(self) -> list[str]:
-        """The organisations the token reaches, where the platform says so."""
-        workspaces = self.workspaces if isinstance(self.workspaces, list) else []
-        ids = (
-            text(id_text(space.get("organisation_id"))) for space in workspaces if isinstance(space, Mapping)
-        )
-        return [each for each in ids if each]

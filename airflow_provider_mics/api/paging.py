@@ -1,4 +1,8 @@
-"""Reading a list whole, whatever form the platform gives it in."""
+"""Reading a whole list, whichever way the platform paginates it.
+
+Lists take ``first_result`` and ``max_results``: https://developer.mediarithmics.io/resources/api-overview. Their order,
+their largest page and whether they give a ``total`` are not documented.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,28 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_provider_mics.api.answers import Page, page
 from airflow_provider_mics.api.calls import Call, Flow, Log, Steps, flow
 from airflow_provider_mics.api.errors import MicsResponseError
+from airflow_provider_mics.api.responses import Page, page
 
 T = TypeVar("T")
 PAGE_SIZE = 100
+LARGE_PAGE_SIZE = 500
+"""For a list that is likely to be long and is read whole, or nearly so: fewer requests."""
 MOST_PAGES = 10_000
-"""A list that goes on after so many pages is a fault of the platform's, not a list."""
+"""A list with more pages has no end: that is a fault of the platform."""
 MOST_READINGS = 5
-"""How often a list is begun again that says to hold more than it gave: it has no order, or grew at its front."""
+"""How often a list is read that has more items than it gave: it has no order, or grew at its front."""
 SPARE_STEPS_BACK = 20
-"""Steps back beyond one for each page: a list without an order would be stepped back in for ever."""
+"""Steps back beyond one for each page. Without a limit, a list without an order would never be read."""
 MOST_STALLED_PAGES = 3
-"""Full pages in a row at the end of what is known that bring nothing new: as many items came in front of them."""
+"""Full pages in a row, at the end of the known items, without a new one: so many items were added before them."""
 
 
 def list_page(
     path: str, model: type[T], query: Mapping[str, Any], first_result: int, max_results: int
 ) -> Call[Page[T]]:
-    """One page of a list."""
+    """Return the call for one page of a list."""
     return Call("GET", path, page(model), {**query, "first_result": first_result, "max_results": max_results})
 
 
@@ -38,61 +44,69 @@ def whole_list(
     page_size: int = PAGE_SIZE,
     until: Callable[[T], bool] | None = None,
 ) -> Flow[list[T]]:
-    """All items of a list, each once, in the platform's order; no further page is read once ``until`` holds.
+    """Return all items of a list, each once, in the platform's order.
 
-    Works with and without ``total``, for lists that ignore paging and for a platform that gives smaller pages than
-    asked for. Each page is asked for one item early, so that it must hold something already seen: if it does not,
-    items before it went away while we read, and the reading steps back so that none is skipped. (Pages of one item
-    cannot overlap; there, nothing protects against that.)
+    Works with and without ``total``, for lists that ignore paging, and for pages smaller than requested. Each page
+    overlaps the one before by one item. If the overlap is missing, items were removed while the list was read, and
+    the reading steps back so that none is skipped. Pages of one item cannot overlap, so they lack that protection.
 
+    :param key: the identity of an item
+    :param until: no further page is read after the first page with an item for which it is true
     :raises MicsResponseError: the list does not end
     """
-    return _whole_list(path, model, key, query, page_size, until)
+    return _items_of(list_with_completeness(path, model, key, query, page_size=page_size, until=until))
 
 
 @flow
-def _whole_list(
+def _items_of(listing: Flow[tuple[list[T], bool]]) -> Steps[list[T]]:
+    items, _ = yield from listing
+    return items
+
+
+@flow
+def list_with_completeness(
     path: str,
     model: type[T],
     key: Callable[[T], Any],
     query: Mapping[str, Any],
-    page_size: int,
-    until: Callable[[T], bool] | None,
-) -> Steps[list[T]]:
+    *,
+    page_size: int = PAGE_SIZE,
+    until: Callable[[T], bool] | None = None,
+) -> Steps[tuple[list[T], bool]]:
+    """Read a list as `whole_list` does, and return whether it gave as many items as its ``total`` says.
+
+    A list without ``total`` counts as complete.
+    """
     items: dict[Any, T] = {}
-    known_before, readings = 0, 1
+    known_before, readings, is_complete = 0, 1, False
     reading = _Reading(page_size)
     for _ in range(MOST_PAGES):
-        answer = yield from list_page(path, model, query, reading.start, page_size)
-        keys = [key(item) for item in answer.data]
-        for each, item in zip(keys, answer.data, strict=True):
+        given = yield from list_page(path, model, query, reading.start, page_size)
+        keys = [key(item) for item in given.data]
+        for each, item in zip(keys, given.data, strict=True):
             items.setdefault(each, item)
-        if until is not None and any(until(item) for item in answer.data):
+        is_complete = given.total is None or len(items) >= given.total
+        if until is not None and any(until(item) for item in given.data):
             break
-        is_over = reading.is_over_after(answer, keys)
-        is_complete = answer.total is None or len(items) >= answer.total
-        if readings > 1 and is_complete:
+        is_over = reading.is_over_after(given, keys)
+        if is_complete and (is_over or readings > 1):
             break
         if not is_over:
             continue
-        if is_complete:
-            break
         if readings == MOST_READINGS or len(items) == known_before:
-            yield Log(
-                f"GET /v1/{path}: the list gave {len(items)} items, of {answer.total} it says",
-                logging.WARNING,
-            )
+            shortfall = f"the list gave {len(items)} items, but its total is {given.total}"
+            yield Log(f"GET /v1/{path}: {shortfall}", logging.WARNING)
             break
         known_before, readings, reading = len(items), readings + 1, _Reading(page_size)
     else:
         raise MicsResponseError(f"GET /v1/{path}: the list does not end after {MOST_PAGES} pages")
-    return list(items.values())
+    return list(items.values()), is_complete
 
 
 class _Reading:
-    """Where one reading of a list stands, from its beginning to its end.
+    """The state of one reading of a list; ``start`` is the offset of the next page.
 
-    ``_followed`` are the items up to where no gap can be: a page is taken only if it begins among them.
+    No item is missing among ``_followed``: a page is accepted only if it begins with one of them.
     """
 
     def __init__(self, page_size: int) -> None:
@@ -106,8 +120,8 @@ class _Reading:
         self._step = 1
         self._stalled = 0
 
-    def is_over_after(self, answer: Page[Any], keys: list[Any]) -> bool:
-        """Move ``start`` to where the next page begins; True where that page was the last."""
+    def is_over_after(self, page: Page[Any], keys: list[Any]) -> bool:
+        """Move ``start`` to the next page. Return whether this page was the last."""
         given = len(keys)
         self._width = max(self._width, given)
         new = [each for each in keys if each not in self._followed]
@@ -122,7 +136,7 @@ class _Reading:
         is_furthest = given < self._width or end >= self._reached
         self._reached = end if given < self._width else max(self._reached, end)
         self._stalled = self._stalled + 1 if is_furthest and not new else 0
-        if is_furthest and self._is_last(answer, bool(new)):
+        if is_furthest and self._is_last(page, has_new=bool(new)):
             return True
         self.start += max(1, given - 1)
         return False
@@ -133,16 +147,16 @@ class _Reading:
         self._steps_back += 1
         return True
 
-    def _is_last(self, answer: Page[Any], has_news: bool) -> bool:
-        given, gives = len(answer.data), answer.max_results
+    def _is_last(self, page: Page[Any], *, has_new: bool) -> bool:
+        given, largest = len(page.data), page.max_results
         if given == 0 or given > self._page_size:
             return True
-        if not has_news:
-            ignores_paging = answer.first_result == 0 and self.start > 0
+        if not has_new:
+            ignores_paging = page.first_result == 0 and self.start > 0
             return given < self._width or ignores_paging or self._stalled > MOST_STALLED_PAGES
-        if answer.total is not None:
-            # A full page is not taken for the last one on the word of a total alone.
-            return self.start + given >= answer.total and given < self._page_size
-        # Without a total, a page with news is known to be the last only where the platform says how large a page
-        # can be, and this one is smaller. One that echoes what we asked for may still give less.
-        return gives is not None and 0 < gives < self._page_size and given < gives
+        if page.total is not None:
+            # A total may be too small, so it does not end the list after a full page.
+            return self.start + given >= page.total and given < self._page_size
+        # Without a total, a page with new items is the last only if it is smaller than the platform's largest. A
+        # max_results that only repeats the request does not show the largest.
+        return largest is not None and 0 < largest < self._page_size and given < largest

@@ -1,27 +1,17 @@
-"""When a request is sent again, and after how long: a pure decision, the loop is tenacity's.
+"""When a request is sent again, and after how long. Pure: the client sends and sleeps.
 
-GET, PUT and DELETE can be repeated, so they are after a lost connection, 429, 502, 503 and 504. A POST creates
-something, so it is repeated only where the platform certainly did not do it: the connection was refused, or the
-platform itself said to come back later (429, 503 with ``Retry-After``).
+GET, PUT and DELETE are idempotent, so they are sent again after a lost connection, 429, 502, 503 and 504. A POST
+creates something, so it is sent again only if the platform certainly did not carry it out: the connection was refused,
+or the platform said when to come back (429, 503 with ``Retry-After``).
 
-A DELETE that is repeated and finds nothing has done its work: the first one did it, and its answer was lost.
+A DELETE that is retried and gets a 404 has succeeded: an earlier attempt was carried out, and its response was lost.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from typing import Any, TypeVar, cast
-
-from tenacity import (
-    DoAttempt,
-    DoSleep,
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
+import random
+from typing import TypeVar, cast
 
 from airflow_provider_mics.api.calls import Call, Log, Sleep, Steps
 from airflow_provider_mics.api.errors import (
@@ -32,17 +22,19 @@ from airflow_provider_mics.api.errors import (
 )
 
 T = TypeVar("T")
-LONGEST_PAUSE = 60.0
-"""Seconds. A platform that asks for a longer pause is not waited for inside one request."""
-
-_backoff = wait_random_exponential(multiplier=0.5, max=20)
+MAX_RETRY_AFTER = 60.0
+"""Seconds. A request is not retried if the platform asks for a longer pause."""
+FIRST_BACKOFF = 0.5
+"""Seconds: the longest pause before the second attempt. It doubles with each further one."""
+MAX_BACKOFF = 20.0
+"""Seconds: the longest pause between two attempts, unless ``Retry-After`` is longer."""
 
 
 def can_be_retried(method: str, error: BaseException) -> bool:
-    """Whether the same request may be sent again after ``error`` without any risk of doing something twice."""
+    """Whether a request of this method may be sent again after ``error`` without doing anything twice."""
     if isinstance(error, MicsConnectionError):
         return error.retriable and (method != "POST" or error.certainly_not_sent)
-    if not isinstance(error, MicsApiError) or (error.retry_after or 0) > LONGEST_PAUSE:
+    if not isinstance(error, MicsApiError) or (error.retry_after or 0) > MAX_RETRY_AFTER:
         return False
     if method == "POST":
         asked_to_come_back = error.status_code == 503 and error.retry_after is not None
@@ -50,51 +42,39 @@ def can_be_retried(method: str, error: BaseException) -> bool:
     return error.status_code in (429, 502, 503, 504)
 
 
-def may_have_been_done(error: BaseException | None) -> bool:
-    """Whether the platform may have carried out a request that ended in ``error``."""
+def may_have_been_done(error: BaseException) -> bool:
+    """Whether the platform may have carried out a request that failed with ``error``."""
     if isinstance(error, MicsConnectionError):
         return not error.certainly_not_sent
     return isinstance(error, MicsApiError) and error.status_code in (502, 504)
 
 
-def _pause(state: RetryCallState) -> float:
-    """Exponential with full jitter, and never shorter than the platform asked for."""
-    error = state.outcome.exception() if state.outcome else None
-    asked_for = getattr(error, "retry_after", None) or 0.0
-    return max(float(asked_for), float(_backoff(state)))
+def pause_after(attempt: int, error: BaseException) -> float:
+    """Seconds to wait after a failed attempt, counted from 1: exponential backoff with full jitter.
+
+    Never shorter than ``Retry-After``.
+    """
+    longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempt - 1, 10))
+    retry_after = getattr(error, "retry_after", None) or 0.0
+    return max(float(retry_after), random.uniform(0.0, longest))  # noqa: S311 - jitter is no secret
 
 
 def attempts(call: Call[T], max_retries: int) -> Steps[T]:
-    """The steps of one request with its retries: the call itself, as often as needed, with pauses between.
-
-    tenacity's loop is driven by hand, so that the client, blocking or not, does the sending and the sleeping.
-    """
-    retrying = Retrying(
-        stop=stop_after_attempt(max_retries + 1),
-        wait=_pause,
-        retry=retry_if_exception(lambda error: can_be_retried(call.method, error)),
-        reraise=True,
-    )
-    retrying.begin()
-    state = RetryCallState(retrying, fn=None, args=(), kwargs={})
-    may_be_done = False
+    """The steps of one request with its retries: the call, repeated as needed, with pauses between."""
+    attempt, may_be_done = 0, False
     while True:
-        action = retrying.iter(retry_state=state)
-        if isinstance(action, DoAttempt):
-            try:
-                result: Any = yield call
-            except Exception as error:  # noqa: BLE001 - tenacity decides
-                if may_be_done and call.method == "DELETE" and isinstance(error, MicsNotFoundError):
-                    return cast("T", None)
-                may_be_done = may_be_done or may_have_been_done(error)
-                state.set_exception(cast("Any", sys.exc_info()))
-            else:
-                state.set_result(result)
-        elif isinstance(action, DoSleep):
-            failure = state.outcome.exception() if state.outcome else None
-            again = f"attempt {state.attempt_number + 1} of {max_retries + 1} in {float(action):.1f} s"
-            yield Log(f"{failure}; {again}", logging.WARNING)
-            state.prepare_for_next_attempt()
-            yield Sleep(float(action))
+        attempt += 1
+        try:
+            result: T = yield call
+        except Exception as error:
+            if may_be_done and call.method == "DELETE" and isinstance(error, MicsNotFoundError):
+                return cast("T", None)
+            if attempt > max_retries or not can_be_retried(call.method, error):
+                raise
+            may_be_done = may_be_done or may_have_been_done(error)
+            failure, pause = str(error), pause_after(attempt, error)
         else:
-            return cast("T", action)
+            return result
+        retry = f"retry in {pause:.1f} s (attempt {attempt + 1} of {max_retries + 1})"
+        yield Log(f"{failure}; {retry}", logging.WARNING)
+        yield Sleep(pause)

@@ -1,4 +1,4 @@
-"""What both clients share: their settings, checked once, and how a call becomes a request. No I/O."""
+"""The settings of both clients, and how a call becomes a request. No I/O but reading a CA bundle."""
 
 from __future__ import annotations
 
@@ -8,37 +8,48 @@ import math
 import re
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_mics import __version__
-from airflow_provider_mics.api.answers import Response, answer, one_line, without
-from airflow_provider_mics.api.bodies import ACCEPTED_ENCODING
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.causes import reason
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
+from airflow_provider_mics.api.responses import Response, read_response
+from airflow_provider_mics.api.text import excerpt, redact
+from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, root_cause
 
 T = TypeVar("T")
-
 DEFAULT_BASE_URL = "https://api.mediarithmics.com"
+"""The vendor's public API: https://developer.mediarithmics.io/resources/api-overview"""
 POOL_SIZE = 10
-"""Connections that a client keeps."""
+"""Connections that a client keeps open."""
 _HOST_NAME = re.compile(r"[\w.:-]+")
-_SERIALISED = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
-
+_JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 logger = logging.getLogger(__name__)
 
 
 class LogLines(Protocol):
-    """Where the clients log: a logger of the standard library, or Airflow's."""
+    """Where a client logs: a logger of the standard library, or Airflow's."""
 
     def log(self, level: int, message: str, /, *args: object) -> Any: ...
 
 
+class ClientOptions(TypedDict, total=False):
+    """The optional arguments of `ClientSettings`, for the signatures of both clients."""
+
+    timeout: float | tuple[float, float]
+    max_retries: int
+    size_fields: SizeFields
+    verify: bool | str
+    proxies: Mapping[str, str] | None
+    log: LogLines
+
+
 class ClientSettings:
-    """What both clients need to know to make a request, checked once."""
+    """The settings of a client, checked, and what turns a call into a request."""
 
     def __init__(
         self,
@@ -53,17 +64,19 @@ class ClientSettings:
         proxies: Mapping[str, str] | None = None,
         log: LogLines = logger,
     ) -> None:
-        """The settings, checked.
+        """Check the settings.
 
-        :param base_url: scheme and host, such as ``https://api.mediarithmics.com``; a trailing ``/v1`` is fine
-        :param token: the API token, sent as it is
-        :param organisation_id: stands in where a call names no organisation
-        :param timeout: seconds to connect, and seconds for the whole answer; one number for both
-        :param max_retries: how often a request is sent again where that is safe (see ``retries.py``)
-        :param size_fields: the spelling of container sizes when writing: the vendor's page, or its console
+        :param base_url: scheme and host, such as ``https://api.mediarithmics.com``; a trailing ``/v1`` is ignored
+        :param token: the API token, sent in the ``Authorization`` header as it is
+        :param organisation_id: for calls that name no organisation
+        :param timeout: seconds to connect, and seconds for the whole response; one number for both
+        :param max_retries: how often a request is retried if that is safe (see ``retries.py``)
+        :param size_fields: the names of container sizes in requests: ``documented`` is the vendor's page,
+            ``console`` the vendor's web client
         :param verify: whether to verify the server's certificate, or the path of a CA bundle
-        :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; else the environment's
-        :raises MicsError: an argument that no request could be made with
+        :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; None means the environment's
+        :param log: where retries and the `Log` steps of flows are logged
+        :raises MicsError: an argument is invalid
         """
         self.base_url = _checked_base_url(base_url)
         self.organisation_id = None if organisation_id is None else str(organisation_id)
@@ -93,16 +106,35 @@ class ClientSettings:
             headers["Content-Type"] = "application/json"
         return headers
 
+    def complete(self, call: Call[T]) -> Call[T]:
+        """Return the call as a transport gets it: with an organisation, and sizes under the names of ``size_fields``.
+
+        :raises MicsError: the call needs an organisation, and the client has none
+        """
+        query = {
+            name: value
+            for name, value in self._with_organisation(call, call.query).items()
+            if value is not None
+        }
+        if call.body is None:
+            return replace(call, query=query)
+        return replace(
+            call, query=query, body=spell_sizes(self._with_organisation(call, call.body), self.size_fields)
+        )
+
     def query(self, call: Call[Any]) -> dict[str, str]:
-        query = self._with_organisation(call, call.query)
-        return {name: str(value) for name, value in query.items() if value is not None}
+        """Return the query as text."""
+        return {name: str(value) for name, value in call.query.items()}
 
     def content(self, call: Call[Any]) -> bytes | None:
+        """Return the body as JSON.
+
+        :raises MicsError: it holds a value that JSON does not have
+        """
         if call.body is None:
             return None
-        body = spell_sizes(self._with_organisation(call, call.body), self.size_fields)
         try:
-            return json.dumps(body, **_SERIALISED).encode()  # type: ignore[arg-type]
+            return json.dumps(call.body, **_JSON_OPTIONS).encode()  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
             raise MicsError(f"{call}: the body cannot be written as JSON: {error}") from None
 
@@ -116,9 +148,9 @@ class ClientSettings:
         return {**fields, "organisation_id": self.organisation_id}
 
     def read(self, call: Call[T], response: Response) -> T:
-        return answer(call, response, self._token)
+        return read_response(call, response, self._token)
 
-    def no_answer(
+    def connection_error(
         self,
         call: Call[Any],
         error: BaseException,
@@ -127,24 +159,27 @@ class ClientSettings:
         certainly_not_sent: bool,
         retriable: bool,
     ) -> MicsConnectionError:
-        """The error to raise where ``error`` of an HTTP library came in place of a whole answer."""
-        why = reason(error)
-        if timed_out:
-            connecting = f"no connection within {self.connect_timeout:g} s"
-            why = connecting if certainly_not_sent else f"nothing whole within {self.read_timeout:g} s"
-        message = (
-            f"{without(self._token, str(call))}: no answer from {self.base_url}: {one_line(why, self._token)}"
-        )
+        """Return the error to raise for ``error`` of an HTTP library."""
+        why = excerpt(root_cause(error), self._token)
+        if timed_out and certainly_not_sent:
+            why = f"timed out: no connection within {self.connect_timeout:g} s"
+        elif timed_out:
+            why = f"timed out: no complete response within {self.read_timeout:g} s"
+        message = f"{redact(str(call), self._token)}: no response from {self.base_url}: {why}"
         return MicsConnectionError(message, certainly_not_sent=certainly_not_sent, retriable=retriable)
 
 
 def _checked_base_url(base_url: str) -> str:
     url = str(base_url).strip().rstrip("/")
-    # What follows these signs may be a secret, so it is not shown.
+    # What follows these characters may be a secret, so the error does not show it.
     if "@" in url:
-        raise MicsError("host holds a user name or password: the token goes into the connection's password")
+        raise MicsError(
+            "host contains a user name or password: the token goes into the connection's password"
+        )
     if "?" in url or "#" in url:
-        raise MicsError(f"host holds more than an address, from ? or # on: write it like {DEFAULT_BASE_URL}")
+        raise MicsError(
+            f"host contains more than an address, from ? or # on: write it like {DEFAULT_BASE_URL}"
+        )
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -153,7 +188,7 @@ def _checked_base_url(base_url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise MicsError(f"host {base_url!r} has no scheme: write it like {DEFAULT_BASE_URL}")
     if any(char.isspace() or not char.isprintable() for char in url):
-        raise MicsError(f"host {base_url!r} holds more than an address: write it like {DEFAULT_BASE_URL}")
+        raise MicsError(f"host {base_url!r} contains more than an address: write it like {DEFAULT_BASE_URL}")
     return url.removesuffix("/v1").rstrip("/")
 
 
@@ -163,22 +198,28 @@ def _checked_token(token: str) -> str:
         raise MicsError("no API token: put it into the connection's password")
     if not stripped.isascii() or not stripped.isprintable() or " " in stripped:
         raise MicsError(
-            "the API token holds a space or another character that no token has: copy it again from the platform"
+            "the API token contains a space or another character that no token has: copy it again from the platform"
         )
     return stripped
 
 
 def _checked_timeouts(timeout: Any) -> tuple[float, float]:
     both = tuple(timeout) if isinstance(timeout, tuple | list) else (timeout, timeout)
-    numbers = [each for each in both if isinstance(each, int | float) and not isinstance(each, bool)]
-    if len(both) != 2 or len(numbers) != 2 or not all(each > 0 and math.isfinite(each) for each in numbers):
-        raise MicsError(f"timeout {timeout!r} is not one or two numbers of seconds above 0")
-    return float(numbers[0]), float(numbers[1])
+    if len(both) != 2:
+        raise MicsError(f"timeout {timeout!r} is not one or two numbers of seconds")
+    return _checked_seconds("connect_timeout", both[0]), _checked_seconds("read_timeout", both[1])
+
+
+def _checked_seconds(name: str, value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise MicsError(f"{name} {value!r} is not a number of seconds above 0")
+    return float(value)
 
 
 def _checked_retries(max_retries: Any) -> int:
     if not isinstance(max_retries, int) or isinstance(max_retries, bool) or max_retries < 0:
-        raise MicsError(f"max_retries {max_retries!r} is not a whole number from 0")
+        raise MicsError(f"max_retries {max_retries!r} is not a whole number of at least 0")
     return max_retries
 
 
@@ -190,14 +231,12 @@ def _checked_verify(verify: bool | str) -> bool | str:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(**{"capath" if bundle.is_dir() else "cafile": str(bundle)})
     except (OSError, ValueError, TypeError) as error:
-        raise MicsError(
-            f"verify {str(verify)!r} is not a CA bundle that can be read: {reason(error)}"
-        ) from None
+        raise MicsError(f"verify {str(verify)!r} is not a readable CA bundle: {root_cause(error)}") from None
     return str(bundle)
 
 
 def _checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
-    # A proxy's address may hold a password, so it is not shown; nor is one that stands where its scheme should.
+    # A proxy's address may contain a password, so no error shows it, also where it stands in place of a scheme.
     for scheme, url in proxies.items():
         if scheme not in {"http", "https", "all"}:
             given = repr(scheme) if str(scheme).isalnum() else "a scheme"
@@ -218,4 +257,4 @@ def _proxy_problem(url: str) -> str | None:
         is_address = None
     if is_address:
         return None
-    return "cannot be read: write it like http://proxy:3128, and / ? # of a password as %2F %3F %23"
+    return "is not valid: write it like http://proxy:3128, and / ? # of a password as %2F %3F %23"

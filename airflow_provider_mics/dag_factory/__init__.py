@@ -1,4 +1,8 @@
-"""One DAG for each integration batch instance of an organisation."""
+"""The DAG factory: one DAG for each integration batch instance of an organisation.
+
+The steps: ``inventory_source`` lists the instances, ``core/planning/dag_plans`` plans a DAG for each, ``builder``
+builds it, and ``cron_schedule`` turns its cron into its schedule.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,11 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.dag_factory.dags import DagBuilder, instance_asset
-from airflow_provider_mics.dag_factory.inventories import InventorySource, is_id_only
-from airflow_provider_mics.planning.inventory import Inventory
-from airflow_provider_mics.planning.plans import (
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
+from airflow_provider_mics.core.planning.cron_ticks import zone_of
+from airflow_provider_mics.core.planning.dag_plans import (
     DAG_ID_PREFIX,
     DagPlan,
     Planner,
@@ -23,11 +26,14 @@ from airflow_provider_mics.planning.plans import (
     plan_all,
     plan_instance,
 )
-from airflow_provider_mics.planning.wall_clocks import zone_of
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.dag_factory.builder import DagBuilder, instance_asset
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
+from airflow_provider_mics.operators.arguments import optional_timedelta
 
 OWNER = "integration_batch_dags"
+"""Names the function in the errors about its arguments."""
 logger = logging.getLogger(__name__)
-
 __all__ = ["DagPlan", "Inventory", "instance_asset", "integration_batch_dags", "plan_instance"]
 
 
@@ -41,7 +47,7 @@ def integration_batch_dags(
     customize: Callable[[DAG, Instance], object] | None = None,
     default_args: Mapping[str, Any] | None = None,
     start_date: datetime | None = None,
-    platform_grace: float | timedelta | None = timedelta(minutes=2),
+    platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
     timezone: str | None = None,
     plan: Planner = plan_instance,
     snapshot: str | Path | None = None,
@@ -49,39 +55,40 @@ def integration_batch_dags(
     deferrable: bool = True,
     poll_interval: float | timedelta = 30.0,
 ) -> dict[str, DAG]:
-    """The DAGs of an organisation's instances, by DAG id: ``globals().update(integration_batch_dags())``.
+    """Return a DAG for each instance of an organisation, by DAG id, except for archived ones.
 
-    Archived instances have none. A parse goes by a snapshot of the instances and asks the platform only when that is
-    older than ``snapshot_ttl``; while the platform cannot be asked, the last snapshot holds, however old. On a
-    worker only the DAG that is to run is built.
+    A DAG file needs one line: ``globals().update(integration_batch_dags())``.
+
+    The instances come from a snapshot. Only if it is older than ``snapshot_ttl`` a parse sends a request; during an
+    outage the last snapshot is used, however old. On a worker only the DAG that is to run is built.
 
     :param mics_conn_id: the Airflow connection of type ``mediarithmics``
-    :param organisation_id: instead of the organisation in the connection's extra
-    :param group_id: only instances of plugins of this group
-    :param artifact_id: only instances of plugins of this name
-    :param select: only instances for which this is true
-    :param customize: called with each DAG and its instance, to change the DAG in place. Text that differs at each
-        parse makes a new version of the DAG each time
-    :param default_args: as of any DAG: ``retries``, ``on_failure_callback``, ``owner``
-    :param start_date: no tick before this is run; ticks from before the present schedule never are
-    :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create a tick's execution
-        before Airflow does; zero creates at once, None never creates
-    :param timezone: the time zone (IANA name) of the crons, instead of the connection's
-    :param plan: what makes a `DagPlan` of an inventory and an instance, instead of `plan_instance`
-    :param snapshot: the snapshot's path, or its URL in an object store, which several machines can share; by default
-        a file under AIRFLOW_HOME. Each connection and organisation needs its own
-    :param snapshot_ttl: how old a snapshot may be before the platform is asked again
-    :param deferrable: whether runs wait without a worker slot
-    :param poll_interval: seconds between two questions to the platform while waiting
-    :raises MicsError: the instances cannot be listed, and there is no snapshot of them from before
-    :raises ValueError: an argument that no DAG could be built with
+    :param organisation_id: the organisation's id; by default the connection's
+    :param group_id: build DAGs only for instances of plugins of this group
+    :param artifact_id: build DAGs only for instances of plugins of this name
+    :param select: build DAGs only for instances for which this function returns true
+    :param customize: function that is called with each DAG and its instance, and changes the DAG in place. Text that
+        differs between parses creates a new DAG version at each parse
+    :param default_args: as of any DAG, such as ``retries``, ``on_failure_callback`` and ``owner``
+    :param start_date: an aware datetime; ticks before it do not run. Ticks from before the last change of an
+        instance's schedule never run
+    :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
+        tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
+    :param timezone: time zone of the crons (IANA name); by default the connection's
+    :param plan: function that returns the `DagPlan` of an inventory and an instance; by default `plan_instance`
+    :param snapshot: path of the snapshot, or its URL in an object store, which several machines can share; by default
+        a file below AIRFLOW_HOME. Each connection and organisation needs its own
+    :param snapshot_ttl: age at which a snapshot is refreshed, in seconds or as a timedelta
+    :param deferrable: whether tasks wait in the triggerer, without a worker slot
+    :param poll_interval: time between two requests while waiting, in seconds or as a timedelta
+    :return: the DAGs by their ids
+    :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
+    :raises ValueError: an invalid argument
     """
     if timezone is not None and zone_of(timezone) is None:
         raise ValueError(f"timezone {timezone!r} is not known: give an IANA name such as Europe/Paris")
     if start_date is not None and start_date.tzinfo is None:
         raise ValueError(f"start_date {start_date.isoformat()} has no time zone: give an aware datetime")
-    if platform_grace is not None:
-        seconds_of(OWNER, "platform_grace", platform_grace, may_be_zero=True)
     ttl = timedelta(seconds=seconds_of(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True))
     organisation_id = None if organisation_id is None else str(organisation_id)
     source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
@@ -91,7 +98,7 @@ def integration_batch_dags(
         customize=customize,
         default_args=default_args or {},
         start_date=start_date,
-        platform_grace=platform_grace,
+        platform_grace=optional_timedelta(OWNER, "platform_grace", platform_grace, may_be_zero=True),
         deferrable=deferrable,
         poll_interval=seconds_of(OWNER, "poll_interval", poll_interval),
     )
@@ -103,9 +110,9 @@ def integration_batch_dags(
             and (select is None or select(instance))
         )
 
-    wanted = get_parsing_context().dag_id
-    if wanted is not None:
-        return _dags_of_worker(wanted, source, builder, plan, is_selected)
+    dag_id = get_parsing_context().dag_id
+    if dag_id is not None:
+        return _dags_on_worker(dag_id, source, builder, plan, is_selected)
     inventory = source.current()
     planned = plan_all(inventory, plan=plan, select=is_selected)
     if inventory.instances and not planned:
@@ -117,14 +124,17 @@ def integration_batch_dags(
     return builder.build_all(inventory, planned)
 
 
-def _dags_of_worker(
+def _dags_on_worker(
     dag_id: str,
     source: InventorySource,
     builder: DagBuilder,
     plan: Planner,
     is_selected: Callable[[Instance], bool],
 ) -> dict[str, DAG]:
-    """The one DAG that a worker is to run, if it is ours. Nothing is asked about one that cannot be."""
+    """Return the one DAG that a worker is to run, or nothing if it is not a DAG of this factory.
+
+    No request is sent for a DAG id that this factory cannot have built.
+    """
 
     def build(inventory: Inventory | None, select: Callable[[Instance], bool] | None) -> dict[str, DAG]:
         if inventory is None:
@@ -139,7 +149,7 @@ def _dags_of_worker(
         is_known = inventory is not None and not is_id_only(inventory.instances[0])
         dags = build(inventory, is_selected if is_known else None)
     if not dags and plan is not plan_instance:
-        dags = build(source.read() or source.listed_for_worker(), is_selected)
+        dags = build(source.read() or source.fetched_for_worker(), is_selected)
     elif not dags and instance_id is None and dag_id.startswith(DAG_ID_PREFIX):
         dags = build(source.read(), is_selected)
     return dags

@@ -1,4 +1,4 @@
-"""Operators for the four levels of integration batches: plugins, versions, instances and executions."""
+"""Operators for the plugins, versions, instances and executions of integration batches."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from airflow_provider_mics.operators.executions import MicsCreateExecutionOperat
 from airflow_provider_mics.operators.instances import (
     MicsCreateInstanceOperator,
     MicsDeleteInstanceOperator,
+    MicsPauseInstanceOperator,
+    MicsResumeInstanceOperator,
     MicsUpdateInstanceOperator,
 )
-from airflow_provider_mics.operators.pausing import MicsPauseInstanceOperator, MicsResumeInstanceOperator
 from airflow_provider_mics.operators.plugins import MicsCreatePluginOperator, MicsCreatePluginVersionOperator
 
 __all__ = [

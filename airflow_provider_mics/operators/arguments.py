@@ -1,19 +1,21 @@
-"""What the arguments of an operator can be: left out, a template that is not rendered yet, or a value."""
+"""Arguments of operators: not given, a template that is not rendered yet, or a value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self
 
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.provisioning.instance_fields import checked_fields
-from airflow_provider_mics.templates import is_literal, rendered, rendered_flag
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.provisioning.instances import checked_fields
+from airflow_provider_mics.runtime.templates import is_literal, rendered, rendered_flag
 
 
 class NotGiven:
-    """The default of an argument for which None has a meaning: ``cron=None`` clears, leaving it out leaves it.
+    """Default of an argument for which None has a meaning: ``cron=None`` clears, no ``cron`` leaves it as it is.
 
-    Its text does not depend on the process, since Airflow writes it into the serialized DAG.
+    Airflow writes its text into the serialized DAG, so the text is the same in every process.
     """
 
     def __repr__(self) -> str:
@@ -33,22 +35,25 @@ NOT_GIVEN = NotGiven()
 
 
 def given(**arguments: Any) -> dict[str, Any]:
-    """The arguments that were given, None among them."""
+    """Return the arguments that were given, including those that are None."""
     return {name: value for name, value in arguments.items() if not isinstance(value, NotGiven)}
 
 
 def rendered_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The given fields of an instance after rendering."""
+    """Return the given fields of an instance after rendering.
+
+    :raises MicsError: ``archived`` is neither true nor false
+    """
     values = {name: rendered(value) for name, value in fields.items()}
     if "archived" in values:
         values["archived"] = rendered_flag("archived", values["archived"])
     return values
 
 
-def refuse_contradictions(task_id: str, fields: Mapping[str, Any], *, creating: bool) -> None:
-    """Refuse fields of an instance that cannot be, as far as that is known before the task runs.
+def check_instance_fields(task_id: str, fields: Mapping[str, Any], *, creating: bool) -> None:
+    """Check the fields of an instance when the DAG is parsed; templates are checked when the task runs.
 
-    :raises ValueError: a cron without a status, or a literal that the platform does not know
+    :raises ValueError: a cron without a status, or a value that the platform does not accept
     """
     literals = {name: value for name, value in fields.items() if is_literal(value)}
     try:
@@ -64,20 +69,39 @@ def refuse_contradictions(task_id: str, fields: Mapping[str, Any], *, creating: 
         raise ValueError(f"{task_id}: give cron and cron_status together, or neither")
 
 
-def refuse_both(task_id: str, **arguments: Any) -> None:
-    """Refuse two ways of saying the same thing.
+def check_exclusive(task_id: str, **arguments: Any) -> None:
+    """Check that at most one of the arguments is given.
 
-    :raises ValueError: more than one is given
+    :raises ValueError: more than one is not None
     """
-    said = [name for name, value in arguments.items() if value is not None]
-    if len(said) > 1:
-        raise ValueError(f"{task_id}: give {' or '.join(said)}, not both")
+    names = [name for name, value in arguments.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{task_id}: give {' or '.join(names)}, not both")
 
 
-def refuse_unknown(task_id: str, name: str, value: Any, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of ``known``.
+def check_choice(task_id: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Check that a value is one of ``choices``.
 
     :raises ValueError: it is not
     """
-    if value not in known:
-        raise ValueError(f"{task_id}: {name} {value!r} is not one of {', '.join(known)}")
+    if value not in choices:
+        raise ValueError(f"{task_id}: {name} {value!r} is not one of {', '.join(choices)}")
+
+
+def check_wait_timeout(task_id: str, timeout: object, *, wait_for_completion: bool) -> None:
+    """Check that a ``timeout`` has a wait to end.
+
+    :raises ValueError: it has none
+    """
+    if timeout is not None and not wait_for_completion:
+        raise ValueError(f"{task_id}: timeout is given, but wait_for_completion=False waits for nothing")
+
+
+def optional_timedelta(owner: str, name: str, value: Any, *, may_be_zero: bool = False) -> timedelta | None:
+    """Return a number of seconds or a timedelta as a timedelta, and None as None.
+
+    :raises ValueError: the value is not a valid length of time
+    """
+    if value is None:
+        return None
+    return timedelta(seconds=seconds_of(owner, name, value, may_be_zero=may_be_zero))

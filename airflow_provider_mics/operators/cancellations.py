@@ -1,4 +1,4 @@
-"""Cancel and delete executions."""
+"""Operators that cancel and delete executions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mics.api.checks import checked_id
-from airflow_provider_mics.api.durations import seconds_of
-from airflow_provider_mics.failures import readable_failures
-from airflow_provider_mics.operators.resources import MicsInstanceOperator
-from airflow_provider_mics.provisioning.cancellations import cancel, discard_execution, until_over
-from airflow_provider_mics.templates import rendered
+from airflow_provider_mics.api.validation import checked_id, seconds_of
+from airflow_provider_mics.core.provisioning.executions import (
+    ensure_execution_canceled,
+    ensure_execution_deleted,
+    wait_until_stopped,
+)
+from airflow_provider_mics.operators.arguments import check_wait_timeout
+from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
+from airflow_provider_mics.runtime.failures import errors_as_task_failures
+from airflow_provider_mics.runtime.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,15 +24,20 @@ DEFAULT_TIMEOUT = timedelta(minutes=10)
 
 
 class MicsCancelExecutionOperator(MicsInstanceOperator):
-    """Cancel an execution by whatever the platform offers, and say in the log what that was.
+    """Cancel an execution by whichever method the platform accepts, and log which one it was.
 
-    One that is over already is fine. Its value in XCom is the execution as it was seen last, as JSON.
+    The task also succeeds if the execution is already over. XCom: the execution as JSON, as last seen.
 
-    :param instance_id: the instance (templated)
-    :param execution_id: its execution (templated)
-    :param wait_for_completion: whether to wait until the platform has really stopped it
-    :param poll_interval: between two questions to the platform while waiting, in seconds or as a timedelta
-    :param timeout: how long to wait at most, in seconds or as a timedelta; by default ten minutes
+    :param instance_id: the instance's id (templated)
+    :param execution_id: the execution's id (templated)
+    :param wait_for_completion: whether to wait until the platform has stopped the execution
+    :param poll_interval: time between two requests while waiting, in seconds or as a timedelta
+    :param timeout: longest wait, in seconds or as a timedelta; by default ten minutes
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (*MicsInstanceOperator.template_fields, "execution_id")
@@ -48,33 +57,37 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
         longest = DEFAULT_TIMEOUT if timeout is None else timeout
         self.timeout = timedelta(seconds=seconds_of(self.task_id, "timeout", longest))
-        if timeout is not None and not wait_for_completion:
-            raise ValueError(
-                f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
-            )
+        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with readable_failures():
-            instance_id = self._shown_instance_id(context)
+        with errors_as_task_failures():
+            instance_id = self._pushed_instance_id(context)
             execution_id = checked_id("execution_id", rendered(self.execution_id))
-            canceled = self.hook.run(cancel(instance_id, execution_id, self._give_up))
+            canceled = self.hook.run(ensure_execution_canceled(instance_id, execution_id, self._retry_until))
             execution = canceled.execution
             if self.wait_for_completion:
                 deadline = datetime.now(UTC) + self.timeout
                 execution = self.hook.run(
-                    until_over(instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline)
+                    wait_until_stopped(
+                        instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline
+                    )
                 )
             return execution.to_json()
 
 
 class MicsDeleteExecutionOperator(MicsInstanceOperator):
-    """Delete an execution that is over or has not started; one that is gone already is fine.
+    """Delete an execution that is over or has not started.
 
-    Its value in XCom is the execution as it was, as JSON, or None where the platform did not show it.
+    XCom: the deleted execution as JSON, or None where the platform did not return it.
 
-    :param instance_id: the instance (templated)
-    :param execution_id: its execution (templated)
-    :param missing_ok: whether it may be gone already
+    :param instance_id: the instance's id (templated)
+    :param execution_id: the execution's id (templated)
+    :param missing_ok: whether to succeed if the execution does not exist
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (*MicsInstanceOperator.template_fields, "execution_id")
@@ -85,10 +98,10 @@ class MicsDeleteExecutionOperator(MicsInstanceOperator):
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        with readable_failures():
-            instance_id = self._shown_instance_id(context)
+        with errors_as_task_failures():
+            instance_id = self._pushed_instance_id(context)
             execution_id = checked_id("execution_id", rendered(self.execution_id))
-            deleted = self._run_patiently(
-                discard_execution(instance_id, execution_id, missing_ok=self.missing_ok)
+            deleted = self._run_with_retries(
+                ensure_execution_deleted(instance_id, execution_id, missing_ok=self.missing_ok)
             )
             return None if deleted is None else deleted.to_json()

@@ -1,70 +1,97 @@
-"""Run an integration batch, exactly once for each piece of work."""
+"""The operator that runs an integration batch exactly once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
-from airflow_provider_mics.api.checks import checked_execution_type, checked_id
-from airflow_provider_mics.api.durations import seconds_of
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
+from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.moments import moment_of
-from airflow_provider_mics.api.vocabulary import ExecutionType
-from airflow_provider_mics.api.waiting import ending, readable, utc, wait_for_execution
-from airflow_provider_mics.failures import readable_failures, task_failure
-from airflow_provider_mics.links import push_link
-from airflow_provider_mics.operators.platform import MicsOperator
-from airflow_provider_mics.provisioning.time_limits import stop_at_deadline
-from airflow_provider_mics.stopping import WaitingTask, was_stopped_by_a_person
-from airflow_provider_mics.submitting.identity import ExecutionIdentity, identity_of
-from airflow_provider_mics.submitting.submission import Submission, recall_execution, submit_execution
-from airflow_provider_mics.submitting.ticks import until_tick_appears
-from airflow_provider_mics.submitting.turns import DEFAULT_GRACE, Due, NothingToRun, TickPlan, whose_turn
-from airflow_provider_mics.task_notes import note_execution, noted_execution
-from airflow_provider_mics.task_tries import deadline_of, task_try_of
-from airflow_provider_mics.templates import is_literal, rendered
-from airflow_provider_mics.trigger_events import outcome_of
-from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
-from airflow_provider_mics.xcoms import EXECUTION_ID_KEY
+from airflow_provider_mics.api.outages import readable
+from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
+from airflow_provider_mics.api.validation import (
+    checked_execution_type,
+    checked_id,
+    parse_datetime,
+    seconds_of,
+)
+from airflow_provider_mics.core.exactly_once.handover import (
+    DEFAULT_PLATFORM_GRACE,
+    CreateNow,
+    Skip,
+    TickContext,
+    WaitForPlatform,
+    decide_tick,
+    wait_for_tick_execution,
+)
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.core.exactly_once.submission import (
+    Submission,
+    get_recorded_execution,
+    submit_execution,
+)
+from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
+from airflow_provider_mics.operators.arguments import check_exclusive, check_wait_timeout, optional_timedelta
+from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
+from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
+from airflow_provider_mics.runtime.task_context import (
+    deadline_of,
+    store_execution_id,
+    stored_execution_id,
+    task_try_of,
+)
+from airflow_provider_mics.runtime.templates import is_literal, rendered
+from airflow_provider_mics.runtime.trigger_events import outcome_of
+from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-LATE = timedelta(minutes=15)
-"""After so long, who looks at the log of a scheduled run may wonder why its batch starts now."""
-STOP_SECONDS = 2.0
-"""A worker that is stopped has five seconds in all, for the question and for the answer."""
+LATE_TICK = timedelta(minutes=15)
+"""A tick that is submitted this long after it was due gets a warning in the log."""
+KILL_TIMEOUT = 2.0
+"""Seconds, for the query to Airflow and for the cancel request: Airflow 3 kills the process five seconds later."""
 
 
 class MicsCreateExecutionOperator(MicsOperator):
-    """Run an instance: look for the execution of this piece of work, create it only if it is not there, and wait.
+    """Run an instance exactly once: find the execution of this piece of work, or create it, and wait for its end.
 
-    Every try of the task looks for the same execution, so a retry after a lost worker or a lost answer goes on with
-    what is running rather than starting the batch twice. A batch that failed is run again by a retry; one that a
-    person canceled on the platform fails the task without retries.
+    Each try of the task looks for the same execution, so a retry after a lost worker or a lost response continues with
+    the running execution and does not start the batch twice. A retry after a failed execution runs the batch again. An
+    execution that was canceled on the platform fails the task without retries.
 
-    :param instance_id: the instance to run (templated)
-    :param execution_type: ``MANUAL`` or ``CRON``; by default MANUAL, but CRON for a scheduled run where ``cron`` is
-        given. ``CRON`` means the instance's own cron
-    :param expected_start_date: when the platform is to start it: an aware datetime, ISO 8601 text or epoch
+    XCom: the execution as JSON, and its id under ``execution_id`` as soon as it is known.
+
+    :param instance_id: the id of the instance to run (templated)
+    :param execution_type: ``MANUAL`` or ``CRON``, which stands for a tick of the instance's own cron (templated). By
+        default ``CRON`` in a scheduled run if ``cron`` is given, else ``MANUAL``
+    :param expected_start_date: when the platform starts the execution: an aware datetime, ISO 8601 text or epoch
         milliseconds (templated); by default at once
-    :param wait_for_completion: whether to wait until it is over; else the task ends when it is planned
-    :param deferrable: whether to wait without a worker slot; by default as Airflow's ``default_deferrable``
-    :param poll_interval: seconds (or a timedelta) between two questions to the platform
-    :param timeout: how long to wait at most, in seconds or as a timedelta; when it passes, the execution is canceled
-    :param cancel_on_kill: whether the execution is canceled when a person stops the task, or its time is up
-    :param submission_timeout: seconds (or a timedelta) for which an outage is borne while the execution is submitted
-    :param cron: the instance's own cron, where this DAG's schedule is just that: its scheduled runs are then ticks
-    :param timezone: the time zone (IANA name) of ``cron``; by default the connection's
-    :param schedule_since: since when ``cron`` is in force (ISO 8601), where that is known
-    :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create a tick's execution
-        before Airflow does; zero creates at once, None never creates
+    :param wait_for_completion: whether to wait for the end of the execution
+    :param deferrable: whether to wait in the triggerer, without a worker slot; by default Airflow's
+        ``[operators] default_deferrable``
+    :param poll_interval: time between two requests while waiting, in seconds or as a timedelta
+    :param timeout: longest wait, in seconds or as a timedelta; then the execution is canceled and the task fails
+    :param cancel_on_kill: whether to cancel the execution when a user stops the task, or when its time is up
+    :param submission_timeout: how long to retry during an outage while the execution is submitted, in seconds or as a
+        timedelta; 0 does not retry
+    :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
+        platform may fire too
+    :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
+        tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
+    :param tick_context: instead of ``cron`` and ``platform_grace``, with all that ``integration_batch_dags`` knows of
+        the schedule
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
@@ -85,11 +112,9 @@ class MicsCreateExecutionOperator(MicsOperator):
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
-        submission_timeout: float | timedelta = 600.0,
         cron: str | None = None,
-        timezone: str | None = None,
-        schedule_since: str | None = None,
-        platform_grace: float | timedelta | None = DEFAULT_GRACE,
+        platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
+        tick_context: TickContext | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -99,145 +124,144 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
-        self.timeout = _length_of(self.task_id, "timeout", timeout)
+        self.timeout = optional_timedelta(self.task_id, "timeout", timeout)
         self.cancel_on_kill = cancel_on_kill
-        self.submission_timeout = seconds_of(
-            self.task_id, "submission_timeout", submission_timeout, may_be_zero=True
+        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
+        check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
+        grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
+        self.tick_context = tick_context or TickContext(
+            cron, timezone="", schedule_since=None, platform_grace=grace
         )
-        self.cron = cron
-        self.timezone = timezone
-        self.schedule_since = schedule_since
-        self.platform_grace = _length_of(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
-        self._waiting: WaitingTask | None = None
+        self._task_wait: TaskWait | None = None
         self._deadline: datetime | None = None
-        self._refuse_contradictions()
+        self._check_literals()
 
-    def _refuse_contradictions(self) -> None:
-        self._refuse_what_cannot_be_sent()
-        if self.timeout is not None and not self.wait_for_completion:
-            raise ValueError(
-                f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
-            )
-
-    def _refuse_what_cannot_be_sent(self) -> None:
-        """As far as it is known when the DAG is read: a template is checked when the task runs."""
+    def _check_literals(self) -> None:
+        """Check what is known when the DAG is parsed; templates are checked when the task runs."""
         try:
             if is_literal(self.instance_id):
                 checked_id("instance_id", self.instance_id)
             if self.execution_type is not None and is_literal(self.execution_type):
                 checked_execution_type(self.execution_type)
             if isinstance(self.expected_start_date, datetime) or is_literal(self.expected_start_date):
-                moment_of(self.expected_start_date)
+                parse_datetime(self.expected_start_date)
         except MicsError as error:
             raise ValueError(f"{self.task_id}: {error}") from None
 
     def execute(self, context: Context) -> Any:
-        with readable_failures():
+        with errors_as_task_failures():
             identity = self._identity(context)
-            page = push_link(context, self.hook, identity.instance_id)
-            if page is not None:
-                self.log.info("The instance on the platform: %s", page)
-            noted = noted_execution(context)
-            recalled = self.hook.run(recall_execution(identity.instance_id, noted)) if noted else None
-            if recalled is not None:
-                return self._follow(context, identity, Submission(recalled, "found"))
-            if identity.is_tick:
+            self._show_instance_link(context, identity.instance_id)
+            execution_id = stored_execution_id(context)
+            if execution_id is not None:
+                execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
+                if execution is not None:
+                    return self._handle_submission(context, identity, Submission(execution, "found"))
+            if identity.is_scheduled:
                 return self._run_tick(context, identity)
-            return self._submit_and_follow(context, identity)
+            return self._submit(context, identity)
 
     def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Go on once the platform fired the tick, or its time to do so is over."""
-        with readable_failures():
+        """Resume when the platform has created the tick's execution, or when its grace is over."""
+        with errors_as_task_failures():
             return self._run_tick(context, self._identity(context), grace_is_over=True)
 
     def _identity(self, context: Context) -> ExecutionIdentity:
-        kind = rendered(self.execution_type)
+        execution_type = rendered(self.execution_type)
         self.instance_id = checked_id("instance_id", rendered(self.instance_id))
         return identity_of(
             task_try_of(context),
             self.instance_id,
-            execution_type=ExecutionType(checked_execution_type(kind)) if kind else None,
-            expected_start_date=moment_of(self.expected_start_date),
-            runs_on_cron=self.cron is not None,
+            execution_type=ExecutionType(checked_execution_type(execution_type)) if execution_type else None,
+            expected_start_date=parse_datetime(self.expected_start_date),
+            runs_on_cron=self.tick_context.cron is not None,
         )
 
     def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
-        """Give the platform its turn at a tick, then see to it that the tick's execution is there."""
-        plan = TickPlan(
-            cron=self.cron,
-            timezone=self.timezone or self.hook.timezone,
-            schedule_since=moment_of(self.schedule_since, "schedule_since"),
-            grace=self.platform_grace,
+        """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
+        tick_context = replace(self.tick_context, timezone=self.tick_context.timezone or self.hook.timezone)
+        decision = self.hook.run(
+            decide_tick(identity, tick_context, give_up_at=self._retry_until, grace_is_over=grace_is_over)
         )
-        give_up = datetime.now(UTC) + timedelta(seconds=self.submission_timeout)
-        turn = self.hook.run(whose_turn(identity, plan, give_up=give_up, grace_is_over=grace_is_over))
-        if isinstance(turn, NothingToRun):
-            raise AirflowSkipException(turn.reason)
-        if isinstance(turn, Due):
-            return self._submit_and_follow(context, turn.identity, turn.known)
-        self.log.info(
-            "The platform fires this cron itself; it has until %s to create the execution of %s.",
-            utc(turn.until),
-            utc(turn.identity.expected_start_date),
-        )
-        if self.deferrable:
-            trigger = MicsTickTrigger.of(turn.identity, turn.until, **self._trigger_arguments())
-            self.defer(trigger=trigger, method_name="after_grace")
-        self.hook.run(until_tick_appears(turn.identity, turn.until, self.poll_interval))
+        if isinstance(decision, Skip):
+            raise AirflowSkipException(decision.reason)
+        if isinstance(decision, CreateNow):
+            return self._submit(context, decision.identity, decision.existing)
+        self._wait_for_platform(decision)
         return self._run_tick(context, identity, grace_is_over=True)
 
-    def _submit_and_follow(
+    def _wait_for_platform(self, decision: WaitForPlatform) -> None:
+        """Wait until the platform has created the tick's execution, or its grace is over."""
+        self.log.info(
+            "The platform fires this cron itself. Waiting until %s for it to create the execution of %s.",
+            utc(decision.until),
+            utc(decision.identity.expected_start_date),
+        )
+        if self.deferrable:
+            from airflow_provider_mics.triggers import MicsTickTrigger
+
+            trigger = MicsTickTrigger.of(decision.identity, decision.until, **self._trigger_arguments())
+            self.defer(trigger=trigger, method_name="after_grace")
+        self.hook.run(wait_for_tick_execution(decision.identity, decision.until, self.poll_interval))
+
+    def _submit(
         self, context: Context, identity: ExecutionIdentity, known: Sequence[Execution] | None = None
     ) -> Any:
         submission = self.hook.run(
             submit_execution(
                 identity,
                 is_retry=task_try_of(context).is_retry,
-                known=known,
-                patience=timedelta(seconds=self.submission_timeout),
-                on_created=lambda created: self._wait_is_for(context, created),
+                existing=known,
+                submission_timeout=self._retry_for,
+                on_created=lambda created: self._record_execution(context, created),
             )
         )
-        return self._follow(context, identity, submission)
+        return self._handle_submission(context, identity, submission)
 
-    def _follow(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> Any:
+    def _handle_submission(
+        self, context: Context, identity: ExecutionIdentity, submission: Submission
+    ) -> Any:
         execution = submission.execution
-        self._wait_is_for(context, execution)
-        self._tell(context, identity, submission)
+        self._record_execution(context, execution)
+        self._log_submission(context, identity, submission)
         if not self.wait_for_completion:
             return execution.to_json()
         if execution.is_over:
             return self._finish(execution)
         return self._wait(context, execution)
 
-    def _wait_is_for(self, context: Context, execution: Execution) -> None:
-        """From here on the execution is found by who looks at the task, and canceled by who stops it."""
-        if self._waiting is not None and self._waiting.execution_id == execution.id:
+    def _record_execution(self, context: Context, execution: Execution) -> None:
+        """Record the execution of this task, for its users, for the next try, and for `on_kill`."""
+        if self._task_wait is not None and self._task_wait.execution_id == execution.id:
             return
-        self._waiting = WaitingTask.of(context["ti"], execution.id)
+        self._task_wait = TaskWait.of(context["ti"], execution.id)
         self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        note_execution(context, execution.id)
+        store_execution_id(context, execution.id)
 
-    def _tell(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
+    def _log_submission(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
         if task_try_of(context).generation:
-            self.log.info("This task was cleared: its batch is run anew, beside what its earlier tries ran.")
-        if submission.how == "found":
+            self.log.info(
+                "Task was cleared: starting a new execution. Executions of earlier tries are not reused."
+            )
+        if submission.outcome == "found":
             status = ending(execution) if execution.is_over else execution.status
             self.log.info("Found execution %s, %s: %s.", execution.id, status, identity)
             return
         late = datetime.now(UTC) - identity.expected_start_date
         at_once = ", to start at once" if late > timedelta(0) else ""
         self.log.info("Created execution %s: %s%s.", execution.id, identity, at_once)
-        if identity.is_tick and late > LATE:
+        if identity.is_scheduled and late > LATE_TICK:
             self.log.warning(
-                "That tick was %s ago, and the platform had no execution for it.", readable(late)
+                "This tick was due %s ago, and the platform had not created its execution.", readable(late)
             )
 
     def _wait(self, context: Context, execution: Execution) -> Any:
         deadline = deadline_of(context, self.timeout)
         if self.deferrable:
+            from airflow_provider_mics.triggers import MicsExecutionTrigger
+
             trigger = MicsExecutionTrigger(
                 instance_id=self.instance_id,
                 execution_id=execution.id,
@@ -254,64 +278,53 @@ class MicsCreateExecutionOperator(MicsOperator):
                 )
             )
         except MicsTimeoutError as error:
-            return self._out_of_time(execution.id, str(error))
+            return self._handle_timeout(execution.id, str(error))
         return self._finish(ended)
 
-    def _trigger_arguments(self) -> dict[str, Any]:
-        return {
-            "mics_conn_id": self.mics_conn_id,
-            "organisation_id": self.organisation_id or None,
-            "poll_interval": self.poll_interval,
-        }
-
-    def on_kill(self) -> None:
-        """Cancel the execution, if a person stopped the task or its time is up; an evicted worker leaves it alone."""
-        waiting = self._waiting
-        if waiting is None or not self.cancel_on_kill:
-            return
-        self._waiting = None
-        name = f"execution {waiting.execution_id} of instance {self.instance_id}"
-        is_out_of_time = self._deadline is not None and datetime.now(UTC) >= self._deadline
-        if not is_out_of_time and not was_stopped_by_a_person(waiting, STOP_SECONDS):
-            self.log.info("This worker is stopped, but nobody stopped the task: %s goes on.", name)
-            return
-        try:
-            how = self.hook.run_within(
-                STOP_SECONDS, cancel_execution(self.instance_id, waiting.execution_id)
-            ).how
-            self.log.info("The task was stopped: canceled %s (%s).", name, how)
-        except MicsError as error:
-            self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
-
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Go on when the trigger has fired: the execution is over, its time is up, or it cannot be watched."""
+        """Resume when the execution has ended, its time is up, or an error ended the wait."""
         outcome = outcome_of(event)
-        if outcome.timed_out and not outcome.is_settled:
-            return self._out_of_time(outcome.execution_id, outcome.message)
+        if outcome.timed_out and not outcome.is_handled:
+            return self._handle_timeout(outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
         return self._finish(outcome.execution)
 
-    def _out_of_time(self, execution_id: str, message: str) -> Any:
-        stop = stop_at_deadline(self.instance_id, execution_id, cancels=self.cancel_on_kill)
+    def on_kill(self) -> None:
+        """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
+        wait = self._task_wait
+        if wait is None or not self.cancel_on_kill:
+            return
+        self._task_wait = None
+        name = f"execution {wait.execution_id} of instance {self.instance_id}"
+        is_timed_out = self._deadline is not None and datetime.now(UTC) >= self._deadline
+        if not is_timed_out and not was_killed_by_user(wait, KILL_TIMEOUT):
+            self.log.info("The worker was stopped, but not by a user: not canceling %s.", name)
+            return
         try:
-            stopped = self.hook.run(stop)
+            canceled = self.hook.run_with_timeout(
+                cancel_execution(self.instance_id, wait.execution_id), KILL_TIMEOUT
+            )
+            self.log.info("The task was stopped: canceled %s (%s).", name, canceled.method)
+        except MicsError as error:
+            self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
+
+    def _handle_timeout(self, execution_id: str, message: str) -> Any:
+        """Cancel the execution and fail the task, unless the execution has ended by itself."""
+        job = cancel_on_timeout(self.instance_id, execution_id, should_cancel=self.cancel_on_kill)
+        try:
+            result = self.hook.run(job)
         except MicsError as error:
             raise AirflowException(f"{message}; it could not be canceled: {error}") from None
-        if stopped.ended_by_itself:
-            return self._finish(stopped.execution)
-        raise AirflowException(f"{message}{stopped.note}")
+        if result.ended_by_itself:
+            return self._finish(result.execution)
+        raise AirflowException(f"{message}{result.note}")
 
     def _finish(self, execution: Execution) -> dict[str, Any]:
+        """Return the execution as JSON if it succeeded, else fail the task."""
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
             return execution.to_json()
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
-
-
-def _length_of(task_id: str, name: str, value: Any, *, may_be_zero: bool = False) -> timedelta | None:
-    if value is None:
-        return None
-    return timedelta(seconds=seconds_of(task_id, name, value, may_be_zero=may_be_zero))

@@ -1,4 +1,4 @@
-"""Create, change and delete integration batch instances."""
+"""Operators that create, change, delete, pause and resume integration batch instances."""
 
 from __future__ import annotations
 
@@ -6,60 +6,69 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.core.provisioning.find_or_create import IF_EXISTS, IfExists
+from airflow_provider_mics.core.provisioning.instances import (
+    change_instance,
+    ensure_instance,
+    ensure_instance_deleted,
+)
+from airflow_provider_mics.core.provisioning.pausing import pause, resume
 from airflow_provider_mics.operators.arguments import (
     NOT_GIVEN,
     NotGiven,
+    check_choice,
+    check_exclusive,
+    check_instance_fields,
     given,
-    refuse_both,
-    refuse_contradictions,
-    refuse_unknown,
     rendered_fields,
 )
-from airflow_provider_mics.operators.resources import (
-    MicsInstanceOperator,
-    MicsResourceOperator,
-    show_instance,
-)
-from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
-from airflow_provider_mics.provisioning.instances import change_instance, discard_instance, ensure_instance
-from airflow_provider_mics.task_tries import task_try_of
-from airflow_provider_mics.templates import rendered
+from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator, MicsOperator, push_instance
+from airflow_provider_mics.runtime.failures import errors_as_task_failures
+from airflow_provider_mics.runtime.task_context import task_try_of
+from airflow_provider_mics.runtime.templates import rendered
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_mics.provisioning.property_values import Properties
+    from airflow_provider_mics.core.provisioning.properties import Properties
+
 
 FIELDS = ("cron", "cron_status", "cpu_size", "ram_size", "disk_size")
 
 
-class MicsCreateInstanceOperator(MicsResourceOperator):
-    """Create an instance, unless it is there already: organisation, group, artifact and name make it the same one.
+class MicsCreateInstanceOperator(MicsOperator):
+    """Create an instance, unless one with the same organisation, group, artifact and name exists.
 
-    Its value in XCom is the instance as JSON; ``output["instance_id"]`` is its id, and of a mapped one, to map over,
-    ``output.map(lambda instance: instance["id"])``. What is not given is the platform's default where the instance is
-    created, and stays as it is where it exists.
+    A field that is not given gets the platform's default in a new instance, and keeps its value in an existing one.
+
+    XCom: the instance as JSON, and its id as ``output["instance_id"]``; to map over the ids of a mapped task, use
+    ``output.map(lambda instance: instance["id"])``.
 
     :param group_id: the plugin's group (templated)
-    :param artifact_id: the plugin's name in the group (templated)
+    :param artifact_id: the plugin's name within the group (templated)
     :param name: the instance's name (templated)
-    :param version: the plugin's version by its number for people, ``1.0.0`` (templated); or
-    :param version_id: by the platform's id of it (templated); by default the newest where the instance is created
-    :param cron: when the platform runs it: five fields, such as ``30 5 * * 1,6``; None for manual runs only (templated)
-    :param cron_status: ``ACTIVE`` or ``PAUSED``; goes with ``cron`` (templated)
+    :param version: the number of the plugin's version, such as ``1.0.0`` (templated); give this or ``version_id``
+    :param version_id: the id of the plugin's version (templated); by default a new instance gets the newest version
+    :param cron: when the platform runs the instance: five fields, such as ``30 5 * * 1,6``; None: manual runs only
+        (templated)
+    :param cron_status: ``ACTIVE`` or ``PAUSED``; required with ``cron`` (templated)
     :param cpu_size: ``LOW``, ``MEDIUM``, ``LARGE`` or ``EXTRA_LARGE`` (templated)
-    :param ram_size: the same (templated)
-    :param disk_size: the same (templated)
-    :param archived: whether it is hidden (templated); False takes back one that a person archived
-    :param properties: the parameters of its runs (templated): values by name, or whole property objects
-    :param if_exists: ``update`` changes what differs in an existing instance, and logs it; ``skip`` takes it as it is;
-        ``fail`` wants to be the one who creates it. With ``skip`` and ``fail`` a retry cannot tell an instance that
-        an earlier try of the task created from another one
+    :param ram_size: as ``cpu_size`` (templated)
+    :param disk_size: as ``cpu_size`` (templated)
+    :param archived: whether the instance is archived (templated); False restores an archived instance
+    :param properties: properties of the instance (templated): values by name, or property objects
+    :param if_exists: ``update``: change and log what differs in an existing instance; ``skip``: use the existing
+        instance as it is; ``fail``: raise if the instance already exists. With ``skip`` and ``fail``, a retry cannot
+        tell whether an earlier try of the task created the instance
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
-        *MicsResourceOperator.template_fields,
+        *MicsOperator.template_fields,
         "group_id",
         "artifact_id",
         "name",
@@ -103,18 +112,18 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
         self.archived = archived
         self.properties = properties
         self.if_exists = if_exists
-        refuse_unknown(self.task_id, "if_exists", if_exists, IF_EXISTS)
-        refuse_both(self.task_id, version=version, version_id=version_id)
-        refuse_contradictions(self.task_id, self._fields(), creating=True)
+        check_choice(self.task_id, "if_exists", if_exists, IF_EXISTS)
+        check_exclusive(self.task_id, version=version, version_id=version_id)
+        check_instance_fields(self.task_id, self._fields(), creating=True)
 
     def _fields(self) -> dict[str, Any]:
         return given(**{name: getattr(self, name) for name in (*FIELDS, "archived")})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        def on_sight(instance: Instance) -> None:
-            show_instance(context, self.hook, instance.id)
+        def on_exists(instance: Instance) -> None:
+            push_instance(context, self.hook, instance.id)
 
-        with readable_failures():
+        with errors_as_task_failures():
             instance = self.hook.run(
                 ensure_instance(
                     self.group_id,
@@ -127,31 +136,38 @@ class MicsCreateInstanceOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
-                    on_sight=on_sight,
+                    submission_timeout=self._retry_for,
+                    on_exists=on_exists,
                 )
             ).resource
         return instance.to_json()
 
 
 class MicsUpdateInstanceOperator(MicsInstanceOperator):
-    """Change an instance and its properties; what is not given stays as it is, what is so already is not written.
+    """Change an instance and its properties.
 
-    ``cron=None, cron_status=None`` clears the schedule. To pause one, use `MicsPauseInstanceOperator`, which cancels
-    what is coming too. Its value in XCom is the instance as JSON; the log shows each change.
+    A field that is not given keeps its value. Only values that differ are written, and each change is logged.
+    ``cron=None, cron_status=None`` clears the schedule. To pause an instance, use `MicsPauseInstanceOperator`, which
+    also cancels the planned executions.
 
-    :param instance_id: the instance (templated)
-    :param name: its new name (templated)
-    :param version: another version by its number for people, ``1.1.0`` (templated); or
-    :param version_id: by the platform's id of it (templated)
-    :param cron: when the platform runs it; with a ``cron_status`` where it has none yet (templated)
+    XCom: the instance as JSON.
+
+    :param instance_id: the instance's id (templated)
+    :param name: the new name (templated)
+    :param version: the number of the new version, such as ``1.1.0`` (templated); give this or ``version_id``
+    :param version_id: the id of the new version (templated)
+    :param cron: when the platform runs the instance; give ``cron_status`` too if it has no cron yet (templated)
     :param cron_status: ``ACTIVE`` or ``PAUSED`` (templated)
     :param cpu_size: ``LOW``, ``MEDIUM``, ``LARGE`` or ``EXTRA_LARGE`` (templated)
-    :param ram_size: the same (templated)
-    :param disk_size: the same (templated)
-    :param archived: whether it is hidden (templated)
-    :param properties: new values of its properties (templated): each keeps its type; one that it does not have yet
-        becomes its own
+    :param ram_size: as ``cpu_size`` (templated)
+    :param disk_size: as ``cpu_size`` (templated)
+    :param archived: whether the instance is archived (templated)
+    :param properties: new values by name (templated); a property keeps its type, and is created if it does not exist
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
@@ -191,8 +207,8 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
         self.disk_size = disk_size
         self.archived = archived
         self.properties = properties
-        refuse_both(self.task_id, version=version, version_id=version_id)
-        refuse_contradictions(self.task_id, self._fields(), creating=False)
+        check_exclusive(self.task_id, version=version, version_id=version_id)
+        check_instance_fields(self.task_id, self._fields(), creating=False)
         if not self._fields() and version is None and version_id is None and properties is None:
             raise ValueError(f"{self.task_id}: say what to change: a field, the version or properties")
 
@@ -200,8 +216,8 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
         return given(**{name: getattr(self, name) for name in ("name", *FIELDS, "archived")})
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with readable_failures():
-            instance_id = self._shown_instance_id(context)
+        with errors_as_task_failures():
+            instance_id = self._pushed_instance_id(context)
             changing = change_instance(
                 instance_id,
                 version=rendered(self.version),
@@ -210,16 +226,21 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
                 properties=self.properties,
                 organisation_id=self.hook.organisation_id,
             )
-            return self._run_patiently(changing).resource.to_json()
+            return self._run_with_retries(changing).resource.to_json()
 
 
 class MicsDeleteInstanceOperator(MicsInstanceOperator):
-    """Delete an instance; one that is gone already is fine.
+    """Delete an instance.
 
-    Its value in XCom is the instance as it was, as JSON, or None where it was gone.
+    XCom: the deleted instance as JSON, or None where it did not exist.
 
-    :param instance_id: the instance (templated)
-    :param missing_ok: whether it may be gone already
+    :param instance_id: the instance's id (templated)
+    :param missing_ok: whether to succeed if the instance does not exist
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid arguments, when the DAG is parsed
     """
 
     def __init__(self, *, missing_ok: bool = True, **kwargs: Any) -> None:
@@ -227,7 +248,56 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        with readable_failures():
-            instance_id = self._shown_instance_id(context)
-            deleted = self._run_patiently(discard_instance(instance_id, missing_ok=self.missing_ok))
+        with errors_as_task_failures():
+            instance_id = self._pushed_instance_id(context)
+            deleted = self._run_with_retries(ensure_instance_deleted(instance_id, missing_ok=self.missing_ok))
             return None if deleted is None else deleted.to_json()
+
+
+class MicsPauseInstanceOperator(MicsInstanceOperator):
+    """Pause the cron of an instance, and cancel its planned executions.
+
+    All pending executions that are expected to start in the future are canceled, even those that were created by hand,
+    and even if the platform does not cancel them itself. The task also succeeds if the instance is already paused. It
+    fails if the instance has no cron.
+
+    XCom: the instance as JSON.
+
+    :param instance_id: the instance's id (templated)
+    :param cancel_running: whether to cancel executions that are running or due as well
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid arguments, when the DAG is parsed
+    """
+
+    def __init__(self, *, cancel_running: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cancel_running = cancel_running
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with errors_as_task_failures():
+            instance_id = self._pushed_instance_id(context)
+            return self._run_with_retries(pause(instance_id, cancel_running=self.cancel_running)).to_json()
+
+
+class MicsResumeInstanceOperator(MicsInstanceOperator):
+    """Resume the cron of an instance from its next tick on; missed ticks are not run.
+
+    An archived instance stays archived, and its cron does not fire until it is restored with
+    `MicsUpdateInstanceOperator`.
+
+    XCom: the instance as JSON.
+
+    :param instance_id: the instance's id (templated)
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid arguments, when the DAG is parsed
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        with errors_as_task_failures():
+            return self._run_with_retries(resume(self._pushed_instance_id(context))).to_json()

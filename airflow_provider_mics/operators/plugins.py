@@ -1,46 +1,56 @@
-"""Declare plugins and their versions."""
+"""Operators that create plugins and their versions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_mics.api.checks import checked_version_number
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.failures import readable_failures
+from airflow_provider_mics.api.validation import checked_version_number
+from airflow_provider_mics.core.provisioning.find_or_create import IF_EXISTS, IfExists
+from airflow_provider_mics.core.provisioning.plugins import (
+    DEFAULT_PROVIDER,
+    ensure_plugin,
+    ensure_plugin_version,
+)
 from airflow_provider_mics.links import MicsPluginLink, push_plugin_link
-from airflow_provider_mics.operators.arguments import refuse_both, refuse_unknown
-from airflow_provider_mics.operators.resources import PLUGIN_ID_KEY, VERSION_ID_KEY, MicsResourceOperator
-from airflow_provider_mics.provisioning.creation import IF_EXISTS, IfExists
-from airflow_provider_mics.provisioning.plugins import DEFAULT_PROVIDER, ensure_plugin, ensure_plugin_version
-from airflow_provider_mics.task_tries import task_try_of
-from airflow_provider_mics.templates import is_literal, rendered
+from airflow_provider_mics.operators.arguments import check_choice, check_exclusive
+from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.runtime.failures import errors_as_task_failures
+from airflow_provider_mics.runtime.task_context import task_try_of
+from airflow_provider_mics.runtime.templates import is_literal, rendered
+from airflow_provider_mics.runtime.xcom_keys import PLUGIN_ID_KEY, VERSION_ID_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_mics.provisioning.property_values import Properties
+    from airflow_provider_mics.core.provisioning.properties import Properties
 
 
-class MicsCreatePluginOperator(MicsResourceOperator):
-    """Declare a plugin, unless it is declared already: ``(group_id, artifact_id)`` makes it the same one.
+class MicsCreatePluginOperator(MicsOperator):
+    """Create a plugin, unless one with the same ``group_id`` and ``artifact_id`` exists.
 
-    Its value in XCom is the plugin as JSON; ``output["plugin_id"]`` is its id.
+    XCom: the plugin as JSON, and its id as ``output["plugin_id"]``.
 
-    :param group_id: such as ``com.acme.batches`` (templated)
+    :param group_id: the plugin's group, such as ``com.acme.batches`` (templated)
     :param artifact_id: the plugin's name within the group (templated)
-    :param plugin_type: what kind of plugin it is (templated)
-    :param if_exists: ``update`` fails where an existing plugin is of another type, which cannot be changed; ``skip``
-        takes an existing one as it is; ``fail`` wants to be the one who creates it
+    :param plugin_type: the plugin's type (templated)
+    :param if_exists: ``update``: raise if the existing plugin has another type, which cannot be changed; ``skip``: use
+        the existing plugin as it is; ``fail``: raise if the plugin already exists
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
-        *MicsResourceOperator.template_fields,
+        *MicsOperator.template_fields,
         "group_id",
         "artifact_id",
         "plugin_type",
     )
-    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # there is no instance yet
+    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # no instance exists yet
 
     def __init__(
         self,
@@ -56,10 +66,10 @@ class MicsCreatePluginOperator(MicsResourceOperator):
         self.artifact_id = artifact_id
         self.plugin_type = plugin_type
         self.if_exists = if_exists
-        refuse_unknown(self.task_id, "if_exists", if_exists, IF_EXISTS)
+        check_choice(self.task_id, "if_exists", if_exists, IF_EXISTS)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with readable_failures():
+        with errors_as_task_failures():
             plugin = self.hook.run(
                 ensure_plugin(
                     self.group_id,
@@ -68,7 +78,7 @@ class MicsCreatePluginOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
+                    submission_timeout=self._retry_for,
                 )
             ).resource
             push_plugin_link(context, self.hook, plugin.id)
@@ -76,27 +86,32 @@ class MicsCreatePluginOperator(MicsResourceOperator):
         return plugin.to_json()
 
 
-class MicsCreatePluginVersionOperator(MicsResourceOperator):
-    """Declare a version of a plugin with its parameters, unless it is declared already: its number makes it the same.
+class MicsCreatePluginVersionOperator(MicsOperator):
+    """Create a version of a plugin with its properties, unless the plugin has a version with the same number.
 
-    Its value in XCom is the version as JSON; ``output["version_id"]`` is the platform's id of it.
+    XCom: the version as JSON, and its id as ``output["version_id"]``.
 
-    :param version: the number for people, ``1.0.0`` or ``1.2.0-rc1`` (templated)
-    :param plugin_id: the plugin by its id (templated); or
-    :param group_id: the plugin by its coordinates (templated)
-    :param artifact_id: the other half of them (templated)
-    :param properties: the version's parameters (templated): values by name, such as ``{"import_path": "s3://..."}``,
-        whose type is that of the Python value; whole property objects by name; or a list of those
-    :param provider: the property of that name, which the platform demands (templated)
-    :param name: the property of that name; by default the plugin's artifact_id (templated)
-    :param maintainer_id: who maintains it, where that is said (templated)
-    :param max_qps: requests a second, where that is limited
-    :param if_exists: ``update`` fails where an existing version has other properties, which cannot be changed;
-        ``skip`` takes an existing one as it is; ``fail`` wants to be the one who creates it
+    :param version: the version number, such as ``1.0.0`` or ``1.2.0-rc1`` (templated)
+    :param plugin_id: the plugin's id (templated); give this, or ``group_id`` and ``artifact_id``
+    :param group_id: the plugin's group (templated)
+    :param artifact_id: the plugin's name within the group (templated)
+    :param properties: the version's properties (templated): values by name, such as ``{"import_path": "s3://..."}``,
+        typed as the Python value; property objects by name; or a list of property objects
+    :param provider: value of the property ``provider``, which the platform requires (templated)
+    :param name: value of the property ``name``; by default the plugin's ``artifact_id`` (templated)
+    :param maintainer_id: id of the version's maintainer (templated)
+    :param max_qps: limit of requests per second
+    :param if_exists: ``update``: raise if the existing version has other properties, which cannot be changed;
+        ``skip``: use the existing version as it is; ``fail``: raise if the version already exists
+    :param submission_timeout: how long to retry during an outage within one try of the task, in seconds or as a
+        timedelta; 0 does not retry
+    :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
+    :param organisation_id: the organisation's id; by default the connection's (templated)
+    :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
-        *MicsResourceOperator.template_fields,
+        *MicsOperator.template_fields,
         "version",
         "plugin_id",
         "group_id",
@@ -107,7 +122,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
         "maintainer_id",
     )
     template_fields_renderers = {"properties": "json"}  # noqa: RUF012 - as Airflow declares it
-    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # there is no instance yet
+    operator_extra_links = (MicsPluginLink(),)  # type: ignore[assignment]  # no instance exists yet
 
     def __init__(
         self,
@@ -135,11 +150,11 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
         self.maintainer_id = maintainer_id
         self.max_qps = max_qps
         self.if_exists = if_exists
-        self._refuse_contradictions()
+        self._check_arguments()
 
-    def _refuse_contradictions(self) -> None:
-        refuse_unknown(self.task_id, "if_exists", self.if_exists, IF_EXISTS)
-        refuse_both(self.task_id, plugin_id=self.plugin_id, group_id=self.group_id)
+    def _check_arguments(self) -> None:
+        check_choice(self.task_id, "if_exists", self.if_exists, IF_EXISTS)
+        check_exclusive(self.task_id, plugin_id=self.plugin_id, group_id=self.group_id)
         coordinates = (self.group_id, self.artifact_id)
         if self.plugin_id is None and None in coordinates:
             raise ValueError(f"{self.task_id}: give plugin_id, or group_id and artifact_id")
@@ -152,7 +167,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
                 raise ValueError(f"{self.task_id}: {error}") from None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with readable_failures():
+        with errors_as_task_failures():
             version = self.hook.run(
                 ensure_plugin_version(
                     self.version,
@@ -167,7 +182,7 @@ class MicsCreatePluginVersionOperator(MicsResourceOperator):
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
-                    patience=self._patience,
+                    submission_timeout=self._retry_for,
                 )
             ).resource
             plugin_id = version.plugin_id or rendered(self.plugin_id)

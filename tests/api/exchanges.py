@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_mics.api import MicsError, create_execution, get_instance
 from tests.api.both_clients import TOKEN, Client
-from tests.api.raw_server import Reply, chunked, http, zipped
+from tests.raw_server import Reply, chunked, http, zipped
 
 INSTANCE = {"status": "ok", "data": {"id": "42", "name": "nightly"}}
 GOOD = http(200, INSTANCE)

@@ -65,7 +65,8 @@ class Journey:
             return
         user = self.run(api.get_connected_user())
         assert "@" in user.display_name
-        assert user.organisation_ids == [self._client.real.organisation_id]
+        [workspace] = user.to_json()["workspaces"]
+        assert workspace["organisation_id"] == self._client.real.organisation_id
 
     def make_plugin(self) -> api.Plugin:
         plugin = self.run(api.create_plugin(self._group, "nightly"))
@@ -161,16 +162,16 @@ class Journey:
             name for name in ("cancel_action", "execution_put", "execution_delete") if not self._lacks(name)
         ]
         if not ways:
-            self._refused(api.cancel_execution(instance.id, pending.id), "offers no way to cancel it")
+            self._refused(api.cancel_execution(instance.id, pending.id), "rejected every cancel method")
             return
-        how = self.run(api.cancel_execution(instance.id, pending.id)).how
-        assert how == {"cancel_action": "cancel action", "execution_put": "PUT of the status"}.get(
-            ways[0], "DELETE"
+        how = self.run(api.cancel_execution(instance.id, pending.id)).method
+        assert how == {"cancel_action": "cancel action", "execution_put": "status update"}.get(
+            ways[0], "deletion"
         )
-        if how != "DELETE":
+        if how != "deletion":
             ended = self.run(api.wait_for_execution(instance.id, pending.id, poll_interval=0.01))
             assert ended.canceled
-            assert self.run(api.cancel_execution(instance.id, pending.id)).how == "already over"
+            assert self.run(api.cancel_execution(instance.id, pending.id)).method == "already over"
 
     def delete_one(self, instance: api.Instance) -> None:
         pending = self.run(api.create_execution(instance.id, expected_start_date=FAR_AHEAD))

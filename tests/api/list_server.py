@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_mics.api.calls import Call
-from tests.api.by_hand import ok
+from tests.flow_driver import ok
 
 MOST_REQUESTS = 20_000
 
 
 @dataclass
 class ListServer:
-    """Give it to `ByHand`. ``between`` is called before each page but the first, and may change ``ids``."""
+    """Give it to `FlowDriver`. ``between`` is called before each page but the first, and may change ``ids``."""
 
     ids: list[int]
     says_total: bool = True

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.api import MicsConnectionError, MicsResponseError, get_instance, list_instances
-from airflow_provider_mics.api.bodies import GZIP_WINDOW, LARGEST_BODY
+from airflow_provider_mics.api.transport import GZIP_WINDOW, LARGEST_BODY
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, Reply, chunked, http, stopwatch, zipped
+from tests.raw_server import RawServer, Reply, chunked, http, stopwatch, zipped
 
 SHORT = (0.5, 0.5)
 MEBIBYTE = 1 << 20
@@ -63,7 +63,9 @@ class TestTimeouts:
             RawServer([Reply(then="silence")]) as server,
             client_of(kind, server.url, timeout=(3, 0.2), max_retries=0) as client,
         ):
-            line = f"GET /v1/integration_batch_instances/42: no answer from {server.url}: nothing whole within 0.2 s"
+            request = "GET /v1/integration_batch_instances/42"
+            why = "timed out: no complete response within 0.2 s"
+            line = f"{request}: no response from {server.url}: {why}"
             assert str(failure(client)) == line
 
     def test_leave_a_slow_answer_that_comes_in_time_alone(self, kind):
@@ -149,7 +151,7 @@ class TestSizes:
         with RawServer([make()]) as server, client_of(kind, server.url, timeout=30, max_retries=0) as client:
             peak = Peak()
             error = failure(client)
-            assert str(error).endswith(f"the answer is larger than {LARGEST_BODY >> 20} MiB")
+            assert str(error).endswith(f"the response is larger than {LARGEST_BODY >> 20} MiB")
             assert isinstance(error, MicsResponseError)
             assert peak.mebibytes() < 150
 
@@ -157,13 +159,13 @@ class TestSizes:
     def test_of_encodings_nobody_asked_for_are_not_even_found_out(self, kind, encoding):
         reply = http(200, bomb(2, 10), Content_Encoding=encoding)
         with RawServer([reply]) as server, client_of(kind, server.url) as client:
-            assert "the answer is encoded as '" in str(failure(client))
+            assert "the response has the encoding '" in str(failure(client))
             assert server.requests[0].headers["accept-encoding"] == "gzip"
 
     def test_of_a_gzip_that_is_none_are_an_error(self, kind):
         reply = http(200, INSTANCE, Content_Encoding="gzip")
         with RawServer([reply]) as server, client_of(kind, server.url) as client:
-            assert "the answer is not the gzip it says" in str(failure(client))
+            assert "the response is not valid gzip" in str(failure(client))
 
     def test_of_a_large_but_honest_list_are_fine(self, kind):
         items = [{"id": str(each), "name": "x" * 1000} for each in range(5000)]

@@ -9,13 +9,13 @@ import pytest
 from airflow_provider_mics.api import (
     MicsConnectionError,
     MicsResponseError,
-    bodies,
     delete_instance,
     get_instance,
+    transport,
 )
 from tests.api.both_clients import client_of
 from tests.api.exchanges import CREATE, CUT, EXECUTION, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, Reply, chunked, free_port, http, zipped
+from tests.raw_server import RawServer, Reply, chunked, free_port, http, zipped
 
 
 class TestConnections:
@@ -49,7 +49,7 @@ class TestConnections:
             assert server.connections == 1
 
     def test_are_left_after_an_answer_that_was_not_read_to_its_end(self, kind, monkeypatch):
-        monkeypatch.setattr(bodies, "LARGEST_BODY", 1000)
+        monkeypatch.setattr(transport, "LARGEST_BODY", 1000)
         with RawServer([http(200, b" " * 500_000), GOOD]) as server, client_of(kind, server.url) as client:
             failure(client)
             assert client.run(get_instance("42")).id == "42"
@@ -95,7 +95,7 @@ class TestAnAnswerThatIsNotWhole:
     def test_says_what_happened(self, kind):
         with RawServer([CUT["a reset"]]) as server, client_of(kind, server.url, max_retries=0) as client:
             assert str(failure(client)).startswith(
-                f"GET /v1/integration_batch_instances/42: no answer from {server.url}: "
+                f"GET /v1/integration_batch_instances/42: no response from {server.url}: "
             )
 
 

@@ -22,7 +22,7 @@ from airflow_provider_mics.api import (
     update_instance,
 )
 from airflow_provider_mics.api.calls import Call
-from tests.api.by_hand import NOON, ByHand, ok, refusal
+from tests.flow_driver import NOON, FlowDriver, ok, refusal
 
 RUNNING = {"id": "9", "status": "RUNNING", "new": {"x": 1}}
 PENDING = {"id": "9", "status": "PENDING"}
@@ -44,28 +44,28 @@ class Platform:
         return given(call) if callable(given) else given
 
 
-def sent(hands: ByHand) -> list[str]:
-    return [f"{call.method} {call.path.rsplit('/', 1)[-1]}" for call in hands.calls]
+def sent(driver: FlowDriver) -> list[str]:
+    return [f"{call.method} {call.path.rsplit('/', 1)[-1]}" for call in driver.calls]
 
 
 class TestGettingOne:
     def test_asks_once_where_the_platform_has_the_route(self):
-        hands = ByHand(Platform(GET_one=ok(RUNNING)))
-        assert hands.run(get_execution("1", "9")).status == "RUNNING"
-        assert sent(hands) == ["GET 9"]
+        driver = FlowDriver(Platform(GET_one=ok(RUNNING)))
+        assert driver.run(get_execution("1", "9")).status == "RUNNING"
+        assert sent(driver) == ["GET 9"]
 
     @pytest.mark.parametrize("missing", [refusal(404), refusal(405), refusal(200), b"<html>our app</html>"])
     def test_looks_into_the_list_where_the_route_is_missing(self, missing):
-        hands = ByHand(
+        driver = FlowDriver(
             Platform(GET_one=missing, GET_executions=ok([{"id": 8, "status": "X"}, RUNNING], total=2))
         )
-        assert hands.run(get_execution("1", "9")).id == "9"
-        assert sent(hands) == ["GET 9", "GET executions"]
+        assert driver.run(get_execution("1", "9")).id == "9"
+        assert sent(driver) == ["GET 9", "GET executions"]
 
     def test_says_that_there_is_none_where_the_list_has_none_either(self):
-        hands = ByHand(Platform(GET_one=refusal(404), GET_executions=ok([PENDING], total=1)))
+        driver = FlowDriver(Platform(GET_one=refusal(404), GET_executions=ok([PENDING], total=1)))
         with pytest.raises(MicsNotFoundError) as raised:
-            hands.run(get_execution("1", "10"))
+            driver.run(get_execution("1", "10"))
         assert str(raised.value) == (
             "GET /v1/integration_batch_instances/1/executions/10: instance 1 has no execution 10 "
             "(HTTP 404, error_code CODE, error_id id-1)"
@@ -76,23 +76,23 @@ class TestGettingOne:
         [(refusal(200), MicsApiError), (b"<html>", MicsResponseError), ({}, MicsResponseError)],
     )
     def test_takes_nonsense_for_no_proof_that_there_is_none(self, given, kind):
-        hands = ByHand(Platform(GET_one=given, GET_executions=ok([], total=0)))
+        driver = FlowDriver(Platform(GET_one=given, GET_executions=ok([], total=0)))
         with pytest.raises(kind) as raised:
-            hands.run(get_execution("1", "10"))
+            driver.run(get_execution("1", "10"))
         assert not isinstance(raised.value, MicsNotFoundError)
 
     def test_says_so_where_there_is_no_such_instance(self):
         with pytest.raises(MicsNotFoundError, match="no such instance"):
-            ByHand(Platform(GET_executions=refusal(404, "no such instance"))).run(get_execution("1", "9"))
+            FlowDriver(Platform(GET_executions=refusal(404, "no such instance"))).run(get_execution("1", "9"))
 
     @pytest.mark.parametrize(
         ("status", "kind"), [(401, MicsAuthError), (500, MicsApiError), (400, MicsApiError)]
     )
     def test_other_refusals_come_out_at_once(self, status, kind):
-        hands = ByHand(Platform(GET_one=refusal(status)))
+        driver = FlowDriver(Platform(GET_one=refusal(status)))
         with pytest.raises(kind):
-            hands.run(get_execution("1", "9"))
-        assert len(hands.calls) == 1
+            driver.run(get_execution("1", "9"))
+        assert len(driver.calls) == 1
 
 
 CANCELS: list[tuple[str, dict[str, Any], str, list[str]]] = [
@@ -101,31 +101,31 @@ CANCELS: list[tuple[str, dict[str, Any], str, list[str]]] = [
     (
         "no action: 404",
         {"GET_one": ok(RUNNING), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action: 405",
         {"GET_one": ok(RUNNING), "POST_action": refusal(405), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action, refused with HTTP 200",
         {"GET_one": ok(RUNNING), "POST_action": refusal(200), "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "no action, but a web page with HTTP 200",
         {"GET_one": ok(RUNNING), "POST_action": b"<html>our app</html>", "PUT_one": ok(RUNNING)},
-        "PUT of the status",
+        "status update",
         ["POST action", "PUT 9"],
     ),
     (
         "neither, and it is pending",
         {"GET_one": ok(PENDING), "DELETE_one": b""},
-        "DELETE",
+        "deletion",
         ["POST action", "PUT 9", "DELETE 9"],
     ),
     (
@@ -138,41 +138,43 @@ CANCELS: list[tuple[str, dict[str, Any], str, list[str]]] = [
 
 
 class TestCanceling:
-    @pytest.mark.parametrize(("case", "answers", "how", "requests"), CANCELS, ids=[row[0] for row in CANCELS])
-    def test_takes_the_first_way_that_the_platform_offers(self, case, answers, how, requests):
-        hands = ByHand(
+    @pytest.mark.parametrize(
+        ("case", "answers", "method", "requests"), CANCELS, ids=[row[0] for row in CANCELS]
+    )
+    def test_takes_the_first_way_that_the_platform_offers(self, case, answers, method, requests):
+        driver = FlowDriver(
             Platform(**{name: list(it) if isinstance(it, list) else it for name, it in answers.items()})
         )
-        cancellation = hands.run(cancel_execution("1", "9"))
-        assert cancellation.how == how
+        cancellation = driver.run(cancel_execution("1", "9"))
+        assert cancellation.method == method
         assert cancellation.execution.id == "9"
-        assert sent(hands) == ["GET 9", *requests]
+        assert sent(driver) == ["GET 9", *requests]
 
     def test_puts_the_whole_execution_back_with_its_status_changed(self):
-        hands = ByHand(Platform(GET_one=ok(RUNNING), PUT_one=ok(RUNNING)))
-        hands.run(cancel_execution("1", "9"))
-        assert hands.calls[-1].body == {**RUNNING, "status": "CANCELED"}
+        driver = FlowDriver(Platform(GET_one=ok(RUNNING), PUT_one=ok(RUNNING)))
+        driver.run(cancel_execution("1", "9"))
+        assert driver.calls[-1].body == {**RUNNING, "status": "CANCELED"}
 
     def test_never_deletes_what_runs(self):
-        hands = ByHand(Platform(GET_one=ok(RUNNING), DELETE_one=b""))
+        driver = FlowDriver(Platform(GET_one=ok(RUNNING), DELETE_one=b""))
         with pytest.raises(
-            MicsError, match="goes on as RUNNING: the platform offers no way to cancel it: POST"
+            MicsError, match="is still RUNNING: the platform rejected every cancel method: POST"
         ):
-            hands.run(cancel_execution("1", "9"))
-        assert "DELETE 9" not in sent(hands)
+            driver.run(cancel_execution("1", "9"))
+        assert "DELETE 9" not in sent(driver)
 
     @pytest.mark.parametrize("status", [400, 401, 403, 409, 500])
     def test_a_refusal_of_one_that_goes_on_comes_out(self, status):
-        hands = ByHand(Platform(GET_one=ok(RUNNING), POST_action=refusal(status)))
+        driver = FlowDriver(Platform(GET_one=ok(RUNNING), POST_action=refusal(status)))
         with pytest.raises(MicsApiError) as raised:
-            hands.run(cancel_execution("1", "9"))
+            driver.run(cancel_execution("1", "9"))
         assert raised.value.status_code == status
 
 
 def test_an_execution_is_written_back_whole():
-    hands = ByHand(Platform(GET_one=ok(RUNNING), PUT_one=lambda call: ok(call.body)))
-    changed = hands.run(update_execution("1", "9", debug=True))
-    assert hands.calls[-1].body == {**RUNNING, "debug": True}
+    driver = FlowDriver(Platform(GET_one=ok(RUNNING), PUT_one=lambda call: ok(call.body)))
+    changed = driver.run(update_execution("1", "9", debug=True))
+    assert driver.calls[-1].body == {**RUNNING, "debug": True}
     assert changed.to_json() == {**RUNNING, "debug": True}
 
 
@@ -199,27 +201,29 @@ AS_THE_PLATFORM_WRITES = {
     ids=["by its id", "from the list"],
 )
 def test_an_execution_is_written_back_as_it_came_also_where_it_is_not_understood(way):
-    hands = ByHand(Platform(**way, PUT_one=lambda call: ok(call.body)))
-    hands.run(update_execution("1", "9", debug=True))
-    assert hands.calls[-1].body == {**AS_THE_PLATFORM_WRITES, "debug": True}
+    driver = FlowDriver(Platform(**way, PUT_one=lambda call: ok(call.body)))
+    driver.run(update_execution("1", "9", debug=True))
+    assert driver.calls[-1].body == {**AS_THE_PLATFORM_WRITES, "debug": True}
 
 
 def test_an_execution_is_canceled_as_it_came():
     running = AS_THE_PLATFORM_WRITES | {"status": "Running"}
-    hands = ByHand(Platform(GET_one=ok(running), PUT_one=ok(running)))
-    assert hands.run(cancel_execution("1", "9")).how == "PUT of the status"
-    assert hands.calls[-1].body == {**running, "status": "CANCELED"}
+    driver = FlowDriver(Platform(GET_one=ok(running), PUT_one=ok(running)))
+    assert driver.run(cancel_execution("1", "9")).method == "status update"
+    assert driver.calls[-1].body == {**running, "status": "CANCELED"}
 
 
 def test_parameters_that_were_not_shown_are_not_emptied():
-    hands = ByHand(Platform(GET_one=ok({**RUNNING, "parameters": None}), PUT_one=lambda call: ok(call.body)))
-    hands.run(update_execution("1", "9", debug=True))
-    assert hands.calls[-1].body == {**RUNNING, "debug": True}
+    driver = FlowDriver(
+        Platform(GET_one=ok({**RUNNING, "parameters": None}), PUT_one=lambda call: ok(call.body))
+    )
+    driver.run(update_execution("1", "9", debug=True))
+    assert driver.calls[-1].body == {**RUNNING, "debug": True}
 
 
 @pytest.mark.parametrize("body", [b"", b"deleted", ok({}), {"status": "ok"}])
 def test_a_delete_is_done_whatever_the_platform_says_to_it(body):
-    assert ByHand(Platform(DELETE_one=body)).run(delete_execution("1", "9")) is None
+    assert FlowDriver(Platform(DELETE_one=body)).run(delete_execution("1", "9")) is None
 
 
 def test_an_execution_is_asked_for_with_what_the_vendors_client_sends():
@@ -247,9 +251,9 @@ INSTANCE = {
 
 def put_body(job: Any, instance: dict[str, Any] = INSTANCE) -> Any:
     """What the platform is sent, None where nothing is."""
-    hands = ByHand(Platform(GET_one=ok(instance), PUT_one=lambda call: ok(call.body)))
-    hands.run(job)
-    bodies = [call.body for call in hands.calls if call.method == "PUT"]
+    driver = FlowDriver(Platform(GET_one=ok(instance), PUT_one=lambda call: ok(call.body)))
+    driver.run(job)
+    bodies = [call.body for call in driver.calls if call.method == "PUT"]
     return bodies[0] if bodies else None
 
 
@@ -285,11 +289,11 @@ class TestChangingAnInstance:
         ],
     )
     def test_refuses_a_field_that_no_instance_has(self, changes, line):
-        hands = ByHand(Platform(GET_one=ok(INSTANCE), PUT_one=lambda call: ok(call.body)))
+        driver = FlowDriver(Platform(GET_one=ok(INSTANCE), PUT_one=lambda call: ok(call.body)))
         with pytest.raises(MicsError) as raised:
-            hands.run(update_instance("42", **changes))
+            driver.run(update_instance("42", **changes))
         assert str(raised.value) == line
-        assert sent(hands) == ["GET 42"]
+        assert sent(driver) == ["GET 42"]
 
     @pytest.mark.parametrize("field", ["new_in_this_release", "version_id", "execution_container_disk_size"])
     def test_takes_a_field_that_came_or_that_is_known(self, field):
@@ -341,5 +345,5 @@ class TestPausing:
 
     @pytest.mark.parametrize("cron", [None, ""])
     def test_an_instance_without_a_cron_says_that_there_is_nothing_to_pause(self, cron):
-        with pytest.raises(MicsError, match=r"^instance 42 \(nightly\) has no cron: give it one"):
+        with pytest.raises(MicsError, match=r"^instance 42 \(nightly\) has no cron: set one"):
             put_body(pause_instance("42"), {**INSTANCE, "cron": cron, "cron_status": None})

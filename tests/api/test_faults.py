@@ -22,7 +22,7 @@ from airflow_provider_mics.api import (
 )
 from tests.api.any_json import bodies
 from tests.api.both_clients import KINDS, client_of
-from tests.api.raw_server import RawServer, http
+from tests.raw_server import RawServer, http
 from tests.sandbox_server import SandboxServer
 
 UNCLEAR: dict[str, dict[str, Any]] = {
@@ -92,7 +92,7 @@ def test_a_platform_that_is_down_is_one_line_after_the_retries(platform, kind):
     with client_of(kind, platform.url, platform.token, max_retries=2) as client:
         with pytest.raises(MicsConnectionError) as raised:
             client.run(get_connected_user())
-        assert str(raised.value).startswith(f"GET /v1/connected_user: no answer from {platform.url}: ")
+        assert str(raised.value).startswith(f"GET /v1/connected_user: no response from {platform.url}: ")
         assert len(client.pauses) == 2
         assert len(client.log.lines) == 2
 

@@ -24,9 +24,9 @@ from airflow_provider_mics.api import (
     PluginProperty,
     PluginVersion,
 )
-from airflow_provider_mics.api.checks import LAST_MOMENT
-from airflow_provider_mics.api.fields import from_milliseconds, milliseconds
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import spell_sizes
+from airflow_provider_mics.api.validation import LAST_MOMENT
 
 NOON_MS = 1_772_452_800_000
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -283,17 +283,6 @@ class TestConnectedUser:
     )
     def test_is_named_so_that_a_person_recognises_it(self, fields, name):
         assert ConnectedUser.model_validate(fields).display_name == name
-
-    @pytest.mark.parametrize(
-        ("workspaces", "ids"),
-        [
-            (None, []),
-            ("x", []),
-            ([{"organisation_id": 1185}, {"organisation_id": "7"}, {}, None, 3], ["1185", "7"]),
-        ],
-    )
-    def test_knows_the_organisations_of_the_token(self, workspaces, ids):
-        assert ConnectedUser.model_validate({"workspaces": workspaces}).organisation_ids == ids
 
 
 @pytest.mark.parametrize("value", [None, "", 3, True, [], {}, "x" * 10_000])

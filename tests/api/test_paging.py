@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from airflow_provider_mics.api import Plugin, list_instances, list_plugins, paging
 from airflow_provider_mics.api.errors import MicsResponseError
 from airflow_provider_mics.api.paging import whole_list
-from tests.api.by_hand import ByHand, ok
 from tests.api.list_server import ListServer, numbers_of
+from tests.flow_driver import FlowDriver, ok
 
 PAGE = 10
 
 
 def read(server: ListServer, page_size: int = PAGE, **options: Any) -> list[int]:
     job = whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=page_size, **options)
-    return numbers_of(ByHand(server).run(job))
+    return numbers_of(FlowDriver(server).run(job))
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -214,10 +214,10 @@ class TestAListThatLies:
         assert read(server) == list(range(45))
 
     def test_a_total_that_promises_more_is_warned_about(self):
-        hands = ByHand(ListServer(list(range(5)), lies_by=3))
-        found = hands.run(whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE))
+        driver = FlowDriver(ListServer(list(range(5)), lies_by=3))
+        found = driver.run(whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE))
         assert numbers_of(found) == list(range(5))
-        assert hands.warnings == ["GET /v1/plugins: the list gave 5 items, of 8 it says"]
+        assert driver.warnings == ["GET /v1/plugins: the list gave 5 items, but its total is 8"]
 
     def test_a_server_that_gives_its_first_page_again_and_again_is_left(self):
         server = ListServer(list(range(45)), ignores_first_result=True)
@@ -259,7 +259,9 @@ class TestAListThatLies:
             wrapper = {"total": data.draw(sizes), "max_results": data.draw(sizes)}
             return ok([{"id": each} for each in ids], first_result=data.draw(sizes), **wrapper)
 
-        found = ByHand(server).run(whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE))
+        found = FlowDriver(server).run(
+            whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE)
+        )
         assert len(found) == len({each.id for each in found})
         assert requests < 200
 
@@ -280,19 +282,19 @@ def test_archived_instances_are_left_out_unless_asked_for():
     def server(_call: Any) -> Any:
         return ok([{"id": 1}, {"id": 2, "archived": True}, {"id": 3, "archived": False}], total=3)
 
-    assert numbers_of(ByHand(server).run(list_instances())) == [1, 3]
-    assert numbers_of(ByHand(server).run(list_instances(include_archived=True))) == [1, 2, 3]
+    assert numbers_of(FlowDriver(server).run(list_instances())) == [1, 3]
+    assert numbers_of(FlowDriver(server).run(list_instances(include_archived=True))) == [1, 2, 3]
 
 
 def test_filters_are_asked_for_on_every_page():
-    hands = ByHand(ListServer(list(range(25))))
-    hands.run(list_plugins("1185", group_id="com.acme", page_size=PAGE))
-    filters = {(call.query["organisation_id"], call.query["group_id"]) for call in hands.calls}
-    assert len(hands.calls) == 3
+    driver = FlowDriver(ListServer(list(range(25))))
+    driver.run(list_plugins("1185", group_id="com.acme", page_size=PAGE))
+    filters = {(call.query["organisation_id"], call.query["group_id"]) for call in driver.calls}
+    assert len(driver.calls) == 3
     assert filters == {("1185", "com.acme")}
 
 
 def test_a_flow_can_be_run_again_and_starts_anew():
     server = ListServer(list(range(25)))
     job = whole_list("plugins", Plugin, lambda each: each.id, {}, page_size=PAGE)
-    assert ByHand(server).run(job) == ByHand(server).run(job)
+    assert FlowDriver(server).run(job) == FlowDriver(server).run(job)

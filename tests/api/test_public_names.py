@@ -60,6 +60,15 @@ BEYOND = [
     "Call",
     "Flow",
     "Job",
+    "Step",
+    "Sleep",
+    "Now",
+    "Log",
+    "drive",
+    "adrive",
+    "Transport",
+    "AsyncTransport",
+    "Response",
     "DEFAULT_BASE_URL",
     "Cancellation",
     "ConnectedUser",
@@ -115,3 +124,9 @@ def test_each_client_imports_the_library_that_it_needs():
     make = "from airflow_provider_mics.api import {0}; {0}('http://127.0.0.1:1', 'x')"
     assert "httpx" not in modules_after(make.format("MicsClient"))
     assert "requests" not in modules_after(make.format("AsyncMicsClient"))
+
+
+def test_a_client_with_a_transport_of_its_own_imports_no_http_library():
+    make = "from airflow_provider_mics.api import {0}; {0}('http://127.0.0.1:1', 'x', transport=object())"
+    for client in ("MicsClient", "AsyncMicsClient"):
+        assert not modules_after(make.format(client)) & {"requests", "httpx", "urllib3"}

@@ -13,7 +13,7 @@ from airflow_provider_mics.api import (
 )
 from tests.api.both_clients import TOKEN, client_of
 from tests.api.exchanges import CREATE, GOOD, failure
-from tests.api.raw_server import RawServer, http
+from tests.raw_server import RawServer, http
 
 STATUSES = [
     (401, MicsAuthError),

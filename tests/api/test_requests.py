@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_mics.api import MicsConnectionError, get_instance, list_instances, set_instance_property
-from airflow_provider_mics.api.answers import anything
 from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.responses import ignore_body
 from tests.api.both_clients import TOKEN, Kind, client_of
 from tests.api.exchanges import CREATE, EXECUTION, GOOD, INSTANCE, failure
-from tests.api.raw_server import RawServer, free_port, http
+from tests.raw_server import RawServer, free_port, http
 
 
 class TestARequest:
@@ -96,7 +96,7 @@ class TestARequest:
             assert error.certainly_not_sent
 
     def test_can_be_of_any_call(self, kind):
-        call = Call("POST", "anything/at/all", anything, query={"x": 1, "none": None}, body={"y": "é"})
+        call = Call("POST", "anything/at/all", ignore_body, query={"x": 1, "none": None}, body={"y": "é"})
         request = self.sent(kind, call, {"status": "ok"})
         assert request.target == "/v1/anything/at/all?x=1"
         assert request.body == b'{"y":"\\u00e9"}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,9 +16,9 @@ from airflow_provider_mics.api import (
     MicsRateLimitError,
     MicsResponseError,
 )
-from airflow_provider_mics.api.answers import anything
-from airflow_provider_mics.api.calls import Call, Log, Sleep
-from airflow_provider_mics.api.retries import LONGEST_PAUSE, attempts, can_be_retried
+from airflow_provider_mics.api.calls import Call, Log, Sleep, drive
+from airflow_provider_mics.api.responses import ignore_body
+from airflow_provider_mics.api.retries import MAX_RETRY_AFTER, attempts, can_be_retried
 
 METHODS = ("GET", "PUT", "DELETE", "POST")
 REPEATABLE = ("GET", "PUT", "DELETE")
@@ -44,7 +44,7 @@ TABLE: list[tuple[str, MicsError, tuple[str, ...]]] = [
     ("503", refused(503), REPEATABLE),
     ("503, come back now", refused(503, 0), METHODS),
     ("503, come back in 3 s", refused(503, 3), METHODS),
-    ("503, come back in a minute", refused(503, LONGEST_PAUSE), METHODS),
+    ("503, come back in a minute", refused(503, MAX_RETRY_AFTER), METHODS),
     ("503, come back in two minutes", refused(503, 120), NEVER),
     ("504", refused(504), REPEATABLE),
     ("500", refused(500), NEVER),
@@ -81,22 +81,17 @@ class Sent:
         self.pauses: list[float] = []
         self.lines: list[str] = []
         self._outcomes: Iterator[Any] = iter(outcomes)
-        call = Call(method, "plugins", anything)
+        call = Call(method, "plugins", ignore_body)
         self._steps = attempts(call, max_retries)
         self.value = self._run()
 
     def _run(self) -> Any:
-        resume: Callable[[], Any] = lambda: next(self._steps)  # noqa: E731
-        while True:
-            try:
-                step = resume()
-            except StopIteration as end:
-                return end.value
-            except MicsError as error:
-                return error
-            resume = self._perform(step)
+        try:
+            return drive(self._steps, self._perform)
+        except MicsError as error:
+            return error
 
-    def _perform(self, step: Any) -> Callable[[], Any]:
+    def _perform(self, step: Any) -> Any:
         if isinstance(step, Sleep):
             self.pauses.append(step.seconds)
         elif isinstance(step, Log):
@@ -105,9 +100,9 @@ class Sent:
             self.count += 1
             outcome = next(self._outcomes)
             if isinstance(outcome, Exception):
-                return lambda: self._steps.throw(outcome)
-            return lambda: self._steps.send(outcome)
-        return lambda: self._steps.send(None)
+                raise outcome
+            return outcome
+        return None
 
 
 def test_a_good_answer_is_given_back_at_once():
@@ -132,7 +127,7 @@ def test_the_last_error_comes_out_when_the_retries_are_used_up(max_retries):
 
 def test_each_retry_is_one_line_that_says_why_and_when():
     sent = Sent("GET", [refused(503, 7), "value"])
-    assert sent.lines == ["X: no (HTTP 503); attempt 2 of 5 in 7.0 s"]
+    assert sent.lines == ["X: no (HTTP 503); retry in 7.0 s (attempt 2 of 5)"]
 
 
 def test_a_pause_is_never_shorter_than_the_platform_asked_for():

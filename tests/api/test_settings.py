@@ -20,11 +20,11 @@ from airflow_provider_mics.api import (
     set_instance_property,
     update_instance,
 )
-from airflow_provider_mics.api.answers import anything
 from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.responses import ignore_body
 from tests.api.both_clients import TOKEN, client_of
 from tests.api.exchanges import INSTANCE
-from tests.api.raw_server import RawServer, http
+from tests.raw_server import RawServer, http
 
 URL = "http://127.0.0.1:1"
 BAD: list[tuple[dict[str, object], str]] = [
@@ -37,39 +37,39 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"base_url": "https://"}, "host 'https://' has no scheme"),
     ({"base_url": "http://x:99999"}, "host 'http://x:99999' is not an address: "),
     ({"base_url": "http://[::1"}, "host 'http://[::1' is not an address: "),
-    ({"base_url": "http://a b"}, "host 'http://a b' holds more than an address: "),
+    ({"base_url": "http://a b"}, "host 'http://a b' contains more than an address: "),
     (
         {"base_url": "http://x/?a=b"},
-        "host holds more than an address, from ? or # on: write it like https://api.",
+        "host contains more than an address, from ? or # on: write it like https://api.",
     ),
-    ({"base_url": "http://me:secret@x"}, "host holds a user name or password: the token goes into"),
-    ({"base_url": "me:secret@api.x.com"}, "host holds a user name or password: the token goes into"),
-    ({"base_url": "http://me:secret@[::1"}, "host holds a user name or password: the token goes into"),
-    ({"base_url": "https://x?token=secret"}, "host holds more than an address, from ? or # on"),
-    ({"base_url": "api.x.com#secret"}, "host holds more than an address, from ? or # on"),
+    ({"base_url": "http://me:secret@x"}, "host contains a user name or password: the token goes into"),
+    ({"base_url": "me:secret@api.x.com"}, "host contains a user name or password: the token goes into"),
+    ({"base_url": "http://me:secret@[::1"}, "host contains a user name or password: the token goes into"),
+    ({"base_url": "https://x?token=secret"}, "host contains more than an address, from ? or # on"),
+    ({"base_url": "api.x.com#secret"}, "host contains more than an address, from ? or # on"),
     ({"token": ""}, "no API token: put it into the connection's password"),
     ({"token": "  \n"}, "no API token"),
     ({"token": None}, "no API token"),
-    ({"token": "a b"}, "the API token holds a space or another character that no token has"),
-    ({"token": "a\r\nX: y"}, "the API token holds a space or another character"),
-    ({"token": "clé"}, "the API token holds a space or another character"),
+    ({"token": "a b"}, "the API token contains a space or another character that no token has"),
+    ({"token": "a\r\nX: y"}, "the API token contains a space or another character"),
+    ({"token": "clé"}, "the API token contains a space or another character"),
     ({"size_fields": "french"}, "size_fields 'french' is not one of documented, console"),
-    ({"timeout": 0}, "timeout 0 is not one or two numbers of seconds above 0"),
-    ({"timeout": None}, "timeout None is not one or two numbers"),
-    ({"timeout": (1, -1)}, "timeout (1, -1) is not one or two numbers"),
-    ({"timeout": (1, 2, 3)}, "timeout (1, 2, 3) is not one or two numbers"),
-    ({"timeout": float("inf")}, "timeout inf is not one or two numbers"),
-    ({"timeout": float("nan")}, "timeout nan is not one or two numbers"),
-    ({"timeout": True}, "timeout True is not one or two numbers"),
-    ({"max_retries": -1}, "max_retries -1 is not a whole number from 0"),
-    ({"max_retries": 1.5}, "max_retries 1.5 is not a whole number from 0"),
+    ({"timeout": 0}, "connect_timeout 0 is not a number of seconds above 0"),
+    ({"timeout": None}, "connect_timeout None is not a number of seconds above 0"),
+    ({"timeout": (1, -1)}, "read_timeout -1 is not a number of seconds above 0"),
+    ({"timeout": (1, 2, 3)}, "timeout (1, 2, 3) is not one or two numbers of seconds"),
+    ({"timeout": float("inf")}, "connect_timeout inf is not a number of seconds above 0"),
+    ({"timeout": float("nan")}, "connect_timeout nan is not a number of seconds above 0"),
+    ({"timeout": True}, "connect_timeout True is not a number of seconds above 0"),
+    ({"max_retries": -1}, "max_retries -1 is not a whole number of at least 0"),
+    ({"max_retries": 1.5}, "max_retries 1.5 is not a whole number of at least 0"),
     ({"proxies": {"ftp": "http://x"}}, "proxies: 'ftp' is not one of http, https, all"),
     ({"proxies": {"http": "me:secret@x:3128"}}, "proxies: the address for http has no scheme: write it like"),
     ({"proxies": {"http://me:secret@x:3128": "x"}}, "proxies: a scheme is not one of http, https, all"),
     *(
         (
             {"proxies": {"https": f"http://{address}"}},
-            "proxies: the address for https cannot be read: write it like",
+            "proxies: the address for https is not valid: write it like",
         )
         for address in (
             "me:sec/secret@x:3128",
@@ -212,7 +212,7 @@ class TestTheSpellingOfSizes:
 def test_a_body_that_is_no_json_is_one_line_and_no_request(kind, value):
     with RawServer([b""]) as server, client_of(kind, server.url) as client:
         with pytest.raises(MicsError, match=r"^PUT /v1/x: the body cannot be written as JSON: "):
-            client.run(Call("PUT", "x", anything, body={"x": value}))
+            client.run(Call("PUT", "x", ignore_body, body={"x": value}))
         assert server.requests == []
 
 

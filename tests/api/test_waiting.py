@@ -21,10 +21,11 @@ from airflow_provider_mics.api import (
     MicsTimeoutError,
     wait_for_execution,
 )
-from airflow_provider_mics.api.answers import Response
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.waiting import backoff, ending, is_outage, progress, readable
-from tests.api.by_hand import NOON, ByHand, ok, refusal
+from airflow_provider_mics.api.outages import backoff, is_outage, readable
+from airflow_provider_mics.api.progress import ending, progress
+from airflow_provider_mics.api.responses import Response
+from tests.flow_driver import NOON, FlowDriver, ok, refusal
 
 NAME = "Execution 9 of instance 1"
 
@@ -53,9 +54,9 @@ class Script:
         return given
 
 
-def waited(*answers: Any, **options: Any) -> tuple[Execution, ByHand]:
-    hands = ByHand(Script(*answers))
-    return hands.run(wait_for_execution("1", "9", **options)), hands
+def waited(*answers: Any, **options: Any) -> tuple[Execution, FlowDriver]:
+    driver = FlowDriver(Script(*answers))
+    return driver.run(wait_for_execution("1", "9", **options)), driver
 
 
 def times(count: int, given: Any) -> Iterable[Any]:
@@ -82,41 +83,41 @@ OUTAGES: dict[str, Any] = {
 class TestAnOutage:
     @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES.keys())
     def test_of_any_kind_is_outlived(self, outage):
-        execution, hands = waited(shown(), *times(50, outage), SUCCEEDED)
+        execution, driver = waited(shown(), *times(50, outage), SUCCEEDED)
         assert execution.succeeded
-        assert len(hands.warnings) == 1
-        assert hands.warnings[0].startswith("The platform cannot be asked: ")
-        assert any(line.startswith("The platform answers again, after ") for line in hands.log)
+        assert len(driver.warnings) == 1
+        assert driver.warnings[0].startswith("Platform unreachable: ")
+        assert any(line.startswith("Platform reachable again, after ") for line in driver.messages)
 
     def test_of_three_days_is_outlived(self):
-        execution, hands = waited(shown(), *times(1000, LOST), SUCCEEDED)
+        execution, driver = waited(shown(), *times(1000, LOST), SUCCEEDED)
         assert execution.succeeded
-        assert hands.now - NOON > timedelta(days=3)
+        assert driver.now - NOON > timedelta(days=3)
 
     def test_is_asked_about_ever_less_often(self):
-        _, hands = waited(*times(12, LOST), SUCCEEDED, poll_interval=30)
-        assert hands.pauses == [30, 60, 120, 240, *[300] * 8]
+        _, driver = waited(*times(12, LOST), SUCCEEDED, poll_interval=30)
+        assert driver.pauses == [30, 60, 120, 240, *[300] * 8]
 
     def test_that_is_over_is_followed_at_the_usual_pace(self):
-        _, hands = waited(*times(5, LOST), shown(), shown(), LOST, SUCCEEDED, poll_interval=30)
-        assert hands.pauses[5:] == [30, 30, 30]
+        _, driver = waited(*times(5, LOST), shown(), shown(), LOST, SUCCEEDED, poll_interval=30)
+        assert driver.pauses[5:] == [30, 30, 30]
 
     def test_is_waited_for_as_long_as_the_platform_asks(self):
-        _, hands = waited(refusal(503, **{"retry-after": "200"}), SUCCEEDED, poll_interval=30)
-        assert hands.pauses == [200]
+        _, driver = waited(refusal(503, **{"retry-after": "200"}), SUCCEEDED, poll_interval=30)
+        assert driver.pauses == [200]
 
     def test_is_told_again_when_it_comes_again(self):
-        _, hands = waited(LOST, LOST, shown(), LOST, SUCCEEDED)
-        assert len(hands.warnings) == 2
+        _, driver = waited(LOST, LOST, shown(), LOST, SUCCEEDED)
+        assert len(driver.warnings) == 2
 
 
 class TestWhatEndsAWaitAtOnce:
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_token_that_is_refused(self, status):
-        hands = ByHand(Script(shown(), refusal(status)))
+        driver = FlowDriver(Script(shown(), refusal(status)))
         with pytest.raises(MicsAuthError):
-            hands.run(wait_for_execution("1", "9"))
-        assert len(hands.pauses) == 1
+            driver.run(wait_for_execution("1", "9"))
+        assert len(driver.pauses) == 1
 
     @pytest.mark.parametrize("status", [400, 409, 302])
     def test_a_request_that_is_refused(self, status):
@@ -129,7 +130,7 @@ class TestWhatEndsAWaitAtOnce:
 
     def test_an_id_that_is_none(self):
         with pytest.raises(MicsError, match="is not an id"):
-            ByHand(Script(SUCCEEDED)).run(wait_for_execution("1", "no id"))
+            FlowDriver(Script(SUCCEEDED)).run(wait_for_execution("1", "no id"))
 
 
 class TestAnExecutionThatIsNotFound:
@@ -138,58 +139,58 @@ class TestAnExecutionThatIsNotFound:
         assert execution.succeeded
 
     def test_is_given_up_after_a_minute(self):
-        hands = ByHand(Script(refusal(404)))
+        driver = FlowDriver(Script(refusal(404)))
         with pytest.raises(MicsNotFoundError, match="instance 1 has no execution 9"):
-            hands.run(wait_for_execution("1", "9", poll_interval=5))
-        assert timedelta(minutes=1) <= hands.now - NOON < timedelta(minutes=3)
+            driver.run(wait_for_execution("1", "9", poll_interval=5))
+        assert timedelta(minutes=1) <= driver.now - NOON < timedelta(minutes=3)
 
     def test_for_a_moment_later_on_does_not_end_the_wait(self):
         execution, _ = waited(*times(20, shown()), refusal(404), shown(), refusal(404), SUCCEEDED)
         assert execution.succeeded
 
     def test_any_more_ends_the_wait(self):
-        hands = ByHand(Script(*times(20, shown()), refusal(404)))
+        driver = FlowDriver(Script(*times(20, shown()), refusal(404)))
         with pytest.raises(MicsNotFoundError):
-            hands.run(wait_for_execution("1", "9", poll_interval=30))
-        assert len(hands.pauses) == 22, "a minute after it was seen last"
+            driver.run(wait_for_execution("1", "9", poll_interval=30))
+        assert len(driver.pauses) == 22, "a minute after it was seen last"
 
 
 class TestTheDeadline:
     def test_ends_a_wait_to_the_second(self):
-        hands = ByHand(Script(shown()))
+        driver = FlowDriver(Script(shown()))
         with pytest.raises(
             MicsTimeoutError, match=r"^execution 9 of instance 1 was not over at 2026-03-02 12:01:40 UTC$"
         ):
-            hands.run(wait_for_execution("1", "9", poll_interval=30, deadline=NOON + timedelta(seconds=100)))
-        assert hands.pauses == [30, 30, 30, 10]
+            driver.run(wait_for_execution("1", "9", poll_interval=30, deadline=NOON + timedelta(seconds=100)))
+        assert driver.pauses == [30, 30, 30, 10]
 
     def test_ends_a_wait_in_an_outage(self):
-        hands = ByHand(Script(LOST))
+        driver = FlowDriver(Script(LOST))
         with pytest.raises(MicsTimeoutError):
-            hands.run(wait_for_execution("1", "9", deadline=NOON + timedelta(hours=1)))
-        assert hands.now == NOON + timedelta(hours=1)
+            driver.run(wait_for_execution("1", "9", deadline=NOON + timedelta(hours=1)))
+        assert driver.now == NOON + timedelta(hours=1)
 
     def test_that_has_passed_lets_one_look_happen(self):
-        execution, hands = waited(SUCCEEDED, deadline=NOON - timedelta(days=1))
+        execution, driver = waited(SUCCEEDED, deadline=NOON - timedelta(days=1))
         assert execution.succeeded
-        assert hands.pauses == []
+        assert driver.pauses == []
 
     def test_that_has_passed_ends_the_wait_after_that_look(self):
-        hands = ByHand(Script(shown()))
+        driver = FlowDriver(Script(shown()))
         with pytest.raises(MicsTimeoutError):
-            hands.run(wait_for_execution("1", "9", deadline=NOON - timedelta(days=1)))
-        assert len(hands.calls) == 1
+            driver.run(wait_for_execution("1", "9", deadline=NOON - timedelta(days=1)))
+        assert len(driver.calls) == 1
 
 
 class TestTheStory:
     def test_tells_each_change_once(self):
-        _, hands = waited(
+        _, driver = waited(
             shown("PENDING", parameters={"expected_start_date": 1772452860000}),
             *times(3, shown("RUNNING", start_date=1772452800000, num_tasks=10, completed_tasks=0)),
             *times(3, shown("RUNNING", num_tasks=10, completed_tasks=7, erroneous_tasks=1)),
             shown("SUCCEEDED", duration=200_000, num_tasks=10, completed_tasks=10),
         )
-        assert hands.log == [
+        assert driver.messages == [
             f"{NAME} is PENDING, expected to start at 2026-03-02 12:01:00 UTC.",
             f"{NAME} is RUNNING since 2026-03-02 12:00:00 UTC: 0 of 10 tasks done.",
             f"{NAME}: 7 of 10 tasks done, 1 erroneous",
@@ -197,31 +198,31 @@ class TestTheStory:
         ]
 
     def test_ends_with_the_platforms_own_words(self):
-        _, hands = waited(shown("FAILED", duration=42_000, error={"message": "exit code 1"}))
-        assert hands.lines == [(logging.ERROR, f"{NAME} FAILED after 42 s: exit code 1.")]
+        _, driver = waited(shown("FAILED", duration=42_000, error={"message": "exit code 1"}))
+        assert driver.log == [(logging.ERROR, f"{NAME} FAILED after 42 s: exit code 1.")]
 
     @pytest.mark.parametrize("status", ["LOST", "EXECUTOR_NOT_RESPONDING", "CANCELED", "CANCELLED"])
     def test_ends_with_each_end(self, status):
-        execution, hands = waited(shown(), shown(status))
+        execution, driver = waited(shown(), shown(status))
         assert execution.is_over
-        assert hands.pauses == [30]
+        assert driver.pauses == [30]
 
     def test_tells_an_unknown_status_once_and_takes_it_for_going_on(self):
-        execution, hands = waited(*times(40, shown("PROVISIONING")), SUCCEEDED)
+        execution, driver = waited(*times(40, shown("PROVISIONING")), SUCCEEDED)
         assert execution.succeeded
-        assert hands.warnings == [
-            f"{NAME} is PROVISIONING: a status this version does not know; it is taken as going on."
+        assert driver.warnings == [
+            f"{NAME} is PROVISIONING: this version does not know the status, and treats it as running."
         ]
 
     def test_gives_a_sign_of_life_every_five_minutes(self):
-        _, hands = waited(*times(60, shown(start_date=1772452800000)), SUCCEEDED, poll_interval=30)
-        signs = [line for line in hands.log if "is still RUNNING" in line]
+        _, driver = waited(*times(60, shown(start_date=1772452800000)), SUCCEEDED, poll_interval=30)
+        signs = [line for line in driver.messages if "is still RUNNING" in line]
         assert len(signs) == 5
         assert signs[0] == f"{NAME} is still RUNNING, 5 min after its start."
 
     def test_gives_a_sign_of_life_without_any_times_too(self):
-        _, hands = waited(*times(15, shown()), SUCCEEDED)
-        assert f"{NAME} is still RUNNING." in hands.log
+        _, driver = waited(*times(15, shown()), SUCCEEDED)
+        assert f"{NAME} is still RUNNING." in driver.messages
 
 
 @pytest.mark.parametrize(

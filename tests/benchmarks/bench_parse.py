@@ -38,9 +38,9 @@ def main(number: int) -> None:
     from airflow_provider_mics.dag_factory import integration_batch_dags
 
     importing = (time.process_time() - began) * 1000
-    from airflow_provider_mics.planning.inventory import Inventory
-    from airflow_provider_mics.planning.plans import plan_all
-    from tests.planning.instances import instance
+    from airflow_provider_mics.core.planning.dag_plans import plan_all
+    from airflow_provider_mics.core.planning.inventory import Inventory
+    from tests.core.planning.instances import instance
     from tests.provider.factories import serialized, write_snapshot
 
     snapshot = FOLDER / "inventory.jsonl"

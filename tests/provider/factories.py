@@ -1,25 +1,49 @@
-"""Snapshots to make DAGs from, and the DAGs as Airflow writes them into its database."""
+"""What tests of the DAG factory share: an organisation of their own, snapshots, and DAGs as Airflow stores them."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.planning.inventory import Inventory
-from airflow_provider_mics.planning.snapshots import LocalFile
-from tests.planning.instances import inventory
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.snapshots import LocalFile
+from tests.core.planning.instances import inventory
+from tests.provider.mics_connections import connection_to
+from tests.sandbox_server import SandboxServer
 
 try:
     from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # 2.11
+
+
+ORGANISATIONS = count(2001)
+
+
+@contextmanager
+def new_organisation(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """The connection ``mics_default`` to an empty organisation, on a sandbox that several tests share."""
+    server.organisation_id = str(next(ORGANISATIONS))
+    server.set_tokens({server.token: [server.organisation_id]})
+    plugin = f"batch-of-{server.organisation_id}"
+    monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
+    server.clear_faults()
+    server.reset_counters()
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server, {"timezone": "Europe/Paris"}))
+    yield server
+    if server._process is None:
+        server.start()
 
 
 def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(0)) -> Inventory:
@@ -34,18 +58,18 @@ def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(
 
 
 def serialized(dag: DAG) -> dict[str, Any]:
-    """What Airflow keeps of a DAG."""
+    """Return a DAG as Airflow stores it."""
     written: dict[str, Any] = DagSerialization.to_dict(dag)
     return written
 
 
 def read_back(dag: DAG) -> Any:
-    """The DAG as the scheduler has it: from what was kept, by way of JSON."""
+    """Return a DAG as the scheduler reads it."""
     return DagSerialization.from_dict(json.loads(json.dumps(serialized(dag))))
 
 
 def as_bytes(dags: Mapping[str, DAG]) -> bytes:
-    """All that decides on the versions of DAGs, in an order that does not."""
+    """Return all that the versions of DAGs depend on, in a fixed order."""
     written = {dag_id: serialized(dag) for dag_id, dag in dags.items()}
     return json.dumps(_in_order(written), sort_keys=True).encode()
 

@@ -62,7 +62,7 @@ LINES = {
     "invalid_cron": r"cron '61 5 \* \* \*' .+",
     "negative_date": r"expected_start_date -5 is negative: give a moment after 1970, in epoch milliseconds",
     "id_with_spaces": r"instance_id '11 85' is not an id: give the platform's id, such as '1185'",
-    "platform_is_down": r"GET /v1/integration_batch_instances/1/executions: no answer from "
+    "platform_is_down": r"GET /v1/integration_batch_instances/1/executions: no response from "
     r"http://127\.0\.0\.1:9: .*[Cc]onnection refused",
 }
 
@@ -101,9 +101,7 @@ def test_no_token_shows_in_any_of_them(run: DagRun) -> None:
         ({"cron": "61 5 * * *", "cron_status": "ACTIVE"}, "invalid_cron"),
     ],
 )
-def test_what_a_dag_file_says_plainly_is_refused_when_it_is_read(
-    fields: dict[str, str], mistake: str
-) -> None:
+def test_literal_arguments_are_refused_when_the_dag_is_parsed(fields: dict[str, str], mistake: str) -> None:
     with pytest.raises(ValueError, match="create: cron") as refusal:
         MicsCreateInstanceOperator(task_id="create", group_id="g", artifact_id="a", name="n", **fields)
     assert "\n" not in str(refusal.value), mistake
@@ -113,6 +111,6 @@ def test_what_a_dag_file_says_plainly_is_refused_when_it_is_read(
     ("fields", "mistake"),
     [({"expected_start_date": -5}, "negative_date"), ({"instance_id": "11 85"}, "id_with_spaces")],
 )
-def test_so_is_a_date_or_an_id(fields: dict[str, str], mistake: str) -> None:
+def test_a_literal_date_or_id_is_refused_when_the_dag_is_parsed(fields: dict[str, str], mistake: str) -> None:
     with pytest.raises(ValueError, match=LINES[mistake]):
         MicsCreateExecutionOperator(**{"task_id": "run", "instance_id": "1"} | fields)

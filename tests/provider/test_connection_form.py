@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from airflow import __version__ as airflow_version
 
-from airflow_provider_mics.connection_form import FIELDS, PLACEHOLDERS
 from airflow_provider_mics.hooks import MicsHook
-from airflow_provider_mics.provider_info import get_provider_info
+from airflow_provider_mics.provider_info import FIELDS, PLACEHOLDERS, get_provider_info
 
 IS_AIRFLOW_2 = airflow_version.startswith("2.")
 EXTRA = [
@@ -22,7 +21,7 @@ EXTRA = [
 ]
 
 
-def test_only_fields_that_mean_something_show_each_with_a_label_and_help() -> None:
+def test_only_used_fields_are_shown_each_with_a_label_and_help() -> None:
     assert list(FIELDS) == EXTRA
     assert all(field["label"] and field["description"].endswith(".") for field in FIELDS.values())
     behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
@@ -42,7 +41,7 @@ def test_a_proxy_which_may_hold_a_password_is_masked_on_the_page() -> None:
 
 
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 3 draws the form from the provider's metadata")
-def test_airflow_3_gives_its_page_these_fields() -> None:
+def test_airflow_3_shows_these_fields() -> None:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     [meta] = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "mediarithmics"]
@@ -58,7 +57,7 @@ def test_airflow_3_gives_its_page_these_fields() -> None:
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
-def test_airflow_2_gives_its_page_these_fields() -> None:
+def test_airflow_2_shows_these_fields() -> None:
     from airflow.providers_manager import ProvidersManager
 
     manager = ProvidersManager()
@@ -76,13 +75,13 @@ def test_airflow_2_gives_its_page_these_fields() -> None:
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
-def test_the_hooks_methods_say_the_same_as_the_metadata() -> None:
+def test_the_hooks_methods_agree_with_the_metadata() -> None:
     assert list(MicsHook.get_connection_form_widgets()) == EXTRA
     assert MicsHook.get_ui_field_behaviour()["hidden_fields"] == ["schema", "login"]
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
-def test_a_proxy_stays_what_it_was_when_the_form_of_airflow_2_is_saved() -> None:
+def test_saving_the_form_of_airflow_2_keeps_the_proxy() -> None:
     from wtforms import Form
 
     form = type("TheForm", (Form,), MicsHook.get_connection_form_widgets())(proxies="http://u:p@proxy:3128")

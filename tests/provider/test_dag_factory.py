@@ -1,4 +1,4 @@
-"""Each instance is one DAG, whatever is odd about it, and the same DAG at each parse."""
+"""Each instance is one DAG, however unusual it is, and the same DAG at each parse."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
-from tests.planning.instances import MODIFIED, instance
+from tests.core.planning.instances import MODIFIED, instance
 from tests.provider.airflow_home import PROJECT
 from tests.provider.factories import as_bytes, read_back, write_snapshot
 
@@ -72,18 +73,14 @@ def test_its_one_task_runs_the_instance(snapshot):
     [task] = dag.tasks
     assert (task.task_id, type(task).__name__) == ("execute", "MicsCreateExecutionOperator")
     assert (task.instance_id, task.mics_conn_id, task.organisation_id) == ("42", "mics_default", None)
-    assert (task.cron, task.timezone, task.schedule_since) == (
-        "30 5 * * *",
-        "Europe/Paris",
-        MODIFIED.isoformat(),
-    )
-    assert (task.platform_grace, task.deferrable, task.poll_interval) == (None, False, 7)
+    assert task.tick_context == TickContext("30 5 * * *", "Europe/Paris", MODIFIED, None)
+    assert (task.deferrable, task.poll_interval) == (False, 7)
     assert task.outlets == [instance_asset("42")]
     assert task.owner == "mediarithmics"
 
 
 @pytest.mark.parametrize("console_url", ["console.test", "", "http://[", "javascript:alert(1)"])
-def test_an_address_of_the_console_that_is_none_costs_only_the_link(snapshot, console_url):
+def test_an_invalid_console_url_only_removes_the_link(snapshot, console_url):
     kept = replace(write_snapshot(snapshot, instance()), console_url=console_url)
     snapshot.write_bytes(kept.to_bytes())
     [dag] = integration_batch_dags(snapshot=snapshot).values()
@@ -96,7 +93,7 @@ def test_a_run_updates_an_asset_that_a_user_can_name(snapshot):
     assert task.outlets[0].uri == instance_asset("42").uri
 
 
-def test_the_trigger_form_asks_when_to_start_and_may_be_left_empty(snapshot):
+def test_the_trigger_form_has_an_optional_start_date(snapshot):
     for dag in (dag_of(snapshot, instance()), read_back(dag_of(snapshot, instance()))):
         param = dag.params.get_param("expected_start_date")
         assert param.value is None
@@ -106,7 +103,7 @@ def test_the_trigger_form_asks_when_to_start_and_may_be_left_empty(snapshot):
         assert dag.params.dump() == {"expected_start_date": None}
 
 
-def test_no_two_dags_share_what_a_person_fills_in(snapshot):
+def test_no_two_dags_share_their_params(snapshot):
     one, other = dags_of(snapshot, instance(1), instance(2)).values()
     one.params["expected_start_date"] = "2026-03-01T00:00:00Z"
     assert other.params["expected_start_date"] is None
@@ -121,14 +118,14 @@ def test_no_two_dags_share_what_a_person_fills_in(snapshot):
         ({"cron": None, "cron_status": None}, None),
     ],
 )
-def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instances_cron(snapshot, fields, tag):
+def test_a_dag_without_schedule_still_has_the_instances_cron(snapshot, fields, tag):
     one = instance(**fields)
     dag = dag_of(snapshot, one)
     assert dag.timetable.can_be_scheduled is False
     assert tag is None or tag in dag.tags
     [task] = dag.tasks
-    # A scheduled run from before the pause must not become an execution of its own.
-    assert task.cron == (one.cron or "")
+    # A scheduled run from before the pause must not become a MANUAL execution.
+    assert task.tick_context.cron == (one.cron or "")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +134,7 @@ def test_what_has_no_schedule_can_be_run_by_hand_and_is_still_about_the_instance
 def test_a_scheduled_run_is_a_tick_however_the_cron_is_written(snapshot, cron):
     dag = dag_of(snapshot, instance(cron=cron))
     assert dag.timetable.can_be_scheduled
-    assert dag.tasks[0].cron == cron
+    assert dag.tasks[0].tick_context.cron == cron
 
 
 def test_a_renamed_instance_keeps_its_dag(snapshot):
@@ -147,7 +144,7 @@ def test_a_renamed_instance_keeps_its_dag(snapshot):
     assert after.dag_display_name == "new"
 
 
-def test_every_odd_instance_is_a_dag_that_airflow_can_keep(snapshot):
+def test_every_unusual_instance_is_a_dag_that_airflow_can_store(snapshot):
     dags = dags_of(snapshot, *ODD)
     assert len(dags) == len(ODD)
     for dag_id, dag in dags.items():
@@ -187,14 +184,14 @@ def test_each_parse_gives_the_same_bytes_whatever_the_process(snapshot):
     assert written[0] == written[1]
 
 
-def test_an_edit_that_changes_nothing_here_makes_no_new_version(snapshot):
+def test_an_unrelated_edit_makes_no_new_dag_version(snapshot):
     before = dags_of(snapshot, instance())
     later = dags_of(snapshot, instance(last_modified_by="8", something_new="else"))
     assert as_bytes(before) == as_bytes(later)
 
 
 class TestAdaptation:
-    def test_filters_choose_by_group_artifact_and_any_question(self, snapshot):
+    def test_filters_select_by_group_artifact_and_function(self, snapshot):
         instances = [
             instance(1),
             instance(2, group_id="other"),
@@ -217,13 +214,17 @@ class TestAdaptation:
         assert dag.owner_links == {"data team": PAGE}
         assert given == {"retries": 4, "owner": "data team"}
 
+    def test_default_args_do_not_replace_the_schedule(self, snapshot):
+        [task] = dag_of(snapshot, instance(), default_args={"cron": "0 0 * * *", "platform_grace": 5}).tasks
+        assert task.tick_context == TickContext("30 5 * * *", "Europe/Paris", MODIFIED)
+
     def test_any_dag_can_be_changed_in_place(self, snapshot):
         def adapt(dag: Any, one: Any) -> None:
             dag.tasks[0].pool = f"pool of {one.artifact_id}"
 
         assert dag_of(snapshot, instance(), customize=adapt).tasks[0].pool == "pool of import"
 
-    def test_one_that_cannot_be_changed_shows_why_and_takes_no_other_down(self, snapshot, caplog):
+    def test_a_failed_customize_is_explained_and_affects_no_other_dag(self, snapshot, caplog):
         def adapt(dag: Any, one: Any) -> None:
             if one.id == "2":
                 raise KeyError("no pool")
@@ -235,7 +236,7 @@ class TestAdaptation:
         assert "customize(...) failed: KeyError: 'no pool'" in broken.description
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
-    def test_one_that_is_changed_into_another_shows_why_and_takes_no_other_down(self, snapshot):
+    def test_a_duplicate_dag_id_is_explained_and_affects_no_other_dag(self, snapshot):
         def adapt(dag: Any, one: Any) -> None:
             dag.dag_id = "all_the_same"
 
@@ -249,7 +250,7 @@ class TestAdaptation:
         assert line.startswith("None of the 2 integration batches of connection 'mics_default' is selected")
 
     @pytest.mark.parametrize("dag_id", ["not a dag id", "x" * 300, "", None])
-    def test_a_plan_that_airflow_refuses_shows_why(self, snapshot, dag_id):
+    def test_a_plan_that_airflow_refuses_is_explained(self, snapshot, dag_id):
         def mine(known: Any, one: Any) -> Any:
             return replace(plan_instance(known, one), dag_id=dag_id)
 
@@ -257,7 +258,7 @@ class TestAdaptation:
         assert dag.dag_id == "mics_integration_batch_42"
         assert "the DAG cannot be built" in dag.description
 
-    def test_a_plan_with_a_cron_that_airflow_cannot_read_shows_why(self, snapshot):
+    def test_a_plan_with_a_cron_that_airflow_cannot_read_is_explained(self, snapshot):
         def mine(known: Any, one: Any) -> Any:
             return replace(plan_instance(known, one), cron="every day")
 
@@ -265,14 +266,14 @@ class TestAdaptation:
         assert "invalid-cron" in dag.tags
         assert dag.timetable.can_be_scheduled is False
 
-    def test_a_schedule_of_ones_own_is_no_tick_of_the_platform(self, snapshot):
+    def test_a_plan_with_another_cron_has_no_ticks(self, snapshot):
         def mine(known: Any, one: Any) -> Any:
             return replace(plan_instance(known, one), cron="0 7 * * *")
 
         [task] = dag_of(snapshot, instance(), plan=mine).tasks
-        assert task.cron is None
+        assert task.tick_context.cron is None
 
-    def test_an_argument_that_no_dag_can_be_built_with_is_refused(self, snapshot):
+    def test_an_invalid_argument_is_refused(self, snapshot):
         with pytest.raises(ValueError, match="poll_interval"):
             dags_of(snapshot, instance(), poll_interval=0)
         with pytest.raises(ValueError, match="timezone 'Paris' is not known"):
@@ -296,14 +297,14 @@ class TestSchedule:
         assert dag.start_date == since
         assert self.first_run(dag) >= since
 
-    def test_a_later_start_holds_back_and_an_earlier_one_changes_nothing(self, snapshot):
+    def test_a_later_start_date_delays_the_first_run_and_an_earlier_one_does_not_matter(self, snapshot):
         later = datetime.now(UTC) + timedelta(days=30)
         dag = dag_of(snapshot, instance(), start_date=later)
         assert self.first_run(dag) >= later
         assert dag_of(snapshot, instance(), start_date=MODIFIED - timedelta(days=9)).start_date == MODIFIED
 
 
-def test_a_snapshot_of_another_organisation_counts_as_none(snapshot, caplog):
+def test_a_snapshot_of_another_organisation_is_ignored(snapshot, caplog):
     with pytest.raises(MicsError, match="cannot be listed"):
         dags_of(snapshot, instance(), organisation_id="2", mics_conn_id="no_such_connection")
     assert "it is of organisation 1185, not of 2" in caplog.text

@@ -1,4 +1,4 @@
-"""The files that people copy are found by Airflow, load quickly and quietly, and run."""
+"""Airflow finds the example DAG files, loads them quickly and quietly, and runs them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mics.dag_factory import platform
+from airflow_provider_mics.dag_factory import inventory_source
 from tests.provider.dag_runs import DagFolder
 from tests.sandbox_server import SandboxServer
 
@@ -25,7 +25,7 @@ FACTORY = DAGS / "mics_integration_batches.py"
 
 @pytest.fixture(autouse=True)
 def _no_snapshot_from_before(airflow_home: Path):
-    platform._silent_since.clear()
+    inventory_source._unreachable_since.clear()
     for file in (airflow_home / "mics").glob("*"):
         file.unlink()
 
@@ -35,13 +35,13 @@ def load(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_airflow_sees_that_a_file_holds_dags(file):
+def test_airflow_in_safe_mode_finds_dags_in_a_file(file):
     text = file.read_text().lower()
     assert "airflow" in text
     assert "dag" in text
 
 
-def test_the_five_lines_are_every_batch_of_the_organisation(mics_default: SandboxServer, caplog):
+def test_the_factory_file_has_every_batch_of_the_organisation(mics_default: SandboxServer, caplog):
     active = mics_default.create_instance("Nightly", cron="30 5 * * *")
     by_hand = mics_default.create_instance("By hand")
     bag = load(FACTORY)
@@ -50,18 +50,18 @@ def test_the_five_lines_are_every_batch_of_the_organisation(mics_default: Sandbo
     assert not [record for record in caplog.records if record.name.startswith("airflow_provider_mics")]
 
 
-def test_without_platform_and_snapshot_there_is_one_import_error_that_says_so(mics_default: SandboxServer):
+def test_without_platform_and_snapshot_there_is_one_clear_import_error(mics_default: SandboxServer):
     mics_default.terminate()
     began = time.monotonic()
     bag = load(FACTORY)
     assert time.monotonic() - began < 10
     assert not bag.dags
     [error] = bag.import_errors.values()
-    assert "cannot be listed, and there is no snapshot of them from before" in error
+    assert "cannot be listed, and there is no earlier snapshot" in error
     assert mics_default.token not in error
 
 
-def test_the_moment_a_person_chose_is_when_the_batch_starts(
+def test_the_start_date_in_the_trigger_form_is_that_of_the_execution(
     dag_folder: DagFolder, mics_default: SandboxServer
 ):
     instance_id = mics_default.create_instance("By hand", properties={"duration_s": 0})

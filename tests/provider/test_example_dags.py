@@ -1,4 +1,4 @@
-"""The files in ``dags/`` that people copy do what they say, on a real Airflow against a real sandbox."""
+"""The example DAGs in ``dags/`` on a real Airflow against a real sandbox."""
 
 from __future__ import annotations
 

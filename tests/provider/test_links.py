@@ -1,6 +1,6 @@
-"""The link to the instance: there for a task that failed, is mapped, or has not been waited for.
+"""The link to the instance, also of a task that failed, is mapped, or did not wait.
 
-That it is there while a task runs or is deferred is in ``test_stopping.py``, where a real Airflow runs.
+That it is there while a task runs or is deferred is in ``test_on_kill.py``, where a real Airflow runs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_the_link_of_a_failed_or_mapped_task_opens_its_instance(
 
 
 @pytest.mark.parametrize("name", [*operators.__all__, "MicsExecutionSensor"])
-def test_whatever_is_about_an_instance_or_a_plugin_has_its_link(name: str) -> None:
+def test_every_operator_links_to_its_instance_or_plugin(name: str) -> None:
     kind = getattr(operators, name, MicsExecutionSensor)
     links = [type(link) for link in kind.operator_extra_links]
     assert links == ([MicsPluginLink] if "Plugin" in name else [MicsInstanceLink])

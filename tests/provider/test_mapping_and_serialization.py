@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException
 from airflow.serialization import serialized_objects
 
 from airflow_provider_mics import operators
+from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.operators.arguments import NOT_GIVEN, given
 from airflow_provider_mics.sensors import MicsExecutionSensor
 from tests.provider.dag_runs import DagFolder
@@ -43,6 +44,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
         "instance_id": "1",
         "expected_start_date": "{{ params.moment }}",
         "timeout": timedelta(hours=1),
+        "tick_context": TickContext("0 5 * * *", "Europe/Paris", START),
     },
     operators.MicsCancelExecutionOperator: {"instance_id": "1", "execution_id": "2"},
     operators.MicsDeleteExecutionOperator: {"instance_id": "1", "execution_id": "2"},
@@ -87,9 +89,12 @@ def test_it_can_be_mapped_over_any_of_its_fields(cls: type) -> None:
     arguments = dict(ARGUMENTS[cls])
     name = next(iter(arguments))
     value = arguments.pop(name)
-    stored, task = round_trip(
-        lambda: cls.partial(task_id="task", **arguments).expand(**{name: [value, value]})
-    )  # type: ignore[attr-defined]
+
+    def mapped() -> Any:
+        return cls.partial(task_id="task", **arguments).expand(**{name: [value, value]})  # type: ignore[attr-defined]
+
+    stored, task = round_trip(mapped)
+    assert stored == round_trip(mapped)[0]
     assert " at 0x" not in json.dumps(stored)
     assert "Mapped" in type(task).__name__
     kwargs = [ARGUMENTS[cls], ARGUMENTS[cls] | {"mics_conn_id": "mics_other"}]

@@ -1,4 +1,4 @@
-"""The provider's metadata: valid for this Airflow, true, and shown by its commands without a complaint."""
+"""The provider's metadata: valid for this Airflow, correct, and shown by its commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_metadata_are_valid_for_this_airflow() -> None:
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_all_that_they_name_exists() -> None:
+def test_everything_in_the_metadata_exists() -> None:
     info = get_provider_info()
     named = [
         module
@@ -67,7 +67,7 @@ print("SHOWN " + json.dumps(shown))
 
 @pytest.fixture(scope="module")
 def shown(airflow_home: Path) -> tuple[dict[str, Any], str]:
-    """What ``airflow providers ...`` prints, and all else that its process wrote."""
+    """The output of ``airflow providers ...``, and everything else that its process wrote."""
     names = ["list", "get airflow-provider-mics --full", "hooks", "links", "triggers", "behaviours"]
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, json.dumps(names)],
@@ -97,7 +97,7 @@ def test_airflows_commands_show_it(shown: tuple[dict[str, Any], str], command: s
     assert expected in shown[0][command]
 
 
-def test_airflow_complains_of_nothing(shown: tuple[dict[str, Any], str]) -> None:
+def test_airflow_logs_no_complaint(shown: tuple[dict[str, Any], str]) -> None:
     complaints = [
         line
         for text in (*shown[0].values(), shown[1])

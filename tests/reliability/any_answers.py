@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
-from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from tests.reliability.raw_server import answer_of
+from tests.raw_server import Reply, answer_of
 
 ENDLESS_S = 30.0
 """Seconds after which an answer without end ends all the same, so that no test hangs."""
@@ -125,31 +125,30 @@ NASTY = {
 }
 
 
-def forever(piece: bytes, start: bytes, pause_s: float = 0.0) -> Callable[[socket.socket], None]:
-    def write(connection: socket.socket) -> None:
-        connection.sendall(start)
+class Endless(Reply):
+    """Bytes without end, until the client or the server closes."""
+
+    def __init__(self, piece: bytes, start: bytes, pause: float = 0.0) -> None:
+        super().__init__(piece, pause=pause)
+        self._start = start
+
+    def send(self, connection: socket.socket, stopped: threading.Event) -> bool:
+        connection.sendall(self._start)
         end = time.monotonic() + ENDLESS_S
-        while time.monotonic() < end:
-            connection.sendall(piece)
-            time.sleep(pause_s)
-
-    return write
-
-
-def hears_on(connection: socket.socket) -> None:
-    while connection.recv(1):
-        pass
+        while time.monotonic() < end and not stopped.wait(self._pause):
+            connection.sendall(*self._pieces)
+        return False
 
 
 ENDLESS = {
-    "drips its body": forever(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 0.05),
-    "drips its headers": forever(b"x", b"HTTP/1.1 200 OK\r\nX-Slow: ", 0.05),
-    "drips its status": forever(b"x", b"HTTP/1.1 200 ", 0.05),
-    "sends interim answers": forever(b"HTTP/1.1 100 Continue\r\n\r\n", b"", 0.05),
-    "sends headers for ever": forever(b"X-Again: and again\r\n", b"HTTP/1.1 200 OK\r\n"),
-    "says nothing": hears_on,
-    "sends a body for ever": forever(b"[" * 65536, b"HTTP/1.1 200 OK\r\n\r\n"),
-    "sends chunks for ever": forever(
+    "drips its body": Endless(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", 0.05),
+    "drips its headers": Endless(b"x", b"HTTP/1.1 200 OK\r\nX-Slow: ", 0.05),
+    "drips its status": Endless(b"x", b"HTTP/1.1 200 ", 0.05),
+    "sends interim answers": Endless(b"HTTP/1.1 100 Continue\r\n\r\n", b"", 0.05),
+    "sends endless headers": Endless(b"X-Again: and again\r\n", b"HTTP/1.1 200 OK\r\n"),
+    "says nothing": Reply(then="silence"),
+    "sends an endless body": Endless(b"[" * 65536, b"HTTP/1.1 200 OK\r\n\r\n"),
+    "sends endless chunks": Endless(
         b"10000\r\n" + b"[" * 65536 + b"\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ),
 }

@@ -11,10 +11,9 @@ from typing import Any
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.models import ExecutionType
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.submission import submit_execution
-from airflow_provider_mics.submitting.ticks import until_tick_appears
-from tests.reliability.crashes import observed
+from airflow_provider_mics.core.exactly_once.handover import wait_for_tick_execution
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.lab_time import SkippedTime
 
 SLOWEST_CASE_S = 20.0
@@ -38,9 +37,11 @@ JOBS: dict[str, Callable[[], Job[Any]]] = {
     "wait_for_execution": lambda: api.wait_for_execution(
         "42", "7", poll_interval=60, deadline=MOMENT + timedelta(minutes=5)
     ),
-    "submit_execution": lambda: submit_execution(TICK, patience=timedelta(minutes=2)),
-    "submit_execution, a retry": lambda: submit_execution(TICK, is_retry=True, patience=timedelta(minutes=2)),
-    "until_tick_appears": lambda: until_tick_appears(TICK, MOMENT + timedelta(minutes=2), 30),
+    "submit_execution": lambda: submit_execution(TICK, submission_timeout=timedelta(minutes=2)),
+    "submit_execution, a retry": lambda: submit_execution(
+        TICK, is_retry=True, submission_timeout=timedelta(minutes=2)
+    ),
+    "wait_for_tick_execution": lambda: wait_for_tick_execution(TICK, MOMENT + timedelta(minutes=2), 30),
 }
 
 
@@ -54,11 +55,13 @@ class Blocking:
 
     def __init__(self, url: str, **arguments: Any) -> None:
         self._now = SkippedTime(MOMENT)
-        self._client = api.MicsClient(url, TOKEN, "1185", sleep=self._now.sleep, log=Silence(), **arguments)
+        self._client = api.MicsClient(
+            url, TOKEN, "1185", sleep=self._now.sleep, clock=self._now.now, log=Silence(), **arguments
+        )
 
     def run(self, job: Job[Any]) -> None:
         self._now.reset()
-        self._client.run(observed(job, self._now, before=_nothing, after=_nothing))
+        self._client.run(job)
 
     def close(self) -> None:
         self._client.close()
@@ -73,19 +76,17 @@ class InALoop:
         self._client = self._loop.run(self._make(url, arguments))
 
     async def _make(self, url: str, arguments: dict[str, Any]) -> api.AsyncMicsClient:
-        return api.AsyncMicsClient(url, TOKEN, "1185", sleep=self._now.asleep, log=Silence(), **arguments)
+        return api.AsyncMicsClient(
+            url, TOKEN, "1185", sleep=self._now.asleep, clock=self._now.now, log=Silence(), **arguments
+        )
 
     def run(self, job: Job[Any]) -> None:
         self._now.reset()
-        self._loop.run(self._client.run(observed(job, self._now, before=_nothing, after=_nothing)))
+        self._loop.run(self._client.run(job))
 
     def close(self) -> None:
         self._loop.run(self._client.aclose())
         self._loop.close()
-
-
-def _nothing(_: object) -> None:
-    pass
 
 
 MODES: dict[str, type[Blocking | InALoop]] = {"blocking": Blocking, "async": InALoop}

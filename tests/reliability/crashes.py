@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from airflow_provider_mics.api.calls import Job, Now, Sleep, Step, Steps, flow
-
-T = TypeVar("T")
+from airflow_provider_mics.api.calls import Now, Sleep, Step
 
 
 class Crash(BaseException):
@@ -37,29 +34,21 @@ class Time(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
-@flow
 def observed(
-    job: Job[T], lab: Time, before: Callable[[Step], None], after: Callable[[Step], None]
-) -> Steps[T]:
-    """``job`` in another time, with something to do before and after each of its steps."""
-    steps = iter(job)
-    resume: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    perform: Callable[[Step], Any], lab: Time, before: Callable[[Step], None], after: Callable[[Step], None]
+) -> Callable[[Step], Any]:
+    """``perform`` in another time, with something to do before and after each step."""
+
+    def observe(step: Step) -> Any:
         before(step)
-        try:
-            result: Any = None
-            if isinstance(step, Now):
-                result = lab.now()
-            elif isinstance(step, Sleep):
-                lab.sleep(step.seconds)
-            else:
-                result = yield step
-        except Exception as error:
-            resume = partial(steps.throw, error)
-        else:
-            after(step)
-            resume = partial(steps.send, result)
+        match step:
+            case Now():
+                result: Any = lab.now()
+            case Sleep(seconds):
+                result = lab.sleep(seconds)
+            case _:
+                result = perform(step)
+        after(step)
+        return result
+
+    return observe

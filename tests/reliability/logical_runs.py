@@ -11,13 +11,13 @@ from typing import Any
 
 import requests
 
-from airflow_provider_mics.api.calls import Steps, flow
+from airflow_provider_mics.api.calls import Steps, drive, flow
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.api.fields import milliseconds
+from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Execution, ExecutionType
-from airflow_provider_mics.api.waiting import wait_for_execution
-from airflow_provider_mics.submitting.identity import ExecutionIdentity
-from airflow_provider_mics.submitting.submission import submit_execution
+from airflow_provider_mics.api.progress import wait_for_execution
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.crashes import Crash, CrashPlan, observed
 from tests.reliability.fault_rules import READ_TIMEOUT
 from tests.reliability.unreliable_client import Network, Notes
@@ -103,7 +103,7 @@ def our_try(run: LogicalRun, try_number: int, network: Network, notes: Notes) ->
 
     with network.client(run.chance(-try_number), sleep, notes) as client:
         whole = _submit_and_wait(run.identity, is_retry=try_number > 1)
-        execution = client.run(observed(whole, lab, before=plan.point, after=plan.point))
+        execution = drive(whole, observed(client.perform, lab, before=plan.point, after=plan.point))
     if not execution.succeeded:
         raise MicsError(f"execution {execution.id} is {execution.status}")
     return execution.id

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics import api
+from tests.raw_server import RawServer, Reply, answer_of
 from tests.reliability.any_answers import ENDLESS, NASTY, answers
 from tests.reliability.asked_jobs import JOBS, MODES, outcome
 from tests.reliability.conftest import IS_FULL, Tell, asks_nothing_of_airflow
-from tests.reliability.raw_server import RawServer, answer_of
 
 pytestmark = asks_nothing_of_airflow
 
@@ -31,7 +31,7 @@ both = pytest.mark.parametrize("mode", MODES)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RawServer]:
-    with RawServer() as server:
+    with RawServer([]) as server:
         yield server
 
 
@@ -53,7 +53,7 @@ def test_any_answer_gives_a_value_or_a_mics_error(mode: str, server: RawServer, 
     )
     @given(answer=answers, name=st.sampled_from(sorted(JOBS)))
     def fuzz(answer: bytes, name: str) -> None:
-        server.answer = answer
+        server.replies = [Reply(answer, then="close")]
         outcomes[outcome(client, JOBS[name]())] += 1
         server.requests.clear()
 
@@ -68,7 +68,7 @@ def test_any_answer_gives_a_value_or_a_mics_error(mode: str, server: RawServer, 
 def test_an_answer_made_to_hurt_gives_a_value_or_a_mics_error(
     mode: str, body: str, server: RawServer
 ) -> None:
-    server.answer = answer_of(NASTY[body])
+    server.replies = [Reply(answer_of(NASTY[body]), then="close")]
     with closing(MODES[mode](server.url, timeout=READ_TIMEOUT_S)) as client:
         for job in JOBS.values():
             outcome(client, job())
@@ -78,7 +78,7 @@ def test_an_answer_made_to_hurt_gives_a_value_or_a_mics_error(
 @both
 @pytest.mark.parametrize("server_that", ENDLESS)
 def test_an_answer_without_end_is_ended(mode: str, server_that: str) -> None:
-    with RawServer(ENDLESS[server_that]) as server:
+    with RawServer([ENDLESS[server_that]]) as server:
         came = outcome_of_one(mode, server.url, timeout=0.5)
     assert came in {"MicsConnectionError", "MicsResponseError"}
 
@@ -95,7 +95,7 @@ def bomb(layers: int) -> bytes:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_small_answer_that_unpacks_to_a_large_one_takes_little_memory(mode: str, layers: int) -> None:
     coding = [("Content-Encoding", ", ".join(["gzip"] * layers))]
-    with RawServer(answer_of(bomb(layers), headers=coding)) as server:
+    with RawServer([Reply(answer_of(bomb(layers), headers=coding), then="close")]) as server:
         tracemalloc.start()
         try:
             came = outcome_of_one(mode, server.url, timeout=30.0)

@@ -61,10 +61,10 @@ def test_waits_killed_with_their_process_all_end_in_the_next_one(platform: Sandb
     finally:
         second.kill()
     assert {execution_id for execution_id, _, _ in events} == {execution_id for _, execution_id in waits}
-    assert {kind for _, kind, _ in events} == {"over"}
+    assert {kind for _, kind, _ in events} == {"completed"}
     assert sum(status == "FAILED" for _, _, status in events) == WAITS // 2 - WAITS // 4
     assert len(platform.executions()) == WAITS, "nobody created another, nobody canceled one"
-    tell(f"{WAITS} waits, killed after {len(seen)} events, begun anew: {len(events)} ended, 0 lost, 0 double")
+    tell(f"{WAITS} waits, killed after {len(seen)} events, restarted: {len(events)} ended, 0 lost, 0 double")
 
 
 def test_waits_go_on_when_the_platform_is_killed_and_comes_back(platform: SandboxServer, tell: Tell) -> None:
@@ -84,6 +84,6 @@ def test_waits_go_on_when_the_platform_is_killed_and_comes_back(platform: Sandbo
     finally:
         process.kill()
     assert sorted(execution_id for execution_id, _, _ in events) == sorted(each for _, each in waits)
-    assert {(kind, status) for _, kind, status in events} == {("over", "SUCCEEDED")}
+    assert {(kind, status) for _, kind, status in events} == {("completed", "SUCCEEDED")}
     assert len(platform.executions()) == WAITS
     tell(f"{WAITS} waits, the platform killed twice: {len(events)} ended, 0 lost, 0 double")

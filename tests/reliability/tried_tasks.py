@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_mics.api.calls import Call, Job, Sleep, Step
+from airflow_provider_mics.api.calls import Call, Job, Sleep, Step, drive
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.operators.executions import MicsCreateExecutionOperator
 from tests.reliability.crashes import observed
@@ -41,7 +41,8 @@ class _ToldHook(MicsHook):
         self._worker = worker
 
     def run(self, job: Job[Any]) -> Any:
-        return super().run(observed(job, self._worker.time, self._worker.before, self._worker.after))
+        worker = self._worker
+        return drive(job, observed(self.get_conn().perform, worker.time, worker.before, worker.after))
 
 
 @dataclass

@@ -1,0 +1,47 @@
+"""Text for log lines and error messages: on one line, shortened, without the token."""
+
+from __future__ import annotations
+
+import html
+from urllib.parse import quote
+
+EXCERPT_LENGTH = 200
+"""Characters of an excerpt."""
+EXCERPT_SOURCE = 4000
+"""Characters at the start of a text from which an excerpt is made."""
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """Return a text on one line: white space and unprintable characters become single spaces.
+
+    :param text: any text
+    :param longest: cut the line to so many characters, the ``…`` at its end included; None does not cut it
+    """
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(text.split())
+    return line if longest is None or len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def redact(text: str, secret: str) -> str:
+    """Return a text with ``***`` for the secret, in each spelling in which a server may repeat it."""
+    for spelling in _spellings(secret):
+        text = text.replace(spelling, "***")
+    return text
+
+
+def excerpt(text: str, secret: str) -> str:
+    """Return the beginning of a text on one line, without the secret.
+
+    A secret that ``EXCERPT_SOURCE`` cuts in two is not recognised, so the end of the cut text is dropped.
+    """
+    beginning = redact(text[:EXCERPT_SOURCE], secret)
+    if len(text) > EXCERPT_SOURCE:
+        beginning = beginning[: -max(map(len, _spellings(secret)), default=0) or None]
+    return one_line(beginning, EXCERPT_LENGTH)
+
+
+def _spellings(secret: str) -> set[str]:
+    if not secret:
+        return set()
+    return {secret, quote(secret, safe=""), html.escape(secret), secret.replace("/", "\\/")}

@@ -1,0 +1,1 @@
+"""The pure part: exactly-once submission, DAG planning, polling and provisioning. No Airflow, no environment."""

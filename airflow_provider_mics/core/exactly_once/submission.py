@@ -1,0 +1,227 @@
+"""Create an execution only if it does not exist yet, and search for it after every unclear response."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.api.eventual_consistency import (
+    list_after_create,
+    read_until_consistent,
+    unconfirmed_creation,
+)
+from airflow_provider_mics.api.executions import (
+    cancel_execution,
+    create_execution,
+    get_execution,
+    list_executions,
+    newest_execution,
+)
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.outages import (
+    DEFAULT_SUBMISSION_TIMEOUT,
+    OutageLog,
+    is_outage,
+    retry_through_outages,
+    wait_out,
+)
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+
+OnCreated = Callable[[Execution], object]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The execution of an identity, and whether this try created or found it."""
+
+    execution: Execution
+    outcome: Literal["created", "found"]
+
+
+@flow
+def submit_execution(
+    identity: ExecutionIdentity,
+    *,
+    is_retry: bool = False,
+    existing: Sequence[Execution] | None = None,
+    submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
+    on_created: OnCreated = lambda _: None,
+) -> Steps[Submission]:
+    """Find the one execution of ``identity``, or create it if it certainly does not exist.
+
+    A retry whose execution failed or was canceled gets the next execution of the same identity. ``existing`` are the
+    executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
+    outage of the platform is tolerated. ``on_created`` is called as soon as the id of a new execution is known,
+    before the check for duplicates.
+
+    :raises MicsAuthError: at once, if the token is wrong or lacks rights
+    :raises MicsApiError: the platform rejected the execution
+    :raises MicsError: the outage outlasted ``submission_timeout``. Whether the execution was created may be unknown;
+        the next try finds out
+    """
+    give_up_at = (yield Now()) + submission_timeout
+    if existing is None:
+        existing = yield from retry_through_outages(find_executions(identity), give_up_at)
+    adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
+    if adopted is None and is_retry:
+        existing = yield from _find_until_consistent(identity, existing, give_up_at)
+        adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
+    if adopted is not None:
+        return Submission(adopted, "found")
+    return (yield from _create(identity, existing, give_up_at, on_created))
+
+
+@flow
+def find_executions(identity: ExecutionIdentity) -> Steps[list[Execution]]:
+    """Return the executions of this identity, in the platform's order.
+
+    :raises MicsError: the list could not be read
+    """
+    executions = yield from list_until_match(identity)
+    return [each for each in executions if identity.matches(each)]
+
+
+def list_until_match(identity: ExecutionIdentity) -> Flow[list[Execution]]:
+    """List the instance's executions; reading ends early only after an execution of this identity to go on with."""
+    return list_executions(
+        identity.instance_id,
+        page_size=LARGE_PAGE_SIZE,
+        until=lambda each: identity.matches(each) and not failed_or_canceled(each),
+    )
+
+
+def failed_or_canceled(execution: Execution) -> bool:
+    """Whether an execution is over without success."""
+    return execution.failed or execution.canceled
+
+
+@flow
+def get_recorded_execution(instance_id: str, execution_id: str) -> Steps[Execution | None]:
+    """Get the execution that an earlier try recorded, or None where a search is needed: one GET saves the search.
+
+    None if it failed or was canceled, since a new one may be due, and after any error, an outage too.
+
+    :raises MicsAuthError: the token is wrong or lacks rights
+    """
+    try:
+        execution = yield from get_execution(instance_id, execution_id)
+    except MicsAuthError:
+        raise
+    except MicsError:
+        return None
+    return None if failed_or_canceled(execution) else execution
+
+
+@flow
+def _adopt(
+    identity: ExecutionIdentity, found: Sequence[Execution], is_retry: bool, give_up_at: datetime
+) -> Steps[Execution | None]:
+    """Return the execution to go on with, or None where a new one is due."""
+    usable = [each for each in found if not failed_or_canceled(each)]
+    if not usable:
+        return None if is_retry or not found else newest_execution(found)
+    return (yield from _resolve_duplicates(identity, usable, give_up_at))
+
+
+@flow
+def _resolve_duplicates(
+    identity: ExecutionIdentity, executions: Sequence[Execution], give_up_at: datetime
+) -> Steps[Execution]:
+    """Choose the execution to go on with, one that has started if possible; cancel the others still pending."""
+    kept = newest_execution([each for each in executions if not each.is_pending] or executions)
+    if len(executions) > 1:
+        ids = ", ".join(each.id for each in executions)
+        yield Log(
+            f"Found {len(executions)} duplicate executions for this run ({ids}): using {kept.id}.",
+            logging.WARNING,
+        )
+    for each in executions:
+        if each.id != kept.id and each.is_pending:
+            yield from _cancel_duplicate(identity.instance_id, each.id, give_up_at)
+    return kept
+
+
+@flow
+def _cancel_duplicate(instance_id: str, execution_id: str, give_up_at: datetime) -> Steps[None]:
+    """Cancel a duplicate, also through an outage: left alone, it would be a second run."""
+    try:
+        cancellation = yield from retry_through_outages(
+            cancel_execution(instance_id, execution_id), give_up_at
+        )
+    except MicsError as error:
+        yield Log(f"Could not cancel duplicate execution {execution_id}: {error}", logging.ERROR)
+    else:
+        yield Log(f"Canceled duplicate execution {execution_id} ({cancellation.method}).", logging.WARNING)
+
+
+def _find_until_consistent(
+    identity: ExecutionIdentity, existing: Sequence[Execution], give_up_at: datetime
+) -> Flow[list[Execution]]:
+    """Search again until an execution shows that is not in ``existing``, or until the list has settled."""
+    existing_ids = {each.id for each in existing}
+    return read_until_consistent(
+        retry_through_outages(find_executions(identity), give_up_at),
+        lambda found: any(each.id not in existing_ids for each in found),
+        wait_first=True,
+    )
+
+
+@flow
+def _create(
+    identity: ExecutionIdentity, existing: Sequence[Execution], give_up_at: datetime, on_created: OnCreated
+) -> Steps[Submission]:
+    existing_ids = {each.id for each in existing}
+    outage = OutageLog()
+    while True:
+        try:
+            created = yield from create_execution(
+                identity.instance_id,
+                identity.execution_type,
+                expected_start_date=identity.expected_start_date,
+            )
+        except MicsError as error:
+            if not is_outage(error):
+                raise
+            yield unconfirmed_creation(f"the {identity}", error)
+            found = yield from _find_until_consistent(identity, existing, give_up_at)
+            if all(each.id in existing_ids for each in found):
+                yield from wait_out(error, outage, give_up_at)
+                # The platform's scheduler, or a worker that was presumed dead, may have created it meanwhile.
+                found = yield from retry_through_outages(find_executions(identity), give_up_at)
+            new = [each for each in found if each.id not in existing_ids]
+            if not new:
+                continue
+            created = newest_execution(new)
+        on_created(created)
+        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at))
+
+
+@flow
+def _check_for_duplicates(
+    identity: ExecutionIdentity, created: Execution, existing_ids: set[str], give_up_at: datetime
+) -> Steps[Submission]:
+    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
+    listing = list_executions(
+        identity.instance_id, page_size=LARGE_PAGE_SIZE, until=lambda each: each.id == created.id
+    )
+    listed = yield from list_after_create(
+        retry_through_outages(listing, give_up_at), created, f"execution {created.id}"
+    )
+    duplicates = [
+        each
+        for each in listed
+        if each.id not in {*existing_ids, created.id}
+        and identity.matches(each)
+        and not failed_or_canceled(each)
+    ]
+    if not duplicates:
+        return Submission(created, "created")
+    as_listed = next((each for each in listed if each.id == created.id), created)
+    kept = yield from _resolve_duplicates(identity, [*duplicates, as_listed], give_up_at)
+    return Submission(kept, "created" if kept.id == created.id else "found")

@@ -1,0 +1,110 @@
+"""Detecting ended executions of an instance, each once, also across restarts of the process that polls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from airflow_provider_mics.api.calls import Flow
+from airflow_provider_mics.api.executions import list_executions
+from airflow_provider_mics.api.field_types import EPOCH, from_milliseconds, milliseconds
+from airflow_provider_mics.api.models import Execution
+
+LATE_ARRIVAL = timedelta(hours=1)
+"""How long after a newer end an older one may still show: executions end in any order, and lists lag behind."""
+MIN_SORTED_RUN = 20
+"""This many executions in a row from newest to oldest mean that their list is sorted so."""
+
+
+@dataclass(frozen=True)
+class CompletionCursor:
+    """Which ends of an instance's executions were processed. Its size does not grow with the history.
+
+    ``ended`` holds the processed ends from ``since`` on, by execution id. An earlier end counts as processed, unless
+    the execution was in ``still_open`` until now.
+    """
+
+    since: datetime
+    ended: Mapping[str, datetime]
+    still_open: frozenset[str]
+
+    @classmethod
+    def start(cls, executions: Sequence[Execution]) -> Self:
+        """Return the cursor after the first read of a history: all its ends count as processed."""
+        return cls(EPOCH, {}, frozenset()).advance(executions)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read the result of `to_json`.
+
+        :raises Exception: ``value`` is something else
+        """
+        ended = {str(name): from_milliseconds(end) for name, end in value["ended"].items()}
+        return cls(from_milliseconds(value["since"]), ended, frozenset(map(str, value["still_open"])))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cursor as plain JSON; equal cursors give equal JSON."""
+        return {
+            "since": milliseconds(self.since),
+            "ended": {name: milliseconds(end) for name, end in sorted(self.ended.items())},
+            "still_open": sorted(self.still_open),
+        }
+
+    def new_completions(self, executions: Sequence[Execution]) -> tuple[list[Execution], Self]:
+        """Return the executions that ended since, the earliest end first, and the advanced cursor."""
+        new = [each for each in executions if each.is_over and self._is_new(each)]
+        return sorted(new, key=_ended_at), self.advance(executions)
+
+    def _is_new(self, execution: Execution) -> bool:
+        if execution.id in self.still_open:
+            return True
+        return _ended_at(execution) >= self.since and execution.id not in self.ended
+
+    def advance(self, executions: Sequence[Execution]) -> Self:
+        """Return the cursor after these executions were processed too."""
+        ended = dict(self.ended)
+        for each in executions:
+            if each.is_over:
+                # An execution that was open until now ended now, whatever end the platform reports or adds later.
+                end = _ended_at(each)
+                ended[each.id] = max(end, self.since) if each.id in self.still_open else end
+        since = max([self.since, *(end - LATE_ARRIVAL for end in ended.values())])
+        still_open = frozenset(each.id for each in executions if not each.is_over)
+        return type(self)(since, {name: end for name, end in ended.items() if end >= since}, still_open)
+
+
+def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Flow[list[Execution]]:
+    """List the executions of an instance as far back as a new end is possible; all of them without a cursor."""
+    until = None if cursor is None else _ProcessedPart(cursor).is_reached
+    return list_executions(instance_id, until=until)
+
+
+class _ProcessedPart:
+    """Tells where the rest of a list holds only processed ends: only in a list sorted from newest to oldest."""
+
+    def __init__(self, cursor: CompletionCursor) -> None:
+        self._cursor = cursor
+        self._seen: set[str] = set()
+        self._created: list[datetime] = []
+        self._is_sorted = True
+
+    def is_reached(self, execution: Execution) -> bool:
+        """Add the next execution of the list; return whether all that follow are processed."""
+        created = execution.creation_date or EPOCH
+        self._is_sorted = self._is_sorted and created <= min(self._created[-1:], default=created)
+        self._created.append(created)
+        self._seen.add(execution.id)
+        return (
+            self._is_sorted
+            and len(self._created) >= MIN_SORTED_RUN
+            and self._created[0] > created
+            and created < self._cursor.since
+            and self._cursor.still_open <= self._seen
+        )
+
+
+def _ended_at(execution: Execution) -> datetime:
+    """Return its end; without one its start or creation, the nearest known time."""
+    return execution.end_date or execution.start_date or execution.creation_date or EPOCH

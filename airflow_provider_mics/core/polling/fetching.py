@@ -1,0 +1,261 @@
+"""One poll of the platform: the organisation's list first, then what the list does not answer.
+
+Results come as a stream of ``(key, result)`` pairs, each as soon as it is known; an error is the result of its own key
+only. The stream ends when every key has its result, or raises what makes further requests useless: a refused token, or
+an outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
+
+from airflow_provider_mics.api.calls import Call, Job, Now, Steps, flow
+from airflow_provider_mics.api.errors import (
+    MicsApiError,
+    MicsConnectionError,
+    MicsError,
+    MicsNotFoundError,
+    MicsRateLimitError,
+)
+from airflow_provider_mics.api.executions import NO_SUCH_ROUTE, execution_path, get_execution
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.outages import is_outage
+from airflow_provider_mics.api.responses import one
+from airflow_provider_mics.core.polling.execution_lists import (
+    ExecutionSummary,
+    Target,
+    find_in_instance,
+    find_in_organisation,
+)
+from airflow_provider_mics.core.polling.subscriptions import Dispatcher, Subscriptions
+
+if TYPE_CHECKING:
+    from airflow_provider_mics.api.clients import AsyncMicsClient
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+Targets = Sequence[Target]
+Results = AsyncGenerator[tuple[K, T | MicsError], None]
+MIN_TARGETS_FOR_LIST = 2
+"""A single execution is requested by its id: that answer is a hundredth of a page."""
+MAX_CONCURRENT = 8
+"""Maximum number of open requests; the client's pool has ten connections."""
+MAX_OUTAGES_IN_A_ROW = MAX_CONCURRENT
+"""After this many outages in a row, the remaining requests of the poll are not sent."""
+MAX_JITTER = 1.0
+"""Maximum random delay (s) before each request, to avoid bursts."""
+LIST_FIRST_SECONDS = 600.0
+"""How long instance lists are read first on a platform without the route of a single execution."""
+
+
+class ExecutionFetcher:
+    """Polls the platform, and remembers between polls which requests work there."""
+
+    def __init__(self) -> None:
+        self._newest_last = False
+        self._requests = ExecutionRequests()
+
+    async def fetch(
+        self, client: AsyncMicsClient, subscriptions: Subscriptions, poll_interval: float
+    ) -> MicsError | None:
+        """Publish to each subscription what the platform says; return the outage to back off from, if any.
+
+        :raises MicsError: the token is refused, or the platform is unreachable and a retry would not help
+        """
+        dispatcher = Dispatcher(subscriptions, await client.run(_current_time()))
+        try:
+            summaries = await self._read_list(client, dispatcher.targets)
+            unresolved = dispatcher.publish_list(summaries or {})
+            results = await dispatcher.publish_all(self._requests.results(client, unresolved, poll_interval))
+            searches = gather_limited(client, dispatcher.due_searches(), poll_interval)
+            results += await dispatcher.publish_all(searches)
+        except MicsError as error:
+            if not is_outage(error):
+                raise
+            dispatcher.publish_outage(error)
+            return error
+        return _common_outage(results) if summaries is None else None
+
+    async def _read_list(
+        self, client: AsyncMicsClient, targets: Targets
+    ) -> dict[str, ExecutionSummary] | None:
+        """Return what the organisation's list shows, by execution id; None if the list cannot be used.
+
+        :raises MicsError: not only the list fails
+        """
+        if client.organisation_id is None or len(targets) < MIN_TARGETS_FOR_LIST:
+            return None
+        search = find_in_organisation([each.execution_id for each in targets], newest_last=self._newest_last)
+        try:
+            found, self._newest_last = await client.run(search)
+        except MicsError as error:
+            if await _only_list_fails(client, error, targets):
+                return None
+            raise
+        return found
+
+
+async def _only_list_fails(client: AsyncMicsClient, error: MicsError, targets: Targets) -> bool:
+    """Whether other requests work: the list's route or the right to it is missing, or the list alone fails."""
+    if _refuses_token(error) or isinstance(error, MicsRateLimitError):
+        return False
+    if not is_outage(error):
+        return isinstance(error, MicsApiError)
+    if isinstance(error, MicsConnectionError) and error.certainly_not_sent:
+        return False
+    try:
+        await client.run(get_execution(*random.choice(targets)))  # noqa: S311
+    except MicsError as failure:
+        return not is_outage(failure)
+    return True
+
+
+class ExecutionRequests:
+    """Requests executions in full: each by its id, or those of one instance by the instance's list.
+
+    A 404 means "no such execution" or "no such route", so an execution counts as gone only if neither way finds it.
+    If the route by id is missing, the lists are read first for a while.
+    """
+
+    def __init__(self) -> None:
+        self._list_first_until = float("-inf")
+
+    async def results(
+        self, client: AsyncMicsClient, targets: Targets, poll_interval: float
+    ) -> Results[Target, Execution]:
+        """Stream the result for each target; a MicsNotFoundError for an execution that the platform does not have.
+
+        :raises MicsError: see `gather_limited`
+        """
+        now = asyncio.get_running_loop().time()
+        is_list_first = now < self._list_first_until
+        first, second = (_by_list, _by_id) if is_list_first else (_by_id, _by_list)
+        missing = []
+        async with aclosing(first(client, targets, poll_interval)) as results:
+            async for target, result in results:
+                if _is_missing(result):
+                    missing.append(target)
+                else:
+                    yield target, result
+        async with aclosing(second(client, missing, poll_interval)) as results:
+            async for target, result in results:
+                if isinstance(result, Execution) and not is_list_first:
+                    self._list_first_until = now + LIST_FIRST_SECONDS
+                # A 405 counts as a 404 here: both ways failed to find the execution.
+                is_405 = _is_missing(result) and not isinstance(result, MicsNotFoundError)
+                yield target, _not_found(target) if is_405 else result
+
+
+def _by_id(client: AsyncMicsClient, targets: Targets, poll_interval: float) -> Results[Target, Execution]:
+    jobs = {target: Call("GET", execution_path(*target), one(Execution)) for target in targets}
+    return gather_limited(client, jobs, poll_interval)
+
+
+async def _by_list(
+    client: AsyncMicsClient, targets: Targets, poll_interval: float
+) -> Results[Target, Execution]:
+    """Read one list for all targets of an instance."""
+    ids: dict[str, list[str]] = {}
+    for target in targets:
+        ids.setdefault(target.instance_id, []).append(target.execution_id)
+    jobs = {instance_id: find_in_instance(instance_id, wanted) for instance_id, wanted in ids.items()}
+    async with aclosing(gather_limited(client, jobs, poll_interval)) as lists:
+        async for instance_id, found in lists:
+            for target in (Target(instance_id, execution_id) for execution_id in ids[instance_id]):
+                if isinstance(found, MicsError):
+                    yield target, found
+                else:
+                    yield target, found.get(target.execution_id) or _not_found(target)
+
+
+async def gather_limited(
+    client: AsyncMicsClient, jobs: Mapping[K, Job[T]], poll_interval: float
+) -> Results[K, T]:
+    """Run the jobs in random order, at most `MAX_CONCURRENT` at once; stream each result as soon as it is known.
+
+    :raises MicsError: the token is refused; or an outage after which the remaining jobs are not run: a 429, or the
+        last of `MAX_OUTAGES_IN_A_ROW`
+    """
+    waiting = list(jobs.items())
+    random.shuffle(waiting)
+    jitter = _jitter(len(waiting), poll_interval)
+    running: dict[asyncio.Task[T | MicsError], K] = {}
+    stopped_by: MicsError | None = None
+    outages_in_a_row = 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < MAX_CONCURRENT:
+                key, job = waiting.pop()
+                running[asyncio.create_task(_run_job(client, job, jitter))] = key
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in [each for each in running if each.done()]:
+                key, result = running.pop(task), task.result()
+                outages_in_a_row = outages_in_a_row + 1 if _is_outage(result) else 0
+                if stopped_by is None and _stops(result, outages_in_a_row):
+                    stopped_by = result
+                    waiting.clear()
+                else:
+                    yield key, result
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    if stopped_by is not None:
+        raise stopped_by
+
+
+async def _run_job(client: AsyncMicsClient, job: Job[T], jitter: float) -> T | MicsError:
+    await asyncio.sleep(random.uniform(0, jitter))  # noqa: S311
+    try:
+        return await client.run(job)
+    except MicsError as error:
+        if _refuses_token(error):
+            raise
+        return error
+
+
+def _jitter(count: int, poll_interval: float) -> float:
+    """Return the maximum delay (s) before each of ``count`` requests: all take a tenth of the interval on average."""
+    return min(MAX_JITTER, poll_interval / 5 * MAX_CONCURRENT / count) if count > MAX_CONCURRENT else 0.0
+
+
+def _stops(result: object, outages_in_a_row: int) -> TypeGuard[MicsError]:
+    return isinstance(result, MicsRateLimitError) or outages_in_a_row >= MAX_OUTAGES_IN_A_ROW
+
+
+def _refuses_token(error: MicsError) -> bool:
+    """Whether the token itself is refused (401), not only its right to one resource (403)."""
+    return isinstance(error, MicsApiError) and error.status_code == 401
+
+
+def _is_outage(result: object) -> TypeGuard[MicsError]:
+    return isinstance(result, MicsError) and is_outage(result)
+
+
+def _common_outage(results: Sequence[object]) -> MicsError | None:
+    """Return an outage if every result is one."""
+    outages = [each for each in results if _is_outage(each)]
+    return outages[0] if outages and len(outages) == len(results) else None
+
+
+def _is_missing(result: Execution | MicsError) -> bool:
+    return isinstance(result, MicsApiError) and result.status_code in NO_SUCH_ROUTE
+
+
+def _not_found(target: Target) -> MicsNotFoundError:
+    return MicsNotFoundError(
+        f"instance {target.instance_id} has no execution {target.execution_id}",
+        status_code=404,
+        request=f"GET /v1/{execution_path(*target)}",
+    )
+
+
+@flow
+def _current_time() -> Steps[datetime]:
+    now: datetime = yield Now()
+    return now

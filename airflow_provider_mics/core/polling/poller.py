@@ -1,0 +1,268 @@
+"""The shared poller: one task that polls the platform for all waits on the same connection in one event loop.
+
+From an ended execution to its waiter: `SharedPoller` decides when to poll, `fetching` asks the platform,
+`subscriptions` passes each result to the task that waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Hashable
+from contextlib import suppress
+from contextvars import Context
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from airflow_provider_mics.api.calls import Log
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.outages import backoff
+from airflow_provider_mics.core.polling.execution_lists import Matches
+from airflow_provider_mics.core.polling.fetching import ExecutionFetcher
+from airflow_provider_mics.core.polling.subscriptions import (
+    CompletionSubscription,
+    CreationSubscription,
+    LogCallback,
+    MakeClient,
+    Subscription,
+    Subscriptions,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_mics.api.clients import AsyncMicsClient
+
+CONNECTION_RETRY_SECONDS = 60.0
+"""How long a connection that cannot be read is retried before all its waits fail."""
+CLOSE_SECONDS = 2.0
+"""How long the last unsubscriber waits until the client is closed."""
+JOIN_DELAY = 1.0
+"""Seconds from the first new subscription to the poll for it, so that many new ones share one poll."""
+MIN_JOIN_GAP = 5.0
+"""Minimum seconds between two polls while new subscriptions keep coming."""
+
+
+class PollerStoppedError(Exception):
+    """The shared poller was cancelled from outside while it was in use. A new wait starts a new poller."""
+
+
+async def wait_until_over(
+    *,
+    key: Hashable,
+    make_client: MakeClient,
+    instance_id: str,
+    execution_id: str,
+    poll_interval: float = 30.0,
+    log: LogCallback,
+) -> Execution:
+    """Wait until an execution is over, through outages of any length, and return it in full, however it ended.
+
+    There is no deadline: put `asyncio.timeout` around it.
+
+    :param key: the connection and the organisation; all waits with the same key share one poller and one client
+    :param make_client: makes a client for that connection. It is called again when the token is refused, so it must
+        read the connection again. The poller retries by itself: few retries in the client are enough
+    :param poll_interval: seconds between two polls; the shortest among the waits with the same key counts
+    :param log: called with each log line, in the task and context of the caller: one line for each change, and one
+        every five minutes
+    :raises MicsAuthError: the token is refused, with a new client too
+    :raises MicsNotFoundError: the platform has not found the execution for one minute
+    :raises MicsError: the platform refuses to return this execution, and a retry would not help
+    :raises PollerStoppedError: the shared task was cancelled from outside
+    """
+    subscription = CompletionSubscription(instance_id, execution_id, poll_interval, make_client)
+    return await _wait(key, subscription, log)
+
+
+async def wait_until_created(
+    *,
+    key: Hashable,
+    make_client: MakeClient,
+    instance_id: str,
+    matches: Matches,
+    poll_interval: float = 30.0,
+    log: LogCallback,
+) -> Execution:
+    """Wait until the instance has an execution that ``matches``, and return it; the newest if there are several.
+
+    ``matches`` must depend only on fields that never change: an execution that did not match once is not checked
+    again at every poll. Everything else is as in `wait_until_over`.
+    """
+    return await _wait(key, CreationSubscription(instance_id, matches, poll_interval, make_client), log)
+
+
+async def _wait(key: Hashable, subscription: Subscription, log: LogCallback) -> Execution:
+    poller = _get_poller(key)
+    poller.subscribe(subscription)
+    try:
+        return await subscription.stream(log)
+    finally:
+        await poller.unsubscribe(subscription)
+
+
+_pollers: WeakValueDictionary[tuple[int, Hashable], SharedPoller] = WeakValueDictionary()
+"""By event loop and key. The waits keep their poller alive, and the poller its loop: no entry outlives them."""
+
+
+def _get_poller(key: Hashable) -> SharedPoller:
+    loop = asyncio.get_running_loop()
+    poller = _pollers.get((id(loop), key))
+    if poller is None or poller.loop is not loop or not poller.is_open:
+        poller = _pollers[id(loop), key] = SharedPoller(f"mediarithmics poller of {key}")
+    return poller
+
+
+class SharedPoller:
+    """Polls for all its subscriptions. When the last one is removed, it closes its client and ends."""
+
+    def __init__(self, name: str) -> None:
+        """Start polling. ``name`` is the name of the asyncio task, for debugging."""
+        self.loop = asyncio.get_running_loop()
+        self.is_open = True
+        self._subscriptions: dict[Subscription, None] = {}
+        self._subscribed = asyncio.Event()
+        self._schedule = PollSchedule()
+        self._fetcher = ExecutionFetcher()
+        self._failures = 0
+        self._client: AsyncMicsClient | None = None
+        self._no_client_since: float | None = None
+        self._token_was_refused = False
+        # An empty context: log lines written in this task belong to no subscriber.
+        self._task = self.loop.create_task(self._run(), name=name, context=Context())
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Poll for ``subscription`` too. Call it only while the poller `is_open`."""
+        self._subscriptions[subscription] = None
+        if self._schedule.subscribed(self.loop.time()):
+            self._subscribed.set()
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop polling for ``subscription``; after the last one, end the poller."""
+        self._subscriptions.pop(subscription, None)
+        if not self._subscriptions and self.is_open:
+            self.is_open = False
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+
+    async def _run(self) -> None:
+        reason: BaseException = PollerStoppedError("the shared poller was stopped; a new wait starts another")
+        try:
+            await self._poll_until_cancelled()
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - every subscriber must get it, or it would wait without end
+            reason = error
+        finally:
+            self.is_open = False
+            for subscription in self._subscriptions:
+                subscription.end(reason)
+            await self._close_client()
+
+    async def _poll_until_cancelled(self) -> None:
+        while True:
+            await self._sleep_until_due()
+            self._schedule.poll_started()
+            outage = await self._poll(tuple(self._subscriptions))
+            self._schedule.poll_ended(self.loop.time(), self._pause_after(outage))
+            self._subscriptions = {each: None for each in self._subscriptions if not each.is_over}
+
+    async def _sleep_until_due(self) -> None:
+        while True:
+            self._subscribed.clear()
+            due = self._schedule.due(self._interval) if self._subscriptions else math.inf
+            left = due - self.loop.time()
+            if left <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._subscribed.wait()
+
+    @property
+    def _interval(self) -> float:
+        return min((each.poll_interval for each in self._subscriptions), default=math.inf)
+
+    async def _poll(self, subscriptions: Subscriptions) -> MicsError | None:
+        """Poll once; return the outage that prevented it, if any."""
+        try:
+            outage = await self._fetch(subscriptions)
+        except MicsAuthError:
+            # The token may have been replaced in the connection since the client was made.
+            if self._token_was_refused:
+                raise
+            self._token_was_refused = True
+            await self._close_client()
+            outage = await self._fetch([each for each in subscriptions if not each.is_over])
+        if outage is None:
+            self._token_was_refused = False
+        return outage
+
+    async def _fetch(self, subscriptions: Subscriptions) -> MicsError | None:
+        if self._client is None:
+            try:
+                self._client = await subscriptions[0].make_client()
+            except Exception as error:  # noqa: BLE001 - Airflow may fail to read a connection for a moment
+                return self._client_failed(error, subscriptions)
+            self._no_client_since = None
+        interval = min(each.poll_interval for each in subscriptions)
+        return await self._fetcher.fetch(self._client, subscriptions, interval)
+
+    def _client_failed(self, error: Exception, subscriptions: Subscriptions) -> MicsError:
+        now = self.loop.time()
+        if self._no_client_since is None:
+            self._no_client_since = now
+            line = Log(f"Could not read the connection: {error}. Retrying.", logging.WARNING)
+            for subscription in subscriptions:
+                subscription.log([line])
+        elif now - self._no_client_since >= CONNECTION_RETRY_SECONDS:
+            raise error
+        return MicsConnectionError(str(error), certainly_not_sent=True)
+
+    def _pause_after(self, outage: MicsError | None) -> float:
+        """Seconds without polling, with jitter so that not all clients of the platform retry at the same moment."""
+        if outage is None:
+            self._failures = 0
+            return 0.0
+        self._failures += 1
+        return backoff(self._interval, self._failures, outage) * random.uniform(1.0, 1.2)  # noqa: S311
+
+    async def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):
+                await client.aclose()
+
+
+class PollSchedule:
+    """Decides when to poll next. All times are the event loop's, in seconds."""
+
+    def __init__(self) -> None:
+        self._polled_at: float | None = None
+        self._paused_until = -math.inf
+        self._subscribed_at: float | None = None
+
+    def subscribed(self, now: float) -> bool:
+        """Note a new subscription; return whether it is the first since the last poll, which moves the next one."""
+        if self._subscribed_at is not None:
+            return False
+        self._subscribed_at = now
+        return True
+
+    def poll_started(self) -> None:
+        """Note that a poll for all present subscriptions started."""
+        self._subscribed_at = None
+
+    def poll_ended(self, now: float, pause: float = 0.0) -> None:
+        """Note the end of a poll; do not poll in the next ``pause`` seconds."""
+        self._polled_at = now
+        self._paused_until = now + pause
+
+    def due(self, interval: float) -> float:
+        """Return the time of the next poll, if no further subscription is added."""
+        polled_at = -math.inf if self._polled_at is None else self._polled_at
+        due = math.inf if self._polled_at is None else polled_at + interval
+        if self._subscribed_at is not None:
+            joined = self._subscribed_at + min(JOIN_DELAY, interval)
+            due = min(due, max(joined, polled_at + min(MIN_JOIN_GAP, interval)))
+        return max(due, self._paused_until)

@@ -1,0 +1,169 @@
+"""Settings of an Airflow connection of type ``mediarithmics``, checked, with defaults for all but the token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from airflow_provider_mics import api
+from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
+from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.planning.cron_ticks import zone_of
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_mics.api.settings import LogLines
+
+C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
+CONN_TYPE = "mediarithmics"
+DEFAULT_CONNECT_TIMEOUT = 10.0
+"""Seconds."""
+DEFAULT_READ_TIMEOUT = 60.0
+"""Seconds, for a whole response."""
+
+
+class ConnectionSettings:
+    """The settings of one connection.
+
+    :raises MicsError: a setting cannot be used; the message names the connection and says what to write
+    """
+
+    def __init__(self, conn_id: str, host: str, token: str, extra: Mapping[str, Any]) -> None:
+        self._conn_id = conn_id
+        self._extra = extra
+        self.host = host
+        self._token = token
+        self.organisation_id = self._text("organisation_id")
+        self.timezone = self._text("timezone") or "UTC"
+        self.size_fields = self._text("size_fields") or "documented"
+        self.console_url = (self._text("console_url") or DEFAULT_CONSOLE_URL).rstrip("/")
+        self._check_timezone()
+
+    @classmethod
+    def of(cls, connection: Connection) -> ConnectionSettings:
+        """Read a connection of Airflow.
+
+        :raises MicsError: it is of another type, or a setting cannot be used
+        """
+        conn_id = connection.conn_id or "?"
+        if connection.conn_type not in (CONN_TYPE, "", None) or not (
+            connection.conn_type or connection.password
+        ):
+            raise api.MicsError(
+                f"connection {conn_id} is of type {connection.conn_type!r}: make it one of type {CONN_TYPE!r}"
+            )
+        return cls(conn_id, _base_url(connection), connection.password or "", _extra_of(connection))
+
+    def make_client(self, kind: type[C], organisation_id: str | None, log: LogLines, **overrides: Any) -> C:
+        """Return a blocking or an async client; ``overrides`` replace arguments from the connection.
+
+        :raises MicsError: no client can be made with this host, token or CA bundle
+        """
+        arguments = self.client_arguments(organisation_id, log) | overrides
+        try:
+            return kind(**arguments)
+        except api.MicsError as error:
+            raise api.MicsError(f"connection {self._conn_id}: {error}") from None
+
+    def client_arguments(self, organisation_id: str | None, log: LogLines) -> dict[str, Any]:
+        """Return the constructor arguments of both clients."""
+        return {
+            "base_url": self.host,
+            "token": self._token,
+            "organisation_id": organisation_id or self.organisation_id,
+            "timeout": (
+                self._seconds("connect_timeout", DEFAULT_CONNECT_TIMEOUT),
+                self._seconds("read_timeout", DEFAULT_READ_TIMEOUT),
+            ),
+            "size_fields": self.size_fields,
+            "verify": self._verify(),
+            "proxies": self._proxies(),
+            "log": log,
+        }
+
+    def _text(self, name: str) -> str | None:
+        value = self._extra.get(name)
+        return None if value is None else str(value).strip() or None
+
+    def _seconds(self, name: str, default: float) -> float:
+        value = self._extra.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            return seconds_of(self._conn_id, name, float(value))
+        except (TypeError, ValueError):
+            raise self._error(f"{name} {value!r}", "give a number of seconds above 0") from None
+
+    def _verify(self) -> bool | str:
+        value = self._extra.get("verify", True)
+        if value is None or value == "":
+            return True
+        if isinstance(value, bool):
+            return value
+        words = {"true": True, "1": True, "false": False, "0": False}
+        return words.get(str(value).strip().lower(), str(value))
+
+    def _proxies(self) -> dict[str, str]:
+        value = self._extra.get("proxies")
+        if isinstance(value, str):
+            value = value.strip()
+        if value is None or value == "":
+            return {}
+        if isinstance(value, str) and not value.startswith("{"):
+            return {"http": value, "https": value}
+        by_scheme = _json_object(value) if isinstance(value, str) else value
+        if isinstance(by_scheme, Mapping):
+            return {str(scheme): str(url) for scheme, url in by_scheme.items()}
+        # The value is not shown: the address of a proxy may contain a password.
+        raise self._error("proxies", 'give a URL, or an object such as {"https": "http://proxy:3128"}')
+
+    def _check_timezone(self) -> None:
+        if zone_of(self.timezone) is None:
+            raise self._error(f"timezone {self.timezone!r}", "give an IANA name such as Europe/Paris")
+
+    def _error(self, setting: str, advice: str) -> api.MicsError:
+        return api.MicsError(f"connection {self._conn_id}: {setting} in its extra: {advice}")
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    """Parse the connection's extra.
+
+    Airflow's ``extra_dejson`` registers each value as a secret, which would block a trigger's event loop, and returns
+    an empty dict for text that is not JSON.
+    """
+    extra = _json_object(connection.extra or "{}")
+    if extra is None:
+        example = '{"organisation_id": "1185"}'
+        raise api.MicsError(
+            f"connection {connection.conn_id}: its extra is not a JSON object: write it like {example}"
+        )
+    return extra
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _base_url(connection: Connection) -> str:
+    """Return the connection's host as a URL, with scheme and port from their own fields where the host lacks them.
+
+    An invalid address is returned unchanged: the client reports what is wrong with it.
+    """
+    host = (connection.host or "").strip() or api.DEFAULT_BASE_URL
+    scheme = (connection.schema or "").strip()
+    url = f"{scheme}://{host}" if "://" not in host and scheme in ("http", "https") else host
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is not None
+    except ValueError:
+        return url
+    if has_port or not connection.port or not parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{connection.port}"))

@@ -1,0 +1,62 @@
+"""The event with which a trigger resumes its task: a small dict of plain JSON, written and read only here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+
+from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.models import Execution
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a wait ended.
+
+    ``execution`` is the execution that ended, or that was created for a tick; without it, ``message`` says why.
+    ``timed_out``: the deadline passed. ``is_handled``: the trigger has already canceled the execution where it had
+    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way.
+    """
+
+    execution_id: str
+    execution: Execution | None
+    timed_out: bool
+    is_handled: bool
+    is_final: bool
+    message: str
+
+
+def completed(execution: Execution) -> dict[str, Any]:
+    """Event: the execution has ended, or the execution of a tick has been created."""
+    return {"status": "completed", "execution_id": execution.id, "execution": execution.to_json()}
+
+
+def timed_out(execution_id: str, message: str, *, is_handled: bool = False) -> dict[str, Any]:
+    """Event: the deadline passed. See `Outcome` for ``is_handled``."""
+    return {"status": "timeout", "execution_id": execution_id, "message": message, "handled": is_handled}
+
+
+def failed(execution_id: str, error: MicsError, *, is_final: bool) -> dict[str, Any]:
+    """Event: an error ended the wait. See `Outcome` for ``is_final``."""
+    return {"status": "error", "execution_id": execution_id, "message": str(error), "final": is_final}
+
+
+def outcome_of(event: dict[str, Any] | None) -> Outcome:
+    """Read an event.
+
+    :raises AirflowException: there is no event, or it is not one of ours; it never counts as a success
+    """
+    status = event.get("status") if isinstance(event, dict) else None
+    if event is None or status not in ("completed", "timeout", "error"):
+        raise AirflowException(f"The trigger ended with {event!r}, which says nothing of the execution")
+    execution = event.get("execution")
+    return Outcome(
+        execution_id=str(event.get("execution_id", "")),
+        execution=Execution.model_validate(execution) if status == "completed" else None,
+        timed_out=status == "timeout",
+        is_handled=bool(event.get("handled")),
+        is_final=bool(event.get("final")),
+        message=str(event.get("message", "")),
+    )

@@ -1,0 +1,156 @@
+"""The inventory keeps what it was given, and knows since when each schedule is in force."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventoryError
+from tests.core.planning.instances import FETCHED, MODIFIED, instance, inventory
+
+LATER = FETCHED + timedelta(minutes=5)
+BETWEEN = FETCHED + timedelta(minutes=2)
+
+names = st.text(max_size=3000).filter(
+    lambda text: text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+)
+
+
+@given(st.dictionaries(st.integers(1, 10**9), names, max_size=6))
+def test_what_was_kept_is_read_back(instances):
+    kept = inventory(*(instance(number, name=name) for number, name in instances.items()))
+    content = kept.to_bytes()
+    assert Inventory.from_bytes(content) == kept
+    assert Inventory.from_bytes(content).to_bytes() == content
+    for each in kept.instances:
+        one = Inventory.of_one(content, each.id)
+        assert one.instances == (each,)
+        assert one.schedule_since == {each.id: kept.schedule_since[each.id]}
+        assert one.fetched_at == kept.fetched_at
+
+
+def test_an_instance_that_is_not_there_is_not_made_up():
+    content = inventory(instance(42), instance(421)).to_bytes()
+    for absent in ("4", "2", "21", "4211", '42","', "\n", ""):
+        assert Inventory.of_one(content, absent).instances == ()
+
+
+def test_the_order_of_the_listing_and_twice_listed_instances_change_nothing():
+    instances = [instance(number) for number in (9, 10, 100, 8)]
+    shuffled = [*instances, instance(9)]
+    random.Random(1).shuffle(shuffled)
+    assert inventory(*shuffled).to_bytes() == inventory(*instances).to_bytes()
+    assert [each.id for each in inventory(*shuffled).instances] == ["8", "9", "10", "100"]
+
+
+def test_archived_instances_are_left_out():
+    assert inventory(instance(1, archived=True), instance(2)).get("1") is None
+
+
+def test_only_a_complete_listing_takes_an_instance_away():
+    known = inventory(instance(1), instance(2))
+    cut_off = inventory(instance(2, name="renamed"), previous=known, fetched_at=LATER, is_complete=False)
+    assert [(each.id, each.name) for each in cut_off.instances] == [("1", "batch 1"), ("2", "renamed")]
+    assert cut_off.schedule_since == known.schedule_since
+    archived = inventory(instance(2, archived=True), previous=known, fetched_at=LATER, is_complete=False)
+    assert [each.id for each in archived.instances] == ["1"]
+    assert [each.id for each in inventory(instance(2), previous=known, fetched_at=LATER).instances] == ["2"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"not json",
+        b"[]",
+        b'{"format":"mics-inventory"}',
+        b"\x00\xff\xfe",
+        inventory(instance()).to_bytes().replace(b'"version":1', b'"version":2'),
+        inventory(instance()).to_bytes().replace(b"mics-inventory", b"other"),
+        inventory(instance()).to_bytes()[:-200],
+        inventory(instance(1), instance(2)).to_bytes().rsplit(b"\n", 2)[0] + b"\n",
+        inventory(instance()).to_bytes().replace(b'"id"', b'"no"'),
+    ],
+)
+def test_bytes_of_something_else_say_so(content):
+    with pytest.raises(UnreadableInventoryError) as raised:
+        Inventory.from_bytes(content)
+    assert "\n" not in str(raised.value)
+
+
+@given(st.binary(max_size=300), st.integers(0, 2000))
+def test_no_bytes_break_the_reading(noise, cut):
+    damaged = inventory(instance(1), instance(2)).to_bytes()
+    damaged = damaged[:cut] + noise + damaged[cut + len(noise) :]
+    for read in (Inventory.from_bytes, lambda content: Inventory.of_one(content, "2")):
+        with suppress(UnreadableInventoryError):
+            assert isinstance(read(damaged), Inventory)
+
+
+def test_one_of_thousands_is_read_without_the_others():
+    content = inventory(*(instance(number, note="x" * 300) for number in range(10_000, 15_000))).to_bytes()
+
+    def seconds(read):
+        began = time.perf_counter()
+        read()
+        return time.perf_counter() - began
+
+    everything = min(seconds(lambda: Inventory.from_bytes(content)) for _ in range(3))
+    one = min(seconds(lambda: Inventory.of_one(content, "14999")) for _ in range(3))
+    assert one < everything / 5
+
+
+class TestScheduleSince:
+    def since(self, before: Instance | None, after: Instance, **changes: str):
+        previous = inventory(*filter(None, [before]))
+        later = inventory(after, previous=previous, fetched_at=LATER, **changes)
+        return later.schedule_since[after.id]
+
+    def test_at_first_it_is_when_the_instance_was_last_modified(self):
+        assert inventory(instance()).schedule_since["42"] == MODIFIED
+
+    def test_without_that_it_is_when_it_was_first_seen(self):
+        assert inventory(instance(modified=None)).schedule_since["42"] == FETCHED
+
+    @pytest.mark.parametrize(
+        "edit",
+        [{"name": "renamed"}, {"version_value": "2.0.0"}, {"cpu_size": "LARGE"}, {"cron": " 30  5 * * *"}],
+    )
+    def test_other_edits_move_nothing(self, edit):
+        assert self.since(instance(), instance(modified=BETWEEN, **edit)) == MODIFIED
+
+    @pytest.mark.parametrize("edit", [{"cron": "0 6 * * *"}, {"cron_status": "PAUSED"}])
+    def test_another_schedule_is_in_force_since_it_was_changed(self, edit):
+        assert self.since(instance(), instance(modified=BETWEEN, **edit)) == BETWEEN
+        assert self.since(instance(**edit), instance(modified=BETWEEN)) == BETWEEN
+
+    def test_another_time_zone_holds_from_now_on(self):
+        assert self.since(instance(), instance(), timezone="UTC") == LATER
+
+    def test_an_instance_that_comes_back_from_the_archive_begins_anew(self):
+        assert self.since(instance(archived=True), instance(modified=BETWEEN)) == BETWEEN
+
+    @pytest.mark.parametrize("modified", [None, MODIFIED, LATER + timedelta(days=300)])
+    def test_a_change_whose_moment_is_not_known_holds_from_now_on(self, modified):
+        assert self.since(instance(), instance(modified=modified, cron="0 6 * * *")) == LATER
+        assert self.since(None, instance(modified=modified)) == LATER
+
+    def test_it_stays_over_many_snapshots(self):
+        known = inventory(instance())
+        for minutes in range(0, 60, 5):
+            fetched_at = FETCHED + timedelta(minutes=minutes)
+            known = inventory(instance(modified=fetched_at), previous=known, fetched_at=fetched_at)
+            known = Inventory.from_bytes(known.to_bytes())
+        assert known.schedule_since["42"] == MODIFIED
+
+    def test_the_inventory_of_another_organisation_says_nothing(self):
+        other = inventory(instance(cron="0 6 * * *"), organisation_id="2")
+        assert inventory(instance(), previous=other, fetched_at=LATER).schedule_since["42"] == MODIFIED

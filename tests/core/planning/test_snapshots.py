@@ -1,0 +1,127 @@
+"""A snapshot file is whole or not there, private, and written by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, one_at_a_time
+from tests.core.planning.wall_clock_oracle import utc
+
+NOW = utc(2026, 3, 1)
+HOLD_THE_LOCK = """
+import sys
+from pathlib import Path
+from airflow_provider_mics.core.planning.snapshots import one_at_a_time
+with one_at_a_time(Path(sys.argv[1])) as is_alone:
+    print(is_alone, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path):
+    file = LocalFile(tmp_path / "new" / "folder" / "snapshot")
+    file.write_bytes(b"first")
+    file.write_bytes(b"second")
+    assert file.read_bytes() == b"second"
+    assert [path.name for path in file.path.parent.iterdir()] == ["snapshot"]
+
+
+def test_only_its_owner_can_read_it(tmp_path):
+    file = LocalFile(tmp_path / "snapshot")
+    file.path.write_bytes(b"")
+    file.path.chmod(0o666)
+    file.write_bytes(b"private")
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        LocalFile(tmp_path / "none").read_bytes()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = LocalFile(tmp_path / "snapshot")
+    file.write_bytes(b"old")
+    with pytest.raises(TypeError):
+        file.write_bytes("no bytes")  # type: ignore[arg-type]
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file.path]
+
+
+def test_readers_never_see_half_a_file(tmp_path):
+    file = LocalFile(tmp_path / "snapshot")
+    contents = [bytes([number]) * 200_000 for number in range(10)]
+    file.write_bytes(contents[0])
+    is_over = threading.Event()
+
+    def write() -> None:
+        for content in contents * 5:
+            file.write_bytes(content)
+        is_over.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = {file.read_bytes()}
+    while not is_over.is_set():
+        seen.add(file.read_bytes())
+    writer.join()
+    assert seen <= set(contents)
+
+
+def holder_of(lock: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_one_process_holds_the_lock_and_a_killed_one_holds_it_no_more(tmp_path):
+    lock = tmp_path / "folder" / "lock"
+    with holder_of(lock) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        with one_at_a_time(lock) as is_alone:
+            assert not is_alone
+        holder.kill()
+        holder.wait()
+        with one_at_a_time(lock) as is_alone:
+            assert is_alone
+        with one_at_a_time(lock) as is_alone:
+            assert is_alone
+
+
+def test_a_lock_that_cannot_be_made_keeps_nobody_from_working(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with one_at_a_time(tmp_path / "file" / "lock") as is_alone:
+        assert is_alone
+
+
+def test_a_failure_is_remembered_for_a_while(tmp_path):
+    failure = LastFailure(tmp_path / "failed")
+    minute = timedelta(minutes=1)
+    assert failure.within(minute, NOW) is None
+    failure.remember("no answer: wörk in progress", NOW)
+    assert failure.within(minute, NOW + timedelta(seconds=59)) == "no answer: wörk in progress"
+    assert failure.within(minute, NOW + minute) is None
+    failure.forget()
+    failure.forget()
+    assert failure.within(minute, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"2026-13-01 x", b"\xff\xfe", b"2026-03-01T00:00:00 naive"]
+)
+def test_a_damaged_memory_of_a_failure_is_none(tmp_path, content):
+    (tmp_path / "failed").write_bytes(content)
+    assert LastFailure(tmp_path / "failed").within(timedelta(minutes=1), NOW) is None

@@ -1,0 +1,137 @@
+"""Each end of an execution is new once, in any order of the list, and across restarts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_mics.api import Execution, MicsClient
+from airflow_provider_mics.core.polling.completions import (
+    LATE_ARRIVAL,
+    CompletionCursor,
+    list_recent_executions,
+)
+from tests.sandbox_server import SandboxServer
+
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def execution(
+    name: str, status: str = "SUCCEEDED", began: int | None = 0, took: int | None = 60
+) -> Execution:
+    """An execution created ``began`` minutes after midnight that took ``took`` seconds."""
+    start = None if began is None else DAY + timedelta(minutes=began)
+    return Execution(
+        id=name,
+        status=status,
+        creation_date=start,
+        start_date=start if took is not None else None,
+        duration=None if took is None else timedelta(seconds=took),
+    )
+
+
+def completions(cursor: CompletionCursor, *executions: Execution) -> tuple[list[str], CompletionCursor]:
+    found, cursor = cursor.new_completions(executions)
+    return [each.id for each in found], cursor
+
+
+def restored(cursor: CompletionCursor) -> CompletionCursor:
+    """The same after a restart: the saved state is plain JSON."""
+    return CompletionCursor.from_json(json.loads(json.dumps(cursor.to_json())))
+
+
+def test_ends_before_the_start_are_not_new() -> None:
+    cursor = CompletionCursor.start([execution("1"), execution("2", "FAILED", 5)])
+    assert completions(cursor, execution("1"), execution("2", "FAILED", 5)) == ([], cursor)
+
+
+def test_each_end_is_new_once() -> None:
+    cursor = CompletionCursor.start([execution("1"), execution("2", "RUNNING", 5, None)])
+    history = [execution("3", "FAILED", 7, 1), execution("2", "SUCCEEDED", 5, 600), execution("1")]
+    found, cursor = completions(cursor, *history)
+    assert found == ["3", "2"], "the earliest end first"
+    for _ in range(3):
+        cursor = restored(cursor)
+        assert completions(cursor, *history)[0] == []
+
+
+def test_the_first_execution_of_an_instance_is_new() -> None:
+    assert completions(CompletionCursor.start([]), execution("1"))[0] == ["1"]
+
+
+def test_a_long_execution_that_ends_after_many_short_ones_is_new() -> None:
+    cursor = CompletionCursor.start([execution("long", "RUNNING", 0, None)])
+    for number in range(1, 30):
+        short = execution(str(number), began=10 * number)
+        found, cursor = completions(cursor, execution("long", "RUNNING", 0, None), short)
+        assert found == [str(number)]
+    assert completions(restored(cursor), execution("long", began=0, took=20_000))[0] == ["long"]
+
+
+def test_an_execution_canceled_before_its_start_is_new_although_it_has_no_end_date() -> None:
+    planned = execution("1", "PENDING", -600, None)
+    _, cursor = completions(CompletionCursor.start([execution("0")]), planned, execution("0"))
+    assert completions(cursor, execution("1", "CANCELED", -600, None))[0] == ["1"]
+
+
+def test_an_end_whose_duration_the_platform_adds_later_is_new_once() -> None:
+    _, cursor = completions(
+        CompletionCursor.start([execution("0", began=600)]), execution("1", "RUNNING", 0, None)
+    )
+    found, cursor = completions(cursor, execution("1", "SUCCEEDED", 0, None))
+    assert found == ["1"]
+    assert completions(restored(cursor), execution("1", "SUCCEEDED", 0, 40_000))[0] == []
+
+
+def test_an_end_that_a_list_shows_late_is_new_although_a_later_one_was_processed() -> None:
+    cursor = CompletionCursor.start([execution("1")])
+    found, cursor = completions(cursor, execution("3", began=50), execution("1"))
+    assert found == ["3"]
+    assert completions(restored(cursor), execution("3", began=50), execution("2", began=20), execution("1"))[
+        0
+    ] == ["2"]
+
+
+def test_the_saved_state_stays_small_however_long_the_history() -> None:
+    cursor = CompletionCursor.start([])
+    minutes = int(LATE_ARRIVAL.total_seconds() // 60)
+    for number in range(50):
+        _, cursor = completions(cursor, *(execution(str(each), began=10 * each) for each in range(number)))
+    assert len(cursor.ended) <= minutes // 10 + 1
+    assert cursor.still_open == frozenset()
+
+
+def test_an_invalid_saved_state_is_refused() -> None:
+    for saved in (None, [], {}, {"since": 1}, {"since": "x", "ended": {}, "still_open": []}):
+        with pytest.raises(Exception, match=r".*"):
+            CompletionCursor.from_json(saved)
+
+
+@pytest.fixture
+def client(sandbox: SandboxServer) -> Iterator[MicsClient]:
+    with MicsClient(sandbox.url, sandbox.token, sandbox.organisation_id) as client:
+        yield client
+
+
+def pages(sandbox: SandboxServer) -> int:
+    return sum(count for route, count in sandbox.counters().items() if route.endswith("/executions"))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "random"])
+def test_only_the_first_page_of_a_long_history_is_read_if_the_newest_come_first(
+    sandbox: SandboxServer, client: MicsClient, order: str
+) -> None:
+    sandbox.quirks(list_order=order)
+    instance_id = sandbox.create_instance(properties={"duration_s": 0})
+    sandbox.bulk(executions=300, instance_id=int(instance_id))
+    cursor = CompletionCursor.start(client.run(list_recent_executions(instance_id, None)))
+    created = sandbox.create_execution(instance_id)
+    sandbox.end_execution(created["id"], "SUCCEEDED")
+    sandbox.reset_counters()
+    found, cursor = cursor.new_completions(client.run(list_recent_executions(instance_id, cursor)))
+    assert [each.id for each in found] == [created["id"]]
+    assert (pages(sandbox) == 1) == (order == "newest")
+    assert cursor.new_completions(client.run(list_recent_executions(instance_id, cursor)))[0] == []

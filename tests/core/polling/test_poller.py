@@ -1,0 +1,336 @@
+"""Many waits share one poller, which leaves no task, client or poller behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.core.polling import PollerStoppedError, wait_until_over
+from airflow_provider_mics.core.polling.poller import _pollers
+from tests.core.polling.real_waits import LIST, ONE, OUTAGE_LINE, end_quietly, results, started, until
+from tests.core.polling.simulated import running, simulate, wait_for_creation
+from tests.simulated_platform import always, not_sent
+
+
+async def test_five_hundred_waits_cost_one_poll_per_interval(platform):
+    instance_id = platform.instance()
+    platform.server.bulk(instance_id=int(instance_id), executions=480)
+    platform.server.quirks(succeeded_as="RUNNING")
+    these_end = platform.executions(instance_id, 20)
+    ids = [each["id"] for each in platform.server.executions(instance_id)]
+    platform.server.reset_counters()
+    began = asyncio.get_running_loop().time()
+    waits = platform.wait_for_all(instance_id, ids, poll_interval=0.5)
+    await until(lambda: all(wait.lines for wait in waits))
+    await asyncio.sleep(2)
+    polls = await platform.asked(LIST) / 5
+    intervals = (asyncio.get_running_loop().time() - began) / 0.5
+    assert polls <= intervals
+    assert await platform.asked(ONE) == 0
+    assert len(platform.clients) == 1
+    platform.end(these_end, "FAILED")
+    assert [each.id for each in await results(waits[-20:])] == these_end
+    assert await platform.asked(ONE) == 20
+    await end_quietly(waits)
+    assert platform.open_clients == []
+
+
+async def test_a_cancelled_wait_does_not_affect_the_others(platform):
+    instance_id = platform.instance()
+    ids = platform.executions(instance_id, 3)
+    waits = platform.wait_for_all(instance_id, ids)
+    await until(lambda: all(wait.lines for wait in waits))
+    waits[1].task.cancel("a person did it")
+    with pytest.raises(asyncio.CancelledError, match="a person did it"):
+        await waits[1].task
+    assert len(platform.open_clients) == 1
+    platform.end(ids)
+    assert [each.id for each in await results([waits[0], waits[2]])] == [ids[0], ids[2]]
+
+
+async def test_after_the_last_cancellation_no_task_and_no_connection_is_left(platform):
+    before = asyncio.all_tasks()
+    instance_id = platform.instance()
+    waits = platform.wait_for_all(instance_id, platform.executions(instance_id, 20), poll_interval=30)
+    await until(lambda: all(wait.lines for wait in waits))
+    async with asyncio.timeout(1):
+        await end_quietly(waits)
+    assert asyncio.all_tasks() == before
+    assert platform.open_clients == []
+
+
+async def test_a_wait_cancelled_before_the_first_poll_sends_no_request(platform):
+    before = asyncio.all_tasks()
+    wait = platform.wait_for("1", "1")
+    await asyncio.sleep(0)
+    await end_quietly([wait])
+    assert asyncio.all_tasks() == before
+    assert await platform.asked(ONE) == 0
+    assert platform.clients == []
+
+
+async def test_a_wait_cancelled_during_a_request_does_not_hang(platform):
+    before = asyncio.all_tasks()
+    instance_id = platform.instance()
+    ids = platform.executions(instance_id, 10)
+    platform.server.faults([{"kind": "timeout_before", "parameters": {"seconds": 60}}])
+    waits = platform.wait_for_all(instance_id, ids)
+    await asyncio.to_thread(platform.server.wait_until, lambda: platform.server.counters().get(LIST))
+    async with asyncio.timeout(2):
+        await end_quietly(waits)
+    assert asyncio.all_tasks() == before
+    assert platform.open_clients == []
+
+
+async def test_a_deadline_of_one_wait_does_not_affect_the_others(platform):
+    instance_id = platform.instance()
+    ids = platform.executions(instance_id, 3)
+    waits = platform.wait_for_all(instance_id, ids)
+    await until(lambda: all(wait.lines for wait in waits))
+
+    async def with_deadline(wait):
+        async with asyncio.timeout(0.3):
+            await wait.task
+
+    with pytest.raises(TimeoutError):
+        await with_deadline(waits[0])
+    platform.end(ids)
+    assert [each.id for each in await results(waits[1:])] == ids[1:]
+    assert platform.open_clients == []
+
+
+async def test_after_the_last_wait_the_next_one_starts_a_new_poller(platform):
+    instance_id = platform.instance("succeed")
+    ids = platform.executions(instance_id, 2)
+    for execution_id in ids:
+        [ended] = await results([platform.wait_for(instance_id, execution_id)])
+        assert ended.succeeded
+    assert len(platform.clients) == 2
+    assert platform.open_clients == []
+
+
+async def test_other_connections_have_their_own_poller(platform):
+    instance_id = platform.instance()
+    ids = platform.executions(instance_id, 2)
+    waits = platform.wait_for_all(instance_id, ids)
+    lines = []
+    other = asyncio.create_task(
+        wait_until_over(
+            key="another",
+            make_client=platform.make_client,
+            instance_id=instance_id,
+            execution_id=ids[0],
+            poll_interval=0.1,
+            log=lines.append,
+        )
+    )
+    await until(lambda: lines and all(wait.lines for wait in waits))
+    assert len(platform.open_clients) == 2
+    platform.end(ids)
+    assert (await other).id == ids[0]
+    assert len(await results(waits)) == 2
+
+
+async def test_a_connection_that_cannot_be_read_for_a_moment_ends_no_wait(platform):
+    make_client, failures = platform.make_client, [MicsError("there is no connection"), OSError("gone")]
+
+    async def broken_at_first():
+        if failures:
+            raise failures.pop(0)
+        return await make_client()
+
+    platform.make_client = broken_at_first
+    instance_id = platform.instance("succeed")
+    waits = platform.wait_for_all(instance_id, platform.executions(instance_id, 2))
+    assert [each.succeeded for each in await results(waits)] == [True, True]
+    assert [wait.messages[0] for wait in waits] == [
+        "Could not read the connection: there is no connection. Retrying."
+    ] * 2
+
+
+async def test_an_unexpected_error_reaches_all_waits(platform, monkeypatch):
+    monkeypatch.setattr("airflow_provider_mics.core.polling.poller.CONNECTION_RETRY_SECONDS", 0)
+
+    async def broken():
+        raise ZeroDivisionError("of the factory")
+
+    platform.make_client = broken
+    waits = platform.wait_for_all("1", ["1", "2", "3"])
+    assert [type(each) for each in await results(waits)] == [ZeroDivisionError] * 3
+
+
+async def test_a_base_exception_reaches_all_waits(platform):
+    class Deadlock(BaseException):
+        pass
+
+    async def broken():
+        raise Deadlock
+
+    platform.make_client = broken
+    waits = platform.wait_for_all("1", ["1", "2", "3"])
+    assert [type(each) for each in await results(waits)] == [Deadlock] * 3
+
+
+async def test_an_unusable_connection_fails_each_wait_with_its_error(platform, monkeypatch):
+    monkeypatch.setattr("airflow_provider_mics.core.polling.poller.CONNECTION_RETRY_SECONDS", 0)
+
+    async def broken():
+        raise MicsError("host 'x' has no scheme")
+
+    platform.make_client = broken
+    waits = platform.wait_for_all("1", ["1", "2"])
+    assert [str(each) for each in await results(waits)] == ["host 'x' has no scheme"] * 2
+
+
+async def test_no_wait_hangs_when_the_poller_is_cancelled_from_outside(platform):
+    instance_id = platform.instance()
+    waits = platform.wait_for_all(instance_id, platform.executions(instance_id, 2))
+    await until(lambda: all(wait.lines for wait in waits))
+    [poller] = [task for task in asyncio.all_tasks() if "poller" in task.get_name()]
+    poller.cancel()
+    assert [type(each) for each in await results(waits)] == [PollerStoppedError] * 2
+    assert platform.open_clients == []
+
+
+def test_loops_in_other_threads_and_later_loops_share_nothing_and_leave_nothing(platform):
+    instance_id = platform.instance("succeed")
+    ids = platform.executions(instance_id, 3)
+    ended, loops = [], []
+
+    async def wait(execution_id):
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        ended.append((await platform.wait_for(instance_id, execution_id).task).id)
+
+    threads = [threading.Thread(target=lambda each=each: asyncio.run(wait(each))) for each in ids[:2]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    asyncio.run(wait(ids[2]))
+    assert sorted(ended) == sorted(ids)
+    assert len(platform.clients) == 3
+    assert platform.open_clients == []
+    platform.clients.clear()
+    del threads
+    gc.collect()
+    assert len(_pollers) == 0
+    assert [loop() for loop in loops] == [None] * 3
+
+
+def test_a_loop_that_ends_during_waits_closes_their_client(platform):
+    instance_id = platform.instance()
+    ids = platform.executions(instance_id, 5)
+
+    async def begin():
+        waits = platform.wait_for_all(instance_id, ids)
+        await until(lambda: all(wait.lines for wait in waits))
+
+    asyncio.run(begin())
+    assert len(platform.clients) == 1
+    assert platform.open_clients == []
+    gc.collect()
+    assert len(_pollers) == 0
+
+
+async def test_a_platform_that_is_killed_and_started_again_loses_no_wait(restartable_platform):
+    platform = restartable_platform
+    ids, waits = await started(platform)
+    await asyncio.to_thread(platform.server.kill)
+    await until(lambda: all(wait.has_logged(OUTAGE_LINE) for wait in waits))
+    await asyncio.to_thread(platform.server.start)
+    platform.end(ids[:2])
+    await until(lambda: waits[0].task.done() and waits[1].task.done())
+    assert not any(wait.task.done() for wait in waits[2:])
+    platform.end(ids[2:])
+    assert all(each.succeeded for each in await results(waits))
+
+
+async def test_waits_that_begin_while_the_platform_is_down_get_their_executions_when_it_is_back(
+    restartable_platform,
+):
+    platform = restartable_platform
+    instance_id = platform.instance("succeed")
+    ids = platform.executions(instance_id, 3)
+    await asyncio.to_thread(platform.server.kill)
+    waits = platform.wait_for_all(instance_id, ids)
+    await until(lambda: all(wait.has_logged(OUTAGE_LINE) for wait in waits))
+    await asyncio.to_thread(platform.server.start)
+    assert all(each.succeeded for each in await results(waits))
+
+
+async def test_a_replaced_token_is_picked_up_from_the_connection(platform):
+    ids, waits = await started(platform)
+    platform.token = "the-new-token"
+    platform.server.set_tokens({"the-new-token": [platform.organisation_id]})
+    await until(lambda: len(platform.clients) == 2)
+    platform.server.set_tokens(
+        {"the-new-token": [platform.organisation_id], platform.server.token: [platform.organisation_id]}
+    )
+    platform.end(ids)
+    assert all(each.succeeded for each in await results(waits))
+    assert [len(wait.lines) for wait in waits] == [2] * 5
+    assert len(platform.clients) == 2
+    assert platform.open_clients == []
+
+
+async def test_a_token_that_is_replaced_again_is_picked_up_again(platform):
+    ids, waits = await started(platform)
+    for number in (2, 3):
+        platform.token = f"token-{number}"
+        platform.server.set_tokens({platform.token: [platform.organisation_id]})
+        await until(lambda number=number: len(platform.clients) == number)
+        await platform.until_asked(LIST, 2)
+    platform.server.set_tokens(
+        {platform.token: [platform.organisation_id], platform.server.token: [platform.organisation_id]}
+    )
+    platform.end(ids)
+    assert all(each.succeeded for each in await results(waits))
+    assert len(platform.clients) == 3
+
+
+async def test_a_revoked_token_fails_all_waits_clearly_with_few_requests(platform):
+    _, waits = await started(platform, 20)
+    platform.server.set_tokens({"somebody-else": ["1"]})
+    before = await platform.asked(LIST)
+    errors = await results(waits)
+    assert [type(each) for each in errors] == [MicsAuthError] * 20
+    assert "unknown, expired or revoked" in str(errors[0])
+    assert platform.server.token not in str(errors[0])
+    assert await platform.asked(LIST) <= before + 3
+    assert await platform.asked(ONE) == 0
+    assert platform.open_clients == []
+
+
+async def test_a_token_without_rights_to_the_organisation_fails_all_waits_clearly(platform):
+    _, waits = await started(platform, 3)
+    platform.server.set_tokens({platform.token: ["1"]})
+    errors = await results(waits)
+    assert [type(each) for each in errors] == [MicsAuthError] * 3
+    assert platform.organisation_id in str(errors[0])
+
+
+def test_many_waits_for_creation_share_the_client_and_the_outage():
+    async def scenario():
+        platform = running(1)
+        waiters = [wait_for_creation(platform, str(number)) for number in range(10, 14)]
+        await asyncio.sleep(10)
+        platform.faults = always(not_sent)
+        await asyncio.sleep(3600)
+        platform.faults = iter(())
+        platform.add(*map(str, range(10, 14)), status="PENDING")
+        results = await asyncio.gather(*(waiter.task for waiter in waiters))
+        assert [each.id for each in results] == ["10", "11", "12", "13"]
+        assert platform.clients_made == platform.clients_closed == 1
+        assert [len(waiter.messages) for waiter in waiters] == [2] * 4
+
+    simulate(scenario())
+
+
+def test_no_poller_is_left_after_a_simulation():
+    gc.collect()
+    assert len(_pollers) == 0

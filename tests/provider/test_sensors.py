@@ -1,0 +1,218 @@
+"""The sensor in real DAG runs: by id and by tick, on a worker, rescheduled and deferred."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_mics.sensors import MicsExecutionSensor
+from tests.provider.airflow_home import copy_of
+from tests.provider.dag_runs import DagFolder, DagRun
+from tests.provider.mics_connections import connection_to
+from tests.provider.task_logs import failure_of, log_of
+from tests.sandbox_server import SandboxServer
+
+TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+DAG_FILE = """
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_mics.sensors import MicsExecutionSensor
+
+I = json.loads(os.environ["INSTANCES"])
+E = json.loads(os.environ["EXECUTIONS"])
+TICK = os.environ["TICK"]
+
+
+def three_seconds_from_the_first_start(context):
+    file = Path(os.environ["APPEAR_TIMEOUT_FILE"])
+    if not file.exists():
+        now = datetime.now(UTC)
+        file.write_text(str((now - (context["ti"].start_date or now)).total_seconds() + 3))
+    context["task"].appear_timeout = float(file.read_text())
+
+
+def watch(task_id, instance, **arguments):
+    settings = {"poke_interval": 0.2, "poll_interval": 0.2, "retries": 0, "deferrable": False}
+    MicsExecutionSensor(task_id=task_id, instance_id=I[instance], **settings | arguments)
+
+
+with DAG("watching", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as watching:
+    for how, arguments in {"poked": {}, "deferred": {"deferrable": True}}.items():
+        watch(f"by_id_{how}", how, execution_id="{{ dag_run.conf['%s'] }}" % how, **arguments)
+        watch(f"bad_{how}", "bad", execution_id=E["bad"], **arguments)
+        watch(f"over_{how}", "over", expected_start_date=TICK, **arguments)
+        watch(f"late_{how}", f"late_{how}", expected_start_date=TICK, **arguments)
+        watch(f"never_{how}", "never", expected_start_date=TICK, appear_timeout=0.5, **arguments)
+        watch(f"never_{how}_soft", "never", expected_start_date=TICK, appear_timeout=0.5, soft_fail=True, **arguments)
+        watch(f"hangs_{how}", "hang", execution_id=E["hang"], timeout=1, **arguments)
+        watch(f"hangs_{how}_soft", "hang", execution_id=E["hang"], timeout=1, soft_fail=True, **arguments)
+    watch("bad_soft", "bad", execution_id=E["bad"], soft_fail=True)
+    watch("unknown", "bad", execution_id="4711")
+    rarely = {"mode": "reschedule", "poke_interval": 1}
+    watch("rescheduled", "rescheduled", execution_id=E["rescheduled"], **rarely)
+    prepare = three_seconds_from_the_first_start
+    watch("never_rescheduled", "never", expected_start_date=TICK, pre_execute=prepare, **rarely)
+"""
+ENDED_BY_HAND = {"poked": 2, "deferred": 1, "rescheduled": 2}
+"""Instances whose execution ends after this number of requests."""
+INSTANCES: dict[str, dict[str, Any]] = {
+    **{name: {"outcome": "hang"} for name in ENDED_BY_HAND},
+    "bad": {"duration_s": 0, "outcome": "fail", "error_message": "no such table: clicks"},
+    "hang": {"outcome": "hang"},
+}
+TICKS = ("over", "late_poked", "late_deferred", "never")
+
+
+@dataclass
+class Watched:
+    run: DagRun
+    sandbox: SandboxServer
+    instances: dict[str, str]
+
+
+def milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
+    """Create the tick's execution as the platform's scheduler would, after it was first looked for."""
+    wait_for_looks(sandbox, f"/v1/integration_batch_instances/{instance_id}/executions", 2)
+    sandbox.create_execution(instance_id, milliseconds(TICK), "CRON")
+
+
+def end_late(sandbox: SandboxServer, instance_id: str, execution_id: str, looks: int) -> None:
+    wait_for_looks(sandbox, f"/v1/integration_batch_instances/{instance_id}/executions/{execution_id}", looks)
+    sandbox.end_execution(execution_id, "SUCCEEDED")
+
+
+def wait_for_looks(sandbox: SandboxServer, path: str, looks: int) -> None:
+    sandbox.wait_until(
+        lambda: sum(each["path"] == path for each in sandbox.seen_requests()) >= looks, timeout_s=300
+    )
+
+
+@pytest.fixture(scope="module")
+def watched(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = DagFolder(copy_of(airflow_home, tmp_path_factory.mktemp("watching") / "airflow"))
+    with SandboxServer() as sandbox:
+        ids = {name: sandbox.create_instance(name, properties=how) for name, how in INSTANCES.items()}
+        for name in TICKS:
+            ids[name] = sandbox.create_instance(name, cron="0 0 * * *", properties={"duration_s": 0})
+        executions = {name: sandbox.create_execution(ids[name])["id"] for name in INSTANCES}
+        sandbox.create_execution(ids["over"], milliseconds(TICK), "CRON")
+        environ = {
+            "AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox),
+            "INSTANCES": json.dumps(ids),
+            "EXECUTIONS": json.dumps(executions),
+            "TICK": TICK.isoformat(),
+            "APPEAR_TIMEOUT_FILE": str(folder.home / "appear_timeout"),
+        }
+        platform = [
+            threading.Thread(target=fire_late, args=[sandbox, ids[name]], daemon=True)
+            for name in ("late_poked", "late_deferred")
+        ] + [
+            threading.Thread(target=end_late, args=[sandbox, ids[name], executions[name], looks], daemon=True)
+            for name, looks in ENDED_BY_HAND.items()
+        ]
+        for thread in platform:
+            thread.start()
+        conf = {how: executions[how] for how in ("poked", "deferred")}
+        run = folder.run(DAG_FILE, conf=conf, environ=environ)
+        for thread in platform:
+            thread.join()
+        yield Watched(run, sandbox, ids)
+
+
+@pytest.mark.parametrize("how", ["poked", "deferred"])
+class TestInEachMode:
+    """Poking on a worker and waiting in a trigger have the same results."""
+
+    def test_an_execution_by_its_id_is_waited_for(self, watched: Watched, how: str) -> None:
+        task_id = f"by_id_{how}"
+        assert watched.run.task(task_id).state == "success"
+        assert watched.run.xcom(task_id)["status"] == "SUCCEEDED"
+        assert watched.run.xcom(task_id, "mics_instance_link").endswith(watched.instances[how])
+        assert " SUCCEEDED after " in log_of(watched.run, task_id)
+
+    def test_a_failed_execution_fails_with_the_platforms_message(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"bad_{how}").state == "failed"
+        assert failure_of(watched.run, f"bad_{how}").endswith("no such table: clicks")
+
+    def test_the_execution_of_a_tick_that_is_over_already_is_found(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"over_{how}").state == "success"
+        assert watched.run.xcom(f"over_{how}")["parameters"]["execution_type"] == "CRON"
+
+    def test_the_execution_of_a_tick_may_appear_late(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"late_{how}").state == "success"
+        assert watched.run.xcom(f"late_{how}")["status"] == "SUCCEEDED"
+
+    def test_a_tick_that_is_never_fired_is_a_clear_failure(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"never_{how}").state == "failed"
+        line = failure_of(watched.run, f"never_{how}")
+        assert "the platform created no execution for the tick of" in line
+        assert line.endswith("within 0.5 s")
+
+    def test_a_soft_sensor_skips_where_it_would_fail(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"never_{how}_soft").state == "skipped"
+        assert watched.run.task(f"hangs_{how}_soft").state == "skipped"
+
+    def test_the_timeout_fails_the_task_and_leaves_the_batch_alone(self, watched: Watched, how: str) -> None:
+        assert watched.run.task(f"hangs_{how}").state == "failed"
+        [execution] = watched.sandbox.executions(watched.instances["hang"])
+        assert execution["status"] == "RUNNING"
+
+
+def test_a_soft_sensor_skips_on_a_failed_batch(watched: Watched) -> None:
+    assert watched.run.task("bad_soft").state == "skipped"
+
+
+def test_a_missing_execution_is_one_clear_line(watched: Watched) -> None:
+    assert watched.run.task("unknown").state == "failed"
+    assert "4711" in failure_of(watched.run, "unknown")
+    assert "error_id" in failure_of(watched.run, "unknown")
+
+
+def test_a_rescheduled_sensor_waits_without_a_worker(watched: Watched) -> None:
+    assert watched.run.task("rescheduled").state == "success"
+    assert watched.run.log.count("[DAG TEST] starting task_id=rescheduled") >= 2
+
+
+def test_a_rescheduled_sensor_counts_from_its_first_start(watched: Watched) -> None:
+    assert watched.run.task("never_rescheduled").state == "failed"
+    assert "created no execution for the tick of" in failure_of(watched.run, "never_rescheduled")
+    assert watched.run.log.count("[DAG TEST] starting task_id=never_rescheduled") >= 2
+
+
+def test_a_sensor_creates_no_execution(watched: Watched) -> None:
+    assert watched.sandbox.executions(watched.instances["never"]) == []
+    assert "outside TaskInstance" not in watched.run.log
+    assert watched.sandbox.token not in watched.run.log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            {"execution_id": "1", "expected_start_date": TICK},
+            "give execution_id or expected_start_date, not both",
+        ),
+        ({"poll_interval": 0}, "poll_interval 0 must be above 0 seconds"),
+        ({"appear_timeout": -1}, "appear_timeout -1 must not be below 0"),
+    ],
+)
+def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
+    arguments: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        MicsExecutionSensor(task_id="watch", instance_id="42", **arguments)

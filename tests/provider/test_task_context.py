@@ -1,0 +1,60 @@
+"""What the identity of an execution depends on, read from the task's context, also after a change of the DAG."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_mics.core.exactly_once.identity import TaskTry
+from airflow_provider_mics.runtime.task_context import CLEARS_ARE_COUNTED, task_try_of
+
+MOMENT = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
+
+
+def the_try(number: int, max_tries: int, retries: int, clear_number: int = 1) -> TaskTry:
+    context: Any = {
+        "ti": SimpleNamespace(
+            dag_id="nightly",
+            run_id="scheduled",
+            task_id="run",
+            map_index=-1,
+            try_number=number,
+            max_tries=max_tries,
+        ),
+        "dag_run": SimpleNamespace(
+            run_type="scheduled",
+            run_after=MOMENT,
+            start_date=MOMENT + timedelta(seconds=1),
+            clear_number=clear_number,
+        ),
+        "task": SimpleNamespace(retries=retries),
+    }
+    return task_try_of(context)
+
+
+@pytest.mark.parametrize(
+    ("number", "max_tries", "retries", "generation", "is_retry"),
+    [
+        (1, 3, 3, 0, False),
+        (2, 3, 3, 0, True),
+        (3, 5, 3, 2, False),  # cleared after two tries
+        (4, 5, 3, 2, True),
+        (1, 3, 0, 0, False),  # retries lowered before the first try
+        (2, 3, 1, 0, True),  # lowered between two tries: the same identity, and a retry of it
+        (1, 0, 3, 0, False),  # raised
+    ],
+)
+def test_the_generation_is_the_number_of_tries_before_the_last_clear(
+    number: int, max_tries: int, retries: int, generation: int, is_retry: bool
+) -> None:
+    task_try = the_try(number, max_tries, retries)
+    assert (task_try.generation, task_try.is_retry) == (generation, is_retry)
+
+
+@pytest.mark.skipif(not CLEARS_ARE_COUNTED, reason="before Airflow 3.2 not each clear is counted")
+def test_without_a_clear_the_generation_is_zero_whatever_the_retries() -> None:
+    task_try = the_try(2, max_tries=3, retries=1, clear_number=0)
+    assert (task_try.generation, task_try.is_retry) == (0, True)
