@@ -28,9 +28,14 @@ _FIELDS = (("minutes", 60), ("hours", 24), ("days", 31), ("months", 12), ("days 
 _DAYS_OF_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
+def collapse_spaces(cron: Any) -> Any:
+    """Return a cron with one space between its fields, as the platform and a person would both write it."""
+    return " ".join(cron.split()) if isinstance(cron, str) else cron
+
+
 def normalised(cron: str) -> str:
     """Return a cron in lower case, with single spaces, and ``1`` for ``1-1``, which croniter reads as ``*``."""
-    return _RANGE_OF_ONE.sub(r"\1", " ".join(cron.lower().split()))
+    return _RANGE_OF_ONE.sub(r"\1", collapse_spaces(cron.lower()))
 
 
 def cron_problem(cron: str) -> str | None:
@@ -63,8 +68,8 @@ def cron_warning(cron: str | None) -> str | None:
     if cron is None or cron.split() != ["*"] * 5:
         return None
     return (
-        "fires every minute. The platform's web editor writes '* * * * *' for 'no schedule', "
-        "so this is probably a mistake"
+        "fires every minute. The platform's own editor writes '* * * * *' for 'no schedule', "
+        "so this is probably not meant"
     )
 
 

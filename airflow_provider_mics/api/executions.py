@@ -168,12 +168,22 @@ def _get_with_raw(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw
         return found
     if not isinstance(refusal, MicsApiError) or refusal.status_code not in NO_SUCH_ROUTE:
         raise refusal
-    raise MicsNotFoundError(
+    raise execution_not_found(instance_id, execution_id, refusal)
+
+
+def execution_not_found(
+    instance_id: str, execution_id: str, refusal: MicsApiError | None = None
+) -> MicsNotFoundError:
+    """Return the error for an execution that neither its own route nor the instance's list has.
+
+    ``refusal`` is the platform's answer to the request by id; its error code and error id are kept.
+    """
+    return MicsNotFoundError(
         f"instance {instance_id} has no execution {execution_id}",
         status_code=404,
-        request=str(call),
-        error_code=refusal.error_code,
-        error_id=refusal.error_id,
+        request=f"GET /v1/{execution_path(instance_id, execution_id)}",
+        error_code=None if refusal is None else refusal.error_code,
+        error_id=None if refusal is None else refusal.error_id,
     )
 
 

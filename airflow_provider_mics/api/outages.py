@@ -20,6 +20,8 @@ SHORTEST_PAUSE = 2.0
 """Seconds before the first retry in an outage."""
 LONGEST_BACKOFF = 300.0
 """Seconds: the longest pause between two requests in an outage."""
+DEFAULT_SUBMISSION_TIMEOUT = timedelta(minutes=10)
+"""How long an outage is tolerated within one try of a task."""
 
 
 def is_outage(error: MicsError) -> bool:
@@ -71,10 +73,6 @@ def readable(duration: timedelta) -> str:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
-
-
-DEFAULT_SUBMISSION_TIMEOUT = timedelta(minutes=10)
-"""How long an outage is tolerated within one try of a task."""
 
 
 @flow

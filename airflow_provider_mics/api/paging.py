@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_provider_mics.api.calls import Call, Flow, Log, Steps, flow
+from airflow_provider_mics.api.calls import Call, Log, Steps, flow
 from airflow_provider_mics.api.errors import MicsResponseError
 from airflow_provider_mics.api.responses import Page, page
 
@@ -35,6 +35,7 @@ def list_page(
     return Call("GET", path, page(model), {**query, "first_result": first_result, "max_results": max_results})
 
 
+@flow
 def whole_list(
     path: str,
     model: type[T],
@@ -43,7 +44,7 @@ def whole_list(
     *,
     page_size: int = PAGE_SIZE,
     until: Callable[[T], bool] | None = None,
-) -> Flow[list[T]]:
+) -> Steps[list[T]]:
     """Return all items of a list, each once, in the platform's order.
 
     Works with and without ``total``, for lists that ignore paging, and for pages smaller than requested. Each page
@@ -54,12 +55,7 @@ def whole_list(
     :param until: no further page is read after the first page with an item for which it is true
     :raises MicsResponseError: the list does not end
     """
-    return _items_of(list_with_completeness(path, model, key, query, page_size=page_size, until=until))
-
-
-@flow
-def _items_of(listing: Flow[tuple[list[T], bool]]) -> Steps[list[T]]:
-    items, _ = yield from listing
+    items, _ = yield from list_with_completeness(path, model, key, query, page_size=page_size, until=until)
     return items
 
 

@@ -205,13 +205,13 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.hook.run(wait_for_tick_execution(decision.identity, decision.until, self.poll_interval))
 
     def _submit(
-        self, context: Context, identity: ExecutionIdentity, known: Sequence[Execution] | None = None
+        self, context: Context, identity: ExecutionIdentity, existing: Sequence[Execution] | None = None
     ) -> Any:
         submission = self.hook.run(
             submit_execution(
                 identity,
                 is_retry=task_try_of(context).is_retry,
-                existing=known,
+                existing=existing,
                 submission_timeout=self._retry_for,
                 on_created=lambda created: self._record_execution(context, created),
             )

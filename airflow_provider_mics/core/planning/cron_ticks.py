@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from croniter import croniter
 
-from airflow_provider_mics.api.cron_syntax import cron_problem, normalised
+from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning, normalised
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -139,12 +139,7 @@ class Cron:
     @cached_property
     def warning(self) -> str | None:
         """Why a valid cron is probably a mistake, as the end of a sentence, or None."""
-        if self.problem is None and normalised(self.expression) == "* * * * *":
-            return (
-                "fires every minute. The platform's own editor writes '* * * * *' for no schedule, "
-                "so this is probably not meant"
-            )
-        return None
+        return cron_warning(self.expression) if self.problem is None else None
 
     @property
     def normalised(self) -> str:

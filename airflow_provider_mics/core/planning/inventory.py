@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_mics.api.calls import Call, Job, Now, Step, Steps, flow
+from airflow_provider_mics.api.cron_syntax import collapse_spaces
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Instance
@@ -238,7 +239,7 @@ def _in_force_since(
 
 
 def _schedule(instance: Instance) -> tuple[str, str]:
-    return " ".join((instance.cron or "").split()), str(instance.cron_status or "")
+    return collapse_spaces(instance.cron or ""), str(instance.cron_status or "")
 
 
 def _header(line: bytes) -> _Header:

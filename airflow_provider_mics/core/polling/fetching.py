@@ -11,10 +11,9 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
-from airflow_provider_mics.api.calls import Call, Job, Now, Steps, flow
+from airflow_provider_mics.api.calls import Call, Job, Now
 from airflow_provider_mics.api.errors import (
     MicsApiError,
     MicsConnectionError,
@@ -22,7 +21,12 @@ from airflow_provider_mics.api.errors import (
     MicsNotFoundError,
     MicsRateLimitError,
 )
-from airflow_provider_mics.api.executions import NO_SUCH_ROUTE, execution_path, get_execution
+from airflow_provider_mics.api.executions import (
+    NO_SUCH_ROUTE,
+    execution_not_found,
+    execution_path,
+    get_execution,
+)
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.responses import one
@@ -67,7 +71,7 @@ class ExecutionFetcher:
 
         :raises MicsError: the token is refused, or the platform is unreachable and a retry would not help
         """
-        dispatcher = Dispatcher(subscriptions, await client.run(_current_time()))
+        dispatcher = Dispatcher(subscriptions, await client.perform(Now()))
         try:
             summaries = await self._read_list(client, dispatcher.targets)
             unresolved = dispatcher.publish_list(summaries or {})
@@ -148,7 +152,7 @@ class ExecutionRequests:
                     self._list_first_until = now + LIST_FIRST_SECONDS
                 # A 405 counts as a 404 here: both ways failed to find the execution.
                 is_405 = _is_missing(result) and not isinstance(result, MicsNotFoundError)
-                yield target, _not_found(target) if is_405 else result
+                yield target, execution_not_found(*target) if is_405 else result
 
 
 def _by_id(client: AsyncMicsClient, targets: Targets, poll_interval: float) -> Results[Target, Execution]:
@@ -170,7 +174,7 @@ async def _by_list(
                 if isinstance(found, MicsError):
                     yield target, found
                 else:
-                    yield target, found.get(target.execution_id) or _not_found(target)
+                    yield target, found.get(target.execution_id) or execution_not_found(*target)
 
 
 async def gather_limited(
@@ -245,17 +249,3 @@ def _common_outage(results: Sequence[object]) -> MicsError | None:
 
 def _is_missing(result: Execution | MicsError) -> bool:
     return isinstance(result, MicsApiError) and result.status_code in NO_SUCH_ROUTE
-
-
-def _not_found(target: Target) -> MicsNotFoundError:
-    return MicsNotFoundError(
-        f"instance {target.instance_id} has no execution {target.execution_id}",
-        status_code=404,
-        request=f"GET /v1/{execution_path(*target)}",
-    )
-
-
-@flow
-def _current_time() -> Steps[datetime]:
-    now: datetime = yield Now()
-    return now

@@ -89,8 +89,3 @@ def checked_texts(**arguments: Any) -> tuple[str, ...]:
     :raises MicsError: a value is not text, or is empty
     """
     return tuple(checked_text(argument, value) for argument, value in arguments.items())
-
-
-def collapse_spaces(cron: Any) -> Any:
-    """Return a cron with one space between its fields, as the platform and a person would both write it."""
-    return " ".join(cron.split()) if isinstance(cron, str) else cron

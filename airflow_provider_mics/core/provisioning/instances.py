@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_mics.api.calls import Log, Now, Steps, flow
-from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning
+from airflow_provider_mics.api.cron_syntax import collapse_spaces, cron_problem, cron_warning
 from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import may_lack_route
 from airflow_provider_mics.api.field_types import CronStatus
@@ -26,7 +26,6 @@ from airflow_provider_mics.api.validation import checked_cron, checked_id, check
 from airflow_provider_mics.core.provisioning.comparison import (
     checked_text,
     checked_texts,
-    collapse_spaces,
     differences,
     format_differences,
 )

@@ -61,3 +61,17 @@ def with_a_list_behind(server: SandboxServer, path: str, seconds: float) -> Flow
             server.faults()
 
     return Flows(server, asleep=asleep)
+
+
+def create_hanging_instance(server: SandboxServer, plugin: Any, **fields: Any) -> str:
+    """Create an instance of a plugin whose executions never end by themselves, and return its id."""
+    body = {
+        "organisation_id": server.organisation_id,
+        "group_id": plugin.group_id,
+        "artifact_id": plugin.artifact_id,
+        "name": "nightly",
+        **fields,
+    }
+    created: str = server.call("POST", "integration_batch_instances", body)["id"]
+    server.set_property(created, "sandbox.outcome", "hang")
+    return created

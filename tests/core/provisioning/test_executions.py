@@ -16,7 +16,7 @@ from airflow_provider_mics.core.provisioning.executions import (
     ensure_execution_deleted,
     wait_until_stopped,
 )
-from tests.core.provisioning.driven_flows import Flows, with_a_list_behind
+from tests.core.provisioning.driven_flows import Flows, create_hanging_instance, with_a_list_behind
 from tests.simulated_platform import START, SimulatedPlatform, lost_answer, lost_request
 
 HOUR_MS = 3_600_000
@@ -24,15 +24,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def instance_id(platform, plugin):
-    body = {
-        "organisation_id": platform.organisation_id,
-        "group_id": plugin.group_id,
-        "artifact_id": plugin.artifact_id,
-        "name": "nightly",
-    }
-    created = platform.call("POST", "integration_batch_instances", body)["id"]
-    platform.set_property(created, "sandbox.outcome", "hang")
-    return created
+    return create_hanging_instance(platform, plugin)
 
 
 @pytest.fixture

@@ -8,24 +8,14 @@ import pytest
 
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.core.provisioning.pausing import CANCEL_TIMEOUT, pause, resume
-from tests.core.provisioning.driven_flows import Flows
+from tests.core.provisioning.driven_flows import Flows, create_hanging_instance
 
 HOUR_MS = 3_600_000
 
 
 @pytest.fixture
 def instance_id(platform, plugin):
-    body = {
-        "organisation_id": platform.organisation_id,
-        "group_id": plugin.group_id,
-        "artifact_id": plugin.artifact_id,
-        "name": "nightly",
-        "cron": "0 0 1 1 *",
-        "cron_status": "ACTIVE",
-    }
-    created = platform.call("POST", "integration_batch_instances", body)["id"]
-    platform.set_property(created, "sandbox.outcome", "hang")
-    return created
+    return create_hanging_instance(platform, plugin, cron="0 0 1 1 *", cron_status="ACTIVE")
 
 
 def planned(platform, instance_id, hours, execution_type="MANUAL"):
