@@ -41,7 +41,7 @@ def main(number: int) -> None:
     from airflow_provider_mics.core.planning.dag_plans import plan_all
     from airflow_provider_mics.core.planning.inventory import Inventory
     from tests.core.planning.instances import instance
-    from tests.provider.factories import serialized, write_snapshot
+    from tests.provider.dag_factory.factories import serialized, write_snapshot
 
     snapshot = FOLDER / "inventory.jsonl"
     kept = write_snapshot(

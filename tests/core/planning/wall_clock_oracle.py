@@ -58,7 +58,7 @@ def ticks(
     """The ticks from ``start`` (included) to ``end`` (excluded), by the rules in planning.cron_ticks.
 
     A change of clocks within ``margin`` of the period may move ticks into it or out of it.
-    Changes of clocks by less than an hour are left out: see tests/provider/test_cron_agreement.py.
+    Changes of clocks by less than an hour are left out: see tests/provider/dag_factory/test_cron_agreement.py.
     """
     minutes = _local_times(zone, start - margin, end + margin)
     if fields.hours is None:

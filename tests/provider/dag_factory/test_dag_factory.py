@@ -20,7 +20,7 @@ from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
 from tests.core.planning.instances import MODIFIED, instance
 from tests.provider.airflow_home import PROJECT
-from tests.provider.factories import as_bytes, read_back, write_snapshot
+from tests.provider.dag_factory.factories import as_bytes, read_back, write_snapshot
 
 PAGE = "https://console.test/#/o/1185/jobs/integration_batch_instances/42"
 ODD = [
@@ -38,11 +38,6 @@ ODD = [
     instance(10, cron="0 0 l * *"),
     instance(11, cron="*/7 9-17/2 1,15 jan-mar mon-fri"),
 ]
-
-
-@pytest.fixture
-def snapshot(tmp_path: Path) -> Path:
-    return tmp_path / "inventory.jsonl"
 
 
 def dags_of(snapshot: Path, *instances: Any, **arguments: Any) -> dict[str, Any]:
@@ -166,7 +161,7 @@ def test_every_unusual_instance_is_a_dag_that_airflow_can_store(snapshot):
 def test_each_parse_gives_the_same_bytes_whatever_the_process(snapshot):
     write_snapshot(snapshot, *ODD, *(instance(number) for number in range(100, 120)))
     script = (
-        "import sys; from tests.provider.factories import as_bytes; "
+        "import sys; from tests.provider.dag_factory.factories import as_bytes; "
         "from airflow_provider_mics.dag_factory import integration_batch_dags; "
         "sys.stdout.buffer.write(b'<<' + as_bytes(integration_batch_dags(snapshot=sys.argv[1])))"
     )

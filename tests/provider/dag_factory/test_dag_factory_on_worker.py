@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,27 +13,9 @@ import pytest
 
 from airflow_provider_mics.dag_factory import integration_batch_dags, plan_instance
 from tests.core.planning.instances import instance
-from tests.provider.factories import as_bytes, new_organisation, write_snapshot
-from tests.sandbox_server import SandboxServer
+from tests.provider.dag_factory.factories import as_bytes, write_snapshot
 
 WorkOn = Callable[[str], None]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    with new_organisation(server, monkeypatch) as organisation:
-        yield organisation
-
-
-@pytest.fixture
-def snapshot(tmp_path: Path) -> Path:
-    return tmp_path / "snapshots" / "inventory.jsonl"
 
 
 @pytest.fixture

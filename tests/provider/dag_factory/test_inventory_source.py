@@ -25,7 +25,7 @@ from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
 from tests.core.planning.instances import instance
 from tests.provider.airflow_home import PROJECT
-from tests.provider.factories import as_bytes, new_organisation, write_snapshot
+from tests.provider.dag_factory.factories import as_bytes, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
@@ -38,23 +38,6 @@ from airflow_provider_mics.dag_factory import integration_batch_dags
 dags = integration_batch_dags("no_such_connection", snapshot=sys.argv[1])
 print("<<" + json.dumps([list(dags), sorted(sys.modules)]))
 """
-
-
-@pytest.fixture
-def snapshot(tmp_path: Path) -> Path:
-    return tmp_path / "inventory.jsonl"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def mics_default(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    with new_organisation(server, monkeypatch) as organisation:
-        yield organisation
 
 
 @pytest.fixture(autouse=True)
