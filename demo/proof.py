@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_mics.api import CronStatus
-from demo.airflow_api import AirflowApi
 from demo.state import TASK, Batch
+from local_airflow.rest_api import AirflowApi
 
 
 @dataclass(frozen=True)

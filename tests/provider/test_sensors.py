@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.sensors import MicsExecutionSensor
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of, log_of

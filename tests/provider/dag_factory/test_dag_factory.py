@@ -18,8 +18,8 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
+from local_airflow.home import PROJECT
 from tests.core.planning.instances import MODIFIED, instance
-from tests.provider.airflow_home import PROJECT
 from tests.provider.dag_factory.factories import as_bytes, read_back, write_snapshot
 
 PAGE = "https://console.test/#/o/1185/jobs/integration_batch_instances/42"

@@ -23,8 +23,8 @@ from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.snapshots import one_at_a_time
 from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_source
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
+from local_airflow.home import PROJECT
 from tests.core.planning.instances import instance
-from tests.provider.airflow_home import PROJECT
 from tests.provider.dag_factory.factories import as_bytes, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
