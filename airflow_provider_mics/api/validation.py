@@ -142,7 +142,7 @@ def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) 
 
 
 def parse_datetime(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
-    """Return a UTC datetime, or None for no value.
+    """Return a UTC datetime, to the microsecond, or None for no value.
 
     :param value: an aware datetime, ISO 8601 text with a time zone, or epoch milliseconds, also as text
     :param name: the name of the argument, for the error
@@ -153,7 +153,8 @@ def parse_datetime(value: datetime | str | int | None, name: str = "expected_sta
     if isinstance(value, str):
         text = value.strip()
         value = int(text) if _NUMBER.fullmatch(text) else _from_iso(name, text)
-    return from_milliseconds(checked_milliseconds(name, value)).astimezone(UTC)
+    checked = from_milliseconds(checked_milliseconds(name, value))
+    return value.astimezone(UTC) if isinstance(value, datetime) else checked
 
 
 def _from_iso(name: str, text: str) -> datetime:

@@ -32,6 +32,7 @@ from airflow_provider_mics.core.exactly_once.handover import (
     wait_for_tick_execution,
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.core.exactly_once.moments import TaskName
 from airflow_provider_mics.core.exactly_once.submission import (
     Submission,
     get_recorded_execution,
@@ -44,9 +45,10 @@ from airflow_provider_mics.runtime.failures import errors_as_task_failures, task
 from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
-    store_execution_id,
+    store_moment,
     stored_execution_id,
     task_try_of,
+    with_stored_moment,
 )
 from airflow_provider_mics.runtime.templates import is_literal, rendered
 from airflow_provider_mics.runtime.trigger_events import outcome_of
@@ -152,14 +154,14 @@ class MicsCreateExecutionOperator(MicsOperator):
         with errors_as_task_failures():
             identity = self._identity(context)
             self._show_instance_link(context, identity.instance_id)
-            execution_id = stored_execution_id(context)
+            execution_id = stored_execution_id(context, identity)
             if execution_id is not None:
                 execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
                 if execution is not None:
                     return self._handle_submission(context, identity, Submission(execution, "found"))
             if identity.is_scheduled:
                 return self._run_tick(context, identity)
-            return self._submit(context, identity)
+            return self._submit(context, with_stored_moment(context, identity))
 
     def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the platform has created the tick's execution, or when its grace is over."""
@@ -170,7 +172,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         execution_type = rendered(self.execution_type)
         self.instance_id = checked_id("instance_id", rendered(self.instance_id))
         return identity_of(
-            task_try_of(context),
+            task_try_of(context, _creating_tasks(context)),
             self.instance_id,
             execution_type=ExecutionType(checked_execution_type(execution_type)) if execution_type else None,
             expected_start_date=parse_datetime(self.expected_start_date),
@@ -213,6 +215,9 @@ class MicsCreateExecutionOperator(MicsOperator):
                 is_retry=task_try_of(context).is_retry,
                 existing=existing,
                 submission_timeout=self._retry_for,
+                on_identified=lambda found: store_moment(
+                    context, self.instance_id, found.expected_start_date
+                ),
                 on_created=lambda created: self._record_execution(context, created),
             )
         )
@@ -237,7 +242,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._task_wait = TaskWait.of(context["ti"], execution.id)
         self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        store_execution_id(context, execution.id)
+        store_moment(context, self.instance_id, execution.expected_start_date, execution.id)
 
     def _log_submission(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
@@ -328,3 +333,17 @@ class MicsCreateExecutionOperator(MicsOperator):
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
+
+
+def _creating_tasks(context: Context) -> tuple[TaskName, ...]:
+    """Return the tasks of this DAG that create executions: on one instance, none may take another's moment."""
+    dag: Any = context["dag"]
+    return tuple(
+        TaskName(
+            task.task_id,
+            is_mapped=not isinstance(task, MicsCreateExecutionOperator)
+            or task.get_closest_mapped_task_group() is not None,
+        )
+        for task in dag.tasks
+        if issubclass(task.operator_class, MicsCreateExecutionOperator)
+    )

@@ -170,6 +170,10 @@ class TestMoments:
     def test_may_be_written_in_several_ways(self, value):
         assert parse_datetime(value) == NOON
 
+    def test_are_kept_to_the_microsecond(self):
+        exact = NOON.replace(microsecond=123_456)
+        assert parse_datetime(exact) == parse_datetime("2026-03-02T13:00:00.123456+01:00") == exact
+
     def test_of_long_ago_are_taken_where_they_cannot_be_seconds(self):
         assert milliseconds(parse_datetime(10**11)) == 10**11  # type: ignore[arg-type]
         assert parse_datetime(0) == parse_datetime("1970-01-01T00:00:00Z")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -31,8 +31,10 @@ from airflow_provider_mics.api.outages import (
     wait_out,
 )
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
+from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 
+OnIdentified = Callable[[ExecutionIdentity], object]
 OnCreated = Callable[[Execution], object]
 
 
@@ -51,14 +53,16 @@ def submit_execution(
     is_retry: bool = False,
     existing: Sequence[Execution] | None = None,
     submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
+    on_identified: OnIdentified = lambda _: None,
     on_created: OnCreated = lambda _: None,
 ) -> Steps[Submission]:
     """Find the one execution of ``identity``, or create it if it certainly does not exist.
 
-    A retry whose execution failed or was canceled gets the next execution of the same identity. ``existing`` are the
+    A retry whose execution failed or was canceled gets the next execution of the same identity. A first try adopts
+    nothing that belongs to one piece of work: what is there before it is a stranger's. ``existing`` are the
     executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
-    outage of the platform is tolerated. ``on_created`` is called as soon as the id of a new execution is known,
-    before the check for duplicates.
+    outage of the platform is tolerated. ``on_identified`` is called with the identity before anything is created, and
+    ``on_created`` as soon as the id of a new execution is known, before the check for duplicates.
 
     :raises MicsAuthError: at once, if the token is wrong or lacks rights
     :raises MicsApiError: the platform rejected the execution
@@ -67,14 +71,46 @@ def submit_execution(
     """
     give_up_at = (yield Now()) + submission_timeout
     if existing is None:
-        existing = yield from retry_through_outages(find_executions(identity), give_up_at)
+        identity, existing = yield from _find_own(identity, is_retry, give_up_at)
     adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is None and is_retry:
         existing = yield from _find_until_consistent(identity, existing, give_up_at)
         adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is not None:
         return Submission(adopted, "found")
+    on_identified(identity)
     return (yield from _create(identity, existing, give_up_at, on_created))
+
+
+@flow
+def _find_own(
+    identity: ExecutionIdentity, is_retry: bool, give_up_at: datetime
+) -> Steps[tuple[ExecutionIdentity, list[Execution]]]:
+    """Return the identity at the moment of this piece of work, and its executions there.
+
+    A first try takes the first moment that is free. So of a retry, a moment is its own only if all moments before it
+    are taken. Where moments are many, a stranger would have to have the next one too, so the last one that is taken
+    is its own. Where they are few, others may have the next one, so it is the first one that a run of this time has.
+    """
+    own: tuple[ExecutionIdentity, list[Execution]] | None = None
+    while True:
+        executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+        found = [each for each in executions if identity.matches(each)]
+        if identity.moments is None or identity.is_settled:
+            return identity, found
+        if found and is_retry and not identity.moments.is_wide:
+            return identity, found
+        taken = found or [each for each in executions if identity.has_moment_of(each)]
+        if not taken:
+            return own or (identity, [])
+        if found and is_retry:
+            own = identity, found
+        elif not is_retry:
+            yield Log(
+                f"Execution {newest_execution(taken).id} has the moment {utc(identity.expected_start_date)}, but it is "
+                "not of this run: taking the next moment."
+            )
+        identity = identity.next()
 
 
 @flow
@@ -198,8 +234,23 @@ def _create(
             if not new:
                 continue
             created = newest_execution(new)
+        else:
+            yield from _check_answer(identity, created)
         on_created(created)
         return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at))
+
+
+def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[Log]:
+    """Warn if the platform's answer does not show the type and the moment, by which a retry would find it."""
+    if not identity.was_sent_as(created):
+        moment = created.expected_start_date
+        yield Log(
+            f"The platform answered that execution {created.id} has the type {created.execution_type} and the expected "
+            f"start {utc(moment) if moment else None}, but {identity.execution_type} and "
+            f"{utc(identity.expected_start_date)} were sent: on this platform a retry may not recognise the execution "
+            "and may run the batch again.",
+            logging.WARNING,
+        )
 
 
 @flow

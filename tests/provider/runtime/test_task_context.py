@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.core.exactly_once.identity import TaskTry
-from airflow_provider_mics.runtime.task_context import CLEARS_ARE_COUNTED, task_try_of
+from airflow_provider_mics.runtime.generations import CLEARS_ARE_COUNTED
+from airflow_provider_mics.runtime.task_context import task_try_of
 
 MOMENT = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 
