@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
+from airflow.providers.common.compat.sdk import timezone  # type: ignore[attr-defined]
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_mics.api.cron_syntax import normalised
@@ -34,6 +36,22 @@ def _cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
     timetable = CronTriggerTimetable(cron, timezone=timezone)
     timetable.validate()
     return timetable
+
+
+def shared_date(default_args: dict[str, Any], name: str) -> datetime | None:
+    """Take a date out of ``default_args`` and return it: it is the DAG's.
+
+    A task whose own ``start_date`` has not come, or whose ``end_date`` is over, is left out of its runs, which then
+    succeed without having run anything.
+
+    :raises ValueError: it is no date
+    """
+    given = default_args.pop(name, None)
+    try:
+        moment = timezone.parse(given) if isinstance(given, str) else given
+        return None if moment is None else timezone.convert_to_utc(moment)
+    except Exception:  # noqa: BLE001 - Airflow raises what its parser does
+        raise ValueError(f"default_args: {name} {given!r} is not a date and time") from None
 
 
 def start_date_of(plan: DagPlan, start_date: datetime | None) -> datetime:

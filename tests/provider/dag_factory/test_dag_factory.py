@@ -107,7 +107,7 @@ def test_no_two_dags_share_their_params(snapshot):
 @pytest.mark.parametrize(
     ("fields", "tag"),
     [
-        ({"cron_status": "PAUSED"}, "paused"),
+        ({"cron_status": "PAUSED"}, "cron paused"),
         ({"cron": "61 5 * * *"}, "invalid-cron"),
         ({"cron_status": "HIBERNATING"}, "cannot-be-planned"),
         ({"cron": None, "cron_status": None}, None),
