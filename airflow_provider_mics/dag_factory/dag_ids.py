@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def claim_dag_ids(dags: Mapping[str, DAG], inventory: Inventory, mics_conn_id: s
         if dag_id not in _claims:
             continue
         owner, its_platform, its_dag = _claims[dag_id]
-        if owner != mics_conn_id and its_platform != platform and its_dag() is not None:
+        if owner != mics_conn_id and its_platform != platform and _is_in_use(its_dag):
             taken.setdefault(owner, []).append(dag_id)
     for owner, dag_ids in taken.items():
         raise ValueError(
@@ -37,3 +38,10 @@ def claim_dag_ids(dags: Mapping[str, DAG], inventory: Inventory, mics_conn_id: s
         )
     for dag_id, dag in dags.items():
         _claims[dag_id] = (mics_conn_id, platform, weakref.ref(dag))
+
+
+def _is_in_use(dag: weakref.ref[DAG]) -> bool:
+    """Whether a DAG still exists: a DAG is part of reference cycles, so that it outlives its last use for a while."""
+    if dag() is not None:
+        gc.collect()
+    return dag() is not None

@@ -97,10 +97,13 @@ class InventorySource:
     def fetched_for_worker(self) -> Inventory | None:
         """Return the platform's inventory without saving it, or None, with a warning, if it cannot be listed."""
         try:
-            return self._fetch(None)
+            inventory, failure = self._fetch(None)
+            if failure is not None:
+                raise failure
         except Exception as error:  # noqa: BLE001
             logger.warning("%s: %s.", self._cannot_list, one_line_of(error))
             return None
+        return inventory
 
     def _is_fresh(self, inventory: Inventory) -> bool:
         return (
@@ -113,7 +116,7 @@ class InventorySource:
 
     def _fetch_first(self, known: Inventory | None) -> Inventory:
         try:
-            inventory = self._save(self._fetch(known))
+            inventory = self._fetch_and_save(known)
         except Exception as error:  # noqa: BLE001
             raise self._no_inventory(one_line_of(error)) from None
         if inventory.is_empty_start:
@@ -132,7 +135,7 @@ class InventorySource:
         failure = self.store.last_failure.within(RETRY_DELAY, datetime.now(UTC))
         if failure is None:
             try:
-                return self._save(self._fetch(known))
+                return self._fetch_and_save(known)
             except Exception as error:  # noqa: BLE001
                 failure = one_line_of(error)
                 if _delays_next_request(error):
@@ -160,12 +163,25 @@ class InventorySource:
         self.store.save(changed)
         return changed
 
-    def _fetch(self, known: Inventory | None) -> Inventory:
-        """List the instances, and carry over what only the snapshot knows."""
+    def _fetch_and_save(self, known: Inventory | None) -> Inventory:
+        """List the instances, and save what came of it.
+
+        :raises MicsError: nothing new was read
+        """
+        inventory, failure = self._fetch(known)
+        self.store.save(inventory)
+        if failure is not None:
+            raise failure
+        self.store.last_failure.forget()
+        return inventory
+
+    def _fetch(self, known: Inventory | None) -> tuple[Inventory, MicsError | None]:
+        """List the instances, and carry over what only the snapshot knows; also return why nothing new was read."""
         client = self._client
-        return updated_inventory(
+        listing = client.listing(known, is_urgent=known is None or known.is_empty_start)
+        inventory = updated_inventory(
             known,
-            client.listing(known, is_urgent=known is None or known.is_empty_start),
+            listing,
             host=client.host,
             organisation_id=client.organisation_id,
             timezone=self.timezone or client.timezone,
@@ -173,11 +189,7 @@ class InventorySource:
             fetched_at=datetime.now(UTC),
             source=self.store.source,
         )
-
-    def _save(self, inventory: Inventory) -> Inventory:
-        self.store.last_failure.forget()
-        self.store.save(inventory)
-        return inventory
+        return inventory, listing.failure
 
     def _is_of_other_platform(self, known: Inventory) -> bool:
         """Whether the connection now leads to another platform or organisation than that of the snapshot."""

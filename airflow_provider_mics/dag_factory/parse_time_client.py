@@ -108,9 +108,10 @@ class ParseTimeClient:
         listing_pass = ListingPass(previous, datetime.now(UTC))
         try:
             self._run(listing_pass.steps)
-        except MicsError:
+        except MicsError as error:
             if not listing_pass.is_worth_keeping:
                 raise
+            return listing_pass.listing(error)
         return listing_pass.listing()
 
     def instance(self, instance_id: str) -> Instance:

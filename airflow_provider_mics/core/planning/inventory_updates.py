@@ -6,10 +6,11 @@ Which instances are kept, and since when each schedule is in force.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.cron_syntax import collapse_spaces
+from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.inventory import Inventory, UnfinishedListing, sort_key
 
@@ -25,12 +26,14 @@ class Listing:
 
     ``instances`` are those that it gave, archived ones too. ``gone`` are the ids of those that it says do not exist,
     and ``checked`` those that it gave no clear answer on. ``unfinished`` is where reading is to go on, or None.
+    ``failure`` is why nothing new was read, or None.
     """
 
     instances: tuple[Instance, ...]
     gone: frozenset[str] = frozenset()
     checked: frozenset[str] = frozenset()
     unfinished: UnfinishedListing | None = None
+    failure: MicsError | None = None
 
 
 def updated_inventory(
@@ -53,6 +56,8 @@ def updated_inventory(
     """
     if previous is not None and not previous.is_of(host, organisation_id):
         previous = None
+    if listing.failure is not None and previous is not None:
+        return replace(previous, unfinished=listing.unfinished)
     known = {} if previous is None else {each.id: each for each in previous.instances}
     listed = {each.id: each for each in listing.instances}
     present = [

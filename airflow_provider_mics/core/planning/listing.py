@@ -95,9 +95,14 @@ class ListingPass:
         return checked_at is not None and checked_at >= self._started_at
 
     @property
+    def has_moved(self) -> bool:
+        """Whether the list was read further."""
+        return self._is_listed or self._listed.start > self._begin
+
+    @property
     def is_worth_keeping(self) -> bool:
         """Whether the list was read further, or is to be read in smaller pages."""
-        return self._is_listed or self._listed.start > self._begin or self._is_slow
+        return self.has_moved or self._is_slow
 
     @flow
     def steps(self, limit: timedelta) -> Steps[None]:
@@ -147,8 +152,11 @@ class ListingPass:
                 else:
                     self._unclear.add(each.id)
 
-    def listing(self) -> Listing:
-        """Return what the platform gave so far."""
+    def listing(self, error: MicsError | None = None) -> Listing:
+        """Return what the platform gave so far.
+
+        :param error: what ended the reading, or None
+        """
         # A copy in one step: a request that takes too long still runs in its thread.
         listed = list(self._listed.items.values())
         unfinished = None
@@ -161,5 +169,9 @@ class ListingPass:
                 without_line=tuple(sorted(each.id for each in listed if each.archived)),
             )
         return Listing(
-            (*listed, *self._asked.values()), frozenset(self._gone), frozenset(self._unclear), unfinished
+            (*listed, *self._asked.values()),
+            frozenset(self._gone),
+            frozenset(self._unclear),
+            unfinished,
+            failure=None if self.has_moved else error,
         )

@@ -48,12 +48,14 @@ class ListedPlatform:
         listing_pass = ListingPass(known, self.driver.now)
         try:
             self.driver.run(listing_pass.steps(limit))
-        except MicsError:
+            listing = listing_pass.listing()
+        except MicsError as error:
             if not listing_pass.is_worth_keeping:
                 return known
+            listing = listing_pass.listing(error)
         return updated_inventory(
             known,
-            listing_pass.listing(),
+            listing,
             host=HOST,
             organisation_id="1185",
             timezone="Europe/Paris",
