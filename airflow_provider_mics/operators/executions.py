@@ -38,7 +38,7 @@ from airflow_provider_mics.core.exactly_once.submission import (
     submit_execution,
 )
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
-from airflow_provider_mics.operators.arguments import check_exclusive, check_wait_timeout, optional_timedelta
+from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
 from airflow_provider_mics.operators.mics_operator import MicsOperator
 from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
@@ -129,10 +129,11 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
-        self.timeout = optional_timedelta(self.task_id, "timeout", timeout)
+        self.timeout = optional_timedelta(self.task_id, "timeout", self._settle_wait(timeout))
         self.cancel_on_kill = cancel_on_kill
         self.checks_run_conf = checks_run_conf
-        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
+        if tick_context is not None and self._is_shared("cron"):
+            cron = None
         check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
         grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self.tick_context = tick_context or TickContext(
