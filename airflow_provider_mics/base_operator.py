@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -30,6 +30,13 @@ class MicsBaseOperator(BaseOperator):
     operator_extra_links = (MicsInstanceLink(),)
     ui_color = "#e6f2fb"
     poll_interval: float
+    _own_arguments: frozenset[str] = frozenset()
+
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+        """Remember which arguments are the operator's own: Airflow merges ``default_args`` into those of __init__."""
+        operator = super().__new__(cls)
+        object.__setattr__(operator, "_own_arguments", frozenset(kwargs))
+        return operator
 
     def __init__(
         self,
@@ -38,9 +45,22 @@ class MicsBaseOperator(BaseOperator):
         organisation_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        self._shared_arguments = frozenset(kwargs.get("default_args") or {}) - self._own_arguments
         super().__init__(**kwargs)
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
+
+    def _is_shared(self, name: str) -> bool:
+        """Whether an argument is not the operator's own, but comes from ``default_args``."""
+        return name in self._shared_arguments
+
+    def _drop_overruled(self, *names: str, unset: object = None) -> None:
+        """Of arguments that exclude each other, unset those from ``default_args`` if the operator gives one itself."""
+        given = [name for name in names if getattr(self, name) is not None]
+        if all(map(self._is_shared, given)):
+            return
+        for name in filter(self._is_shared, given):
+            setattr(self, name, unset)
 
     @cached_property
     def hook(self) -> MicsHook:

@@ -90,10 +90,11 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self.appear_timeout = seconds_of(self.task_id, "appear_timeout", appear_timeout, may_be_zero=True)
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
         self.deferrable = deferrable
-        if execution_id is not None and expected_start_date is not None:
+        self._drop_overruled("execution_id", "expected_start_date")
+        if self.execution_id is not None and self.expected_start_date is not None:
             raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
         # Remembered: an execution_id that renders to nothing must not become a wait for a tick.
-        self._waits_for_id = execution_id is not None
+        self._waits_for_id = self.execution_id is not None
 
     @cached_property
     def _execution_log(self) -> ExecutionLog:

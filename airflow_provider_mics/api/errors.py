@@ -36,7 +36,8 @@ class MicsApiError(MicsError):
     """The platform responded with an error.
 
     ``error_code`` and ``error_id`` are the platform's, or None; mediarithmics' support asks for ``error_id``.
-    ``retry_after`` is the pause in seconds that the platform asks for, or None.
+    ``retry_after`` is the pause in seconds that the platform asks for, or None. ``in_wrapper`` is whether the response
+    had the platform's wrapper; without it, a proxy or gateway may have sent it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class MicsApiError(MicsError):
         error_code: str | None = None,
         error_id: str | None = None,
         retry_after: float | None = None,
+        in_wrapper: bool = False,
     ) -> None:
         self.message = message
         self.status_code = status_code
@@ -55,6 +57,7 @@ class MicsApiError(MicsError):
         self.error_code = error_code
         self.error_id = error_id
         self.retry_after = retry_after
+        self.in_wrapper = in_wrapper
         details = [f"HTTP {status_code}"]
         details += [f"error_code {error_code}"] if error_code else []
         details += [f"error_id {error_id}"] if error_id else []

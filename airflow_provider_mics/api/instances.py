@@ -142,7 +142,9 @@ def update_instance(instance_id: str, **changes: Any) -> Steps[Instance]:
     _check_field_names(instance_id, documented, Instance.model_fields.keys() | current.keys())
     changed = current | documented
     if {"cron", "cron_status"} & changes.keys():
-        checked_cron(changed.get("cron"), changed.get("cron_status"))
+        # A cron that is there already may be one that we do not schedule, and can be paused all the same.
+        is_syntax_checked = changed.get("cron") != current.get("cron")
+        checked_cron(changed.get("cron"), changed.get("cron_status"), is_syntax_checked=is_syntax_checked)
     if changed == current:
         return instance
     return (yield from Call("PUT", path, one(Instance), body=changed))

@@ -7,8 +7,9 @@ their largest page and whether they give a ``total`` are not documented.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from airflow_provider_mics.api.calls import Call, Log, Steps, flow
 from airflow_provider_mics.api.errors import MicsResponseError
@@ -26,6 +27,14 @@ SPARE_STEPS_BACK = 20
 """Steps back beyond one for each page. Without a limit, a list without an order would never be read."""
 MOST_STALLED_PAGES = 3
 """Full pages in a row, at the end of the known items, without a new one: so many items were added before them."""
+
+
+@dataclass
+class ListProgress(Generic[T]):
+    """How far a list was read: its items by key, and the offset of the next page. Reading can go on from here."""
+
+    items: dict[Any, T] = field(default_factory=dict)
+    start: int = 0
 
 
 def list_page(
@@ -68,14 +77,18 @@ def list_with_completeness(
     *,
     page_size: int = PAGE_SIZE,
     until: Callable[[T], bool] | None = None,
+    progress: ListProgress[T] | None = None,
 ) -> Steps[tuple[list[T], bool]]:
     """Read a list as `whole_list` does, and return whether it gave as many items as its ``total`` says.
 
     A list without ``total`` counts as complete.
+
+    :param progress: where to begin; it is kept up to date, so that an interrupted reading can go on from it
     """
-    items: dict[Any, T] = {}
+    progress = ListProgress() if progress is None else progress
+    items = progress.items
     known_before, readings, is_complete = 0, 1, False
-    reading = _Reading(page_size)
+    reading = _Reading(page_size, progress.start, items)
     for _ in range(MOST_PAGES):
         given = yield from list_page(path, model, query, reading.start, page_size)
         keys = [key(item) for item in given.data]
@@ -85,6 +98,7 @@ def list_with_completeness(
         if until is not None and any(until(item) for item in given.data):
             break
         is_over = reading.is_over_after(given, keys)
+        progress.start = reading.start
         if is_complete and (is_over or readings > 1):
             break
         if not is_over:
@@ -105,10 +119,10 @@ class _Reading:
     No item is missing among ``_followed``: a page is accepted only if it begins with one of them.
     """
 
-    def __init__(self, page_size: int) -> None:
-        self.start = 0
+    def __init__(self, page_size: int, start: int = 0, followed: Collection[Any] = ()) -> None:
+        self.start = start
         self._page_size = page_size
-        self._followed: set[Any] = set()
+        self._followed: set[Any] = set(followed)
         self._width = 0
         self._reached = 0
         self._pages = 0

@@ -37,6 +37,8 @@ HINTS = {
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
+WRAPPER_STATUSES = ("ok", "error")
+"""Values of ``status`` in the platform's wrapper. Error pages of other software have a number there."""
 _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     401: MicsAuthError,
     403: MicsAuthError,
@@ -191,6 +193,7 @@ def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, se
         error_code=wrapper.error_code and excerpt(wrapper.error_code, secret),
         error_id=wrapper.error_id and excerpt(wrapper.error_id, secret),
         retry_after=retry_after(response.headers),
+        in_wrapper=(wrapper.status or "").lower() in WRAPPER_STATUSES,
     )
 
 

@@ -63,12 +63,15 @@ def checked_milliseconds(what: str, value: datetime | int) -> int:
     return value
 
 
-def checked_cron(cron: str | None, cron_status: str | CronStatus | None) -> None:
+def checked_cron(
+    cron: str | None, cron_status: str | CronStatus | None, *, is_syntax_checked: bool = True
+) -> None:
     """Check a cron and its status.
 
     The platform takes both or neither, and five fields of standard Unix cron:
     https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch
 
+    :param is_syntax_checked: whether the fields of the cron are checked too
     :raises MicsError: one is missing, the status is unknown, or the cron is invalid
     """
     if (cron is None) != (cron_status is None):
@@ -78,7 +81,7 @@ def checked_cron(cron: str | None, cron_status: str | CronStatus | None) -> None
             f"{given} {str(value)!r} is given without {missing}: give both, or neither for manual runs"
         )
     if cron is not None:
-        problem = cron_problem(cron)
+        problem = cron_problem(cron) if is_syntax_checked else None
         if problem:
             raise MicsError(f"cron {cron!r} {problem}")
         checked_word("cron_status", CronStatus, cron_status)

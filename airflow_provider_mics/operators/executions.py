@@ -39,10 +39,12 @@ from airflow_provider_mics.core.exactly_once.submission import (
     submit_execution,
 )
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
-from airflow_provider_mics.operators.arguments import check_exclusive, check_wait_timeout, optional_timedelta
+from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
 from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
 from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
+from airflow_provider_mics.runtime.run_conf import check_run_conf
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
     store_moment,
@@ -91,6 +93,8 @@ class MicsCreateExecutionOperator(MicsOperator):
         tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
     :param tick_context: instead of ``cron`` and ``platform_grace``, with all that ``integration_batch_dags`` knows of
         the schedule
+    :param checks_run_conf: whether to fail, before anything starts, if the run's configuration has a key that is none
+        of the DAG's params
     :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
     :param organisation_id: the organisation's id; by default the connection's (templated)
     :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
@@ -117,6 +121,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         cron: str | None = None,
         platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
         tick_context: TickContext | None = None,
+        checks_run_conf: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,9 +131,11 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
-        self.timeout = optional_timedelta(self.task_id, "timeout", timeout)
+        self.timeout = optional_timedelta(self.task_id, "timeout", self._settle_wait(timeout))
         self.cancel_on_kill = cancel_on_kill
-        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
+        self.checks_run_conf = checks_run_conf
+        if tick_context is not None and self._is_shared("cron"):
+            cron = None
         check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
         grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self.tick_context = tick_context or TickContext(
@@ -152,6 +159,8 @@ class MicsCreateExecutionOperator(MicsOperator):
 
     def execute(self, context: Context) -> Any:
         with errors_as_task_failures():
+            if self.checks_run_conf:
+                check_run_conf(context)
             identity = self._identity(context)
             self._show_instance_link(context, identity.instance_id)
             execution_id = stored_execution_id(context, identity)
@@ -230,9 +239,10 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._record_execution(context, execution)
         self._log_submission(context, identity, submission)
         if not self.wait_for_completion:
+            describe_in_asset_events(context, self.instance_id, execution)
             return execution.to_json()
         if execution.is_over:
-            return self._finish(execution)
+            return self._finish(context, execution)
         return self._wait(context, execution)
 
     def _record_execution(self, context: Context, execution: Execution) -> None:
@@ -283,17 +293,17 @@ class MicsCreateExecutionOperator(MicsOperator):
                 )
             )
         except MicsTimeoutError as error:
-            return self._handle_timeout(execution.id, str(error))
-        return self._finish(ended)
+            return self._handle_timeout(context, execution.id, str(error))
+        return self._finish(context, ended)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, its time is up, or an error ended the wait."""
         outcome = outcome_of(event)
         if outcome.timed_out and not outcome.is_handled:
-            return self._handle_timeout(outcome.execution_id, outcome.message)
+            return self._handle_timeout(context, outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
-        return self._finish(outcome.execution)
+        return self._finish(context, outcome.execution)
 
     def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
@@ -314,7 +324,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         except MicsError as error:
             self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
 
-    def _handle_timeout(self, execution_id: str, message: str) -> Any:
+    def _handle_timeout(self, context: Context, execution_id: str, message: str) -> Any:
         """Cancel the execution and fail the task, unless the execution has ended by itself."""
         job = cancel_on_timeout(self.instance_id, execution_id, should_cancel=self.cancel_on_kill)
         try:
@@ -322,13 +332,14 @@ class MicsCreateExecutionOperator(MicsOperator):
         except MicsError as error:
             raise AirflowException(f"{message}; it could not be canceled: {error}") from None
         if result.ended_by_itself:
-            return self._finish(result.execution)
+            return self._finish(context, result.execution)
         raise AirflowException(f"{message}{result.note}")
 
-    def _finish(self, execution: Execution) -> dict[str, Any]:
+    def _finish(self, context: Context, execution: Execution) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail the task."""
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
+            describe_in_asset_events(context, self.instance_id, execution)
             return execution.to_json()
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")

@@ -36,7 +36,20 @@ if TYPE_CHECKING:
 FIELDS = ("cron", "cron_status", "cpu_size", "ram_size", "disk_size")
 
 
-class MicsCreateInstanceOperator(MicsOperator):
+class _ScheduleArguments(MicsOperator):
+    """The arguments ``cron`` and ``cron_status``, which only make sense together."""
+
+    cron: str | NotGiven | None
+    cron_status: str | NotGiven | None
+
+    def _settle_schedule(self) -> None:
+        """Leave out one from ``default_args`` where the operator itself says that there is no schedule."""
+        for name, other in (("cron", "cron_status"), ("cron_status", "cron")):
+            if getattr(self, name) is None and not self._is_shared(name) and self._is_shared(other):
+                setattr(self, other, None)
+
+
+class MicsCreateInstanceOperator(_ScheduleArguments):
     """Create an instance, unless one with the same organisation, group, artifact and name exists.
 
     A field that is not given gets the platform's default in a new instance, and keeps its value in an existing one.
@@ -113,7 +126,12 @@ class MicsCreateInstanceOperator(MicsOperator):
         self.properties = properties
         self.if_exists = if_exists
         check_choice(self.task_id, "if_exists", if_exists, IF_EXISTS)
-        check_exclusive(self.task_id, version=version, version_id=version_id)
+        self._drop_overruled("version", "version_id")
+        self._settle_schedule()
+        check_exclusive(self.task_id, version=self.version, version_id=self.version_id)
+        for shared, other in (("cron", "cron_status"), ("cron_status", "cron")):
+            if self._is_shared(shared) and not given(other=getattr(self, other)):
+                setattr(self, shared, NOT_GIVEN)
         check_instance_fields(self.task_id, self._fields(), creating=True)
 
     def _fields(self) -> dict[str, Any]:
@@ -143,7 +161,7 @@ class MicsCreateInstanceOperator(MicsOperator):
         return instance.to_json()
 
 
-class MicsUpdateInstanceOperator(MicsInstanceOperator):
+class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
     """Change an instance and its properties.
 
     A field that is not given keeps its value. Only values that differ are written, and each change is logged.
@@ -207,7 +225,9 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
         self.disk_size = disk_size
         self.archived = archived
         self.properties = properties
-        check_exclusive(self.task_id, version=version, version_id=version_id)
+        self._drop_overruled("version", "version_id")
+        self._settle_schedule()
+        check_exclusive(self.task_id, version=self.version, version_id=self.version_id)
         check_instance_fields(self.task_id, self._fields(), creating=False)
         if not self._fields() and version is None and version_id is None and properties is None:
             raise ValueError(f"{self.task_id}: say what to change: a field, the version or properties")

@@ -154,6 +154,8 @@ class MicsCreatePluginVersionOperator(MicsOperator):
 
     def _check_arguments(self) -> None:
         check_choice(self.task_id, "if_exists", self.if_exists, IF_EXISTS)
+        self._drop_overruled("plugin_id", "group_id")
+        self._drop_overruled("plugin_id", "artifact_id")
         check_exclusive(self.task_id, plugin_id=self.plugin_id, group_id=self.group_id)
         coordinates = (self.group_id, self.artifact_id)
         if self.plugin_id is None and None in coordinates:

@@ -20,9 +20,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import croniter
-
-from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning, normalised
+from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning, normalised, read_cron
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -57,7 +55,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 @dataclass(frozen=True)
 class CronFields:
-    """The values that a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None where the field is ``*``."""
+    """The values that a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None for every day."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -101,19 +99,15 @@ def _syntax_problem(expression: str) -> str | None:
 @lru_cache(maxsize=8192)
 def _parse(expression: str) -> CronFields:
     """Parse a cron that has no problem."""
-    minutes, hours, days, months, weekdays = croniter(normalised(expression)).expanded
+    minutes, hours, days, months, weekdays = read_cron(expression)
     return CronFields(
-        minutes=_restriction(minutes) or frozenset(range(60)),
-        hours=_restriction(hours) or frozenset(range(24)),
-        is_hourly=_restriction(hours) is None,
-        months=_restriction(months) or frozenset(range(1, 13)),
-        days=_restriction(days),
-        weekdays=_restriction(weekdays),
+        minutes=minutes,
+        hours=hours,
+        is_hourly=len(hours) == 24,
+        months=months,
+        days=None if len(days) == 31 else days,
+        weekdays=None if len(weekdays) == 7 else weekdays,
     )
-
-
-def _restriction(field: Sequence[int | str]) -> frozenset[int] | None:
-    return None if list(field) == ["*"] else frozenset(int(value) for value in field)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from contextlib import suppress
@@ -54,14 +55,56 @@ def test_archived_instances_are_left_out():
     assert inventory(instance(1, archived=True), instance(2)).get("1") is None
 
 
-def test_only_a_complete_listing_takes_an_instance_away():
+def test_only_the_platform_takes_an_instance_away():
     known = inventory(instance(1), instance(2))
-    cut_off = inventory(instance(2, name="renamed"), previous=known, fetched_at=LATER, is_complete=False)
+    cut_off = inventory(instance(2, name="renamed"), previous=known, fetched_at=LATER)
     assert [(each.id, each.name) for each in cut_off.instances] == [("1", "batch 1"), ("2", "renamed")]
     assert cut_off.schedule_since == known.schedule_since
-    archived = inventory(instance(2, archived=True), previous=known, fetched_at=LATER, is_complete=False)
+    assert inventory(previous=known, fetched_at=LATER).instances == known.instances
+    archived = inventory(instance(2, archived=True), previous=known, fetched_at=LATER)
     assert [each.id for each in archived.instances] == ["1"]
-    assert [each.id for each in inventory(instance(2), previous=known, fetched_at=LATER).instances] == ["2"]
+    gone = inventory(instance(2), previous=known, fetched_at=LATER, gone=["1"])
+    assert [each.id for each in gone.instances] == ["2"]
+    assert Inventory.from_bytes(gone.to_bytes()) == gone
+    assert Inventory.of_one(gone.to_bytes(), "1").instances == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_line_that_cannot_be_read_harms_no_other(number):
+    known = inventory(instance(1), instance(2), instance(3))
+    lines = known.to_bytes().split(b"\n")
+    for damaged in (lines[number][:-30], b"\x00\xff", lines[number].replace(b'"id"', b'"no"'), b""):
+        content = b"\n".join([*lines[:number], damaged, *lines[number + 1 :]])
+        read = Inventory.from_bytes(content)
+        assert [each.id for each in read.instances] == [each for each in "123" if each != str(number)]
+        assert read.unreadable_lines == 1
+        assert read.whole_at is None, "an instance of a lost line is not new"
+        mended = read.filled_in_from(known)
+        assert mended.instances == known.instances
+        assert mended.schedule_since == known.schedule_since
+    assert inventory(*known.instances, previous=read, fetched_at=LATER).schedule_since == known.schedule_since
+
+
+@pytest.mark.parametrize("cut", range(300, 1500, 37))
+def test_of_a_truncated_inventory_the_whole_lines_are_read(cut):
+    known = inventory(instance(1), instance(2), instance(3))
+    content = known.to_bytes()
+    read = Inventory.from_bytes(content[:cut])
+    assert len(read.instances) + read.unreadable_lines == 3
+    assert read.instances == known.instances[: len(read.instances)]
+
+
+def test_an_inventory_of_an_earlier_version_of_this_package_is_read():
+    content = inventory(instance(1)).to_bytes()
+    header, line, _ = content.split(b"\n")
+    old = {
+        key: value
+        for key, value in json.loads(header).items()
+        if key not in ("source", "whole_at", "unfinished")
+    }
+    old_line = {key: value for key, value in json.loads(line).items() if key != "checked_at"}
+    read = Inventory.from_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in (old, old_line)))
+    assert read == inventory(instance(1))
 
 
 @pytest.mark.parametrize(
@@ -75,9 +118,7 @@ def test_only_a_complete_listing_takes_an_instance_away():
         b"\x00\xff\xfe",
         inventory(instance()).to_bytes().replace(b'"version":1', b'"version":2'),
         inventory(instance()).to_bytes().replace(b"mics-inventory", b"other"),
-        inventory(instance()).to_bytes()[:-200],
-        inventory(instance(1), instance(2)).to_bytes().rsplit(b"\n", 2)[0] + b"\n",
-        inventory(instance()).to_bytes().replace(b'"id"', b'"no"'),
+        inventory(instance()).to_bytes()[:100],
     ],
 )
 def test_bytes_of_something_else_say_so(content):
