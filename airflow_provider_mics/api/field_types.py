@@ -14,6 +14,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, PlainSerializer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_ID = 250
+"""Characters. A longer text, or one with characters that could not be read, is not an id."""
+LONGEST_TEXT = 2000
+"""Characters of a name or another short text. A longer one is cut."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -82,9 +86,21 @@ def _duration_json(value: timedelta | None) -> int | None:
     return None if value is None else value // timedelta(milliseconds=1)
 
 
-Id = Annotated[str, BeforeValidator(id_text)]
-OptionalId = Annotated[str | None, BeforeValidator(lambda value: text(id_text(value)))]
-Text = Annotated[str | None, BeforeValidator(text)]
+def _id(value: Any) -> Any:
+    found = id_text(value)
+    if isinstance(found, str) and (not 0 < len(found) <= LONGEST_ID or "\ufffd" in found):
+        raise ValueError("is not an id")
+    return found
+
+
+def _text(value: Any) -> str | None:
+    found = text(value)
+    return found if found is None or len(found) <= LONGEST_TEXT else f"{found[: LONGEST_TEXT - 1]}…"
+
+
+Id = Annotated[str, BeforeValidator(_id)]
+OptionalId = Annotated[str | None, BeforeValidator(lambda value: _text(id_text(value)))]
+Text = Annotated[str | None, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 WholeNumber = Annotated[int | None, BeforeValidator(_whole_number)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment), PlainSerializer(_moment_json)]
