@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from airflow_provider_mics.api.field_types import (
     ENDED_BADLY,
+    LONGEST_TEXT,
     NOT_STARTED,
     OVER,
     ContainerSize,
@@ -235,10 +236,10 @@ class Execution(Resource):
 
     @property
     def error_message(self) -> str | None:
-        """The platform's error message, on one line, or None."""
+        """The platform's error message, on one line, cut to 2,000 characters, or None."""
         error = self.error.get("message", self.error) if isinstance(self.error, Mapping) else self.error
         message = text(error)
-        return one_line(message) or None if message else None
+        return one_line(message, LONGEST_TEXT) or None if message else None
 
 
 class ConnectedUser(Resource):

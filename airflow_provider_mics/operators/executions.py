@@ -51,6 +51,7 @@ from airflow_provider_mics.runtime.task_context import (
 from airflow_provider_mics.runtime.templates import is_literal, rendered
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -68,7 +69,7 @@ class MicsCreateExecutionOperator(MicsOperator):
     the running execution and does not start the batch twice. A retry after a failed execution runs the batch again. An
     execution that was canceled on the platform fails the task without retries.
 
-    XCom: the execution as JSON, and its id under ``execution_id`` as soon as it is known.
+    XCom: the execution as JSON, shortened to 48 KiB, and its id under ``execution_id`` as soon as it is known.
 
     :param instance_id: the id of the instance to run (templated)
     :param execution_type: ``MANUAL`` or ``CRON``, which stands for a tick of the instance's own cron (templated). By
@@ -225,7 +226,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._record_execution(context, execution)
         self._log_submission(context, identity, submission)
         if not self.wait_for_completion:
-            return execution.to_json()
+            return xcom_value(execution)
         if execution.is_over:
             return self._finish(execution)
         return self._wait(context, execution)
@@ -288,7 +289,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             return self._handle_timeout(outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
-        return self._finish(outcome.execution)
+        return self._finish(self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut))
 
     def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
@@ -324,7 +325,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         """Return the execution as JSON if it succeeded, else fail the task."""
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
-            return execution.to_json()
+            return xcom_value(execution)
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
