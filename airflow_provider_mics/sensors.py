@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
+from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsUncertainError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
@@ -148,7 +148,11 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         """Return the execution, or None while the platform has not created it."""
         if self.execution_id:
             return self.hook.run(get_execution(self.instance_id, self.execution_id))
-        found = self.hook.run(find_executions(self._tick_identity()))
+        try:
+            found = self.hook.run(find_executions(self._tick_identity()))
+        except MicsUncertainError as error:
+            self.log.warning("%s", error)
+            found = []
         if not found:
             return None
         execution = newest_execution(found)

@@ -212,9 +212,10 @@ class _Reading:
         if not has_new:
             ignores_paging = page.first_result == 0 and self.start > 0
             return given < self._width or ignores_paging or self._stalled > MOST_STALLED_PAGES
-        if page.total is not None:
+        if page.total is not None and self.start + given <= page.total:
             # A total may be too small, so it does not end the list after a full page.
-            return self.start + given >= page.total and given < self._page_size
-        # Without a total, a page with new items is the last only if it is smaller than the platform's largest. A
-        # max_results that only repeats the request does not show the largest.
+            return self.start + given == page.total and given < self._page_size
+        # Without a total, or with one that is smaller than what was given, a page with new items is the last only if
+        # it is smaller than the platform's largest. A max_results that only repeats the request does not show the
+        # largest.
         return largest is not None and 0 < largest < self._page_size and given < largest

@@ -19,6 +19,8 @@ TASK_OFFSET_RANGE_MS = 10_000
 """The offsets that keep the tasks of one run apart are smaller than this many milliseconds."""
 MAPPED_STEP = timedelta(milliseconds=100)
 """Between two mapped tasks of one run. A clear moves a task by a millisecond, and no task is cleared so often."""
+STRANGER_AGE = timedelta(hours=1)
+"""An execution that was created so long before the run began is of another run, even if a clock is wrong."""
 RUN_OFFSET_RANGE_MS = 3_600_000
 """The offsets that keep runs of the same start date apart are smaller than this many milliseconds."""
 
@@ -66,6 +68,7 @@ class ExecutionIdentity:
 
     ``tolerance`` and ``candidate_times`` are for ticks, whose time two schedulers may record differently:
     ``candidate_times`` are the times at which the platform may fire the same tick around a change of clocks.
+    Executions created before ``not_before`` are of other runs.
     """
 
     instance_id: str
@@ -73,6 +76,7 @@ class ExecutionIdentity:
     expected_start_date: datetime
     tolerance: timedelta = timedelta(0)
     candidate_times: tuple[datetime, ...] = ()
+    not_before: datetime | None = None
 
     def __str__(self) -> str:
         return f"{self.execution_type} execution of instance {self.instance_id} for {utc(self.expected_start_date)}"
@@ -95,9 +99,23 @@ class ExecutionIdentity:
         expected = execution.expected_start_date
         if expected is None or execution.execution_type != self.execution_type:
             return False
+        return self._is_near(expected, self.tolerance)
+
+    def may_match(self, execution: Execution) -> bool:
+        """Whether ``execution`` may have this identity, as far as the platform shows its type and its moment."""
+        other_types = set(ExecutionType) - {self.execution_type}
+        if execution.execution_type in other_types:
+            return False
+        expected = execution.expected_start_date
+        if expected is None:
+            return True
+        rounding = timedelta(seconds=1) if execution.parameters.moment_is_rounded else timedelta(0)
+        return self._is_near(expected, self.tolerance + rounding)
+
+    def _is_near(self, moment: datetime, tolerance: timedelta) -> bool:
         return any(
-            timedelta(milliseconds=abs(milliseconds(expected) - milliseconds(moment))) <= self.tolerance
-            for moment in (self.expected_start_date, *self.candidate_times)
+            timedelta(milliseconds=abs(milliseconds(moment) - milliseconds(each))) <= tolerance
+            for each in (self.expected_start_date, *self.candidate_times)
         )
 
 
@@ -124,4 +142,9 @@ def identity_of(
     own_moment = task_try.run_started - task_try.run_offset if is_rerun else task_try.run_moment
     moment = expected_start_date or own_moment - task_try.offset
     generation = timedelta(milliseconds=task_try.generation)
-    return ExecutionIdentity(instance_id, ExecutionType.MANUAL, moment + generation)
+    return ExecutionIdentity(
+        instance_id,
+        ExecutionType.MANUAL,
+        moment + generation,
+        not_before=task_try.run_started - STRANGER_AGE,
+    )
