@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.links import MicsInstanceLink, push_instance_link
+from airflow_provider_mics.runtime.failures import one_line_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_mics.api.models import Execution
     from airflow_provider_mics.hooks import MicsHook
 
 
@@ -74,6 +77,24 @@ class MicsBaseOperator(BaseOperator):
         page = push_instance_link(context, self.hook, instance_id)
         if page is not None:
             self.log.info("Instance on the mediarithmics console: %s", page)
+
+    def _in_full(self, instance_id: str, execution: Execution, *, is_cut: bool) -> Execution:
+        """Return an execution that came in a trigger's event with what did not fit into the event.
+
+        If that cannot be read, the execution is returned as it came: how it ended is known, and fails no task.
+        """
+        if not is_cut:
+            return execution
+        try:
+            whole = self.hook.run(get_execution(instance_id, execution.id))
+        except Exception as error:  # noqa: BLE001
+            self.log.warning(
+                "XCom has a shortened execution %s: it could not be read in full: %s",
+                execution.id,
+                one_line_of(error),
+            )
+            return execution
+        return whole if whole.status == execution.status else execution
 
     def _trigger_arguments(self) -> dict[str, Any]:
         """Return the arguments that the triggers of this package have in common."""

@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
+from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsUncertainError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
@@ -33,6 +33,7 @@ from airflow_provider_mics.runtime.task_context import task_try_of, wait_started
 from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -45,7 +46,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     sensor also finds an execution that has already ended. It fails without retries if the execution failed, and if the
     platform does not create the tick's execution within ``appear_timeout``; with ``soft_fail`` it is skipped instead.
 
-    XCom: the execution as JSON, and for a tick its id under ``execution_id`` as soon as it is known.
+    XCom: the execution as JSON, shortened to 48 KiB, and for a tick its id under ``execution_id`` as soon as it is
+    known.
 
     :param instance_id: the instance's id (templated)
     :param execution_id: the execution's id (templated)
@@ -147,7 +149,11 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         """Return the execution, or None while the platform has not created it."""
         if self.execution_id:
             return self.hook.run(get_execution(self.instance_id, self.execution_id))
-        found = self.hook.run(find_executions(self._tick_identity()))
+        try:
+            found = self.hook.run(find_executions(self._tick_identity()))
+        except MicsUncertainError as error:
+            self.log.warning("%s", error)
+            found = []
         if not found:
             return None
         execution = newest_execution(found)
@@ -223,7 +229,9 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         outcome = outcome_of(event)
         if outcome.execution is None:
             self._fail_with(outcome, outcome.message)
-        return self._finish(outcome.execution, is_logged=True)
+        instance_id = checked_id("instance_id", rendered(self.instance_id))
+        execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
+        return self._finish(execution, is_logged=True)
 
     def _finish(self, execution: Execution, *, is_logged: bool = False) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail; ``is_logged``: the trigger logged the end."""
@@ -232,7 +240,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self._fail(line)
         if not is_logged:
             self.log.info("%s.", line)
-        return execution.to_json()
+        return xcom_value(execution)
 
     def _fail_with(self, outcome: Outcome, timeout_message: str) -> NoReturn:
         if not outcome.timed_out:

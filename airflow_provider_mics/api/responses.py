@@ -17,7 +17,7 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import (
@@ -28,7 +28,8 @@ from airflow_provider_mics.api.errors import (
     MicsResponseError,
 )
 from airflow_provider_mics.api.field_types import WholeNumber
-from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, redact
+from airflow_provider_mics.api.json_text import Json, cleaned, read_json
+from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, one_line, redact
 
 T = TypeVar("T")
 HINTS = {
@@ -77,18 +78,21 @@ class _One(_Wrapper, Generic[T]):
 
 
 class Page(_Wrapper, Generic[T]):
-    """One page of a list. ``total`` is None where the platform does not paginate."""
+    """One page of a list. ``total`` is None where the platform does not paginate.
+
+    ``data`` holds the items that can be read, ``unreadable`` the others as JSON, by their position in the page.
+    """
 
     data: list[T]
+    unreadable: Annotated[dict[int, Any], BeforeValidator(lambda _: {})] = {}
     first_result: WholeNumber = None
     max_results: WholeNumber = None
     total: WholeNumber = None
 
-
-class _AnyData(_Wrapper):
-    model_config = ConfigDict(extra="allow")
-
-    data: Any = None
+    @property
+    def size(self) -> int:
+        """How many items the page has, readable or not."""
+        return len(self.data) + len(self.unreadable)
 
 
 class ErrorInSuccess(Exception):
@@ -103,17 +107,18 @@ class UnexpectedBody(Exception):
     """A body that is not the platform's; the message continues "the response ..."."""
 
 
-W = TypeVar("W", bound=_Wrapper)
+def _json_of(content: bytes) -> Json:
+    """Decode a body.
 
-
-def _read(wrapper: type[W], content: bytes) -> W:
+    :raises ErrorInSuccess: it says that it is an error
+    :raises UnexpectedBody: it is not JSON
+    """
     try:
-        value = wrapper.model_validate_json(content)
-    except ValidationError:
-        _check_status(_wrapper_of(content))
-        raise
-    _check_status(value)
-    return value
+        body = read_json(content)
+    except ValueError:
+        raise UnexpectedBody("is not JSON") from None
+    _check_status(_wrapper_of(body))
+    return body
 
 
 def _check_status(wrapper: _Wrapper | None) -> None:
@@ -121,19 +126,91 @@ def _check_status(wrapper: _Wrapper | None) -> None:
         raise ErrorInSuccess(wrapper)
 
 
-def one(model: type[T]) -> Callable[[bytes], T]:
-    """Return a reader of one resource."""
-    return lambda content: _read(_One[model], content).data  # type: ignore[valid-type]
+def one(model: type[T], *, has_id: str | None = None) -> Callable[[bytes], T]:
+    """Return a reader of one resource.
+
+    :param has_id: the id that the resource must have, or None. The answer to another request has another id.
+    """
+    return lambda content: _one_of(_json_of(content), model, has_id)
 
 
-def one_with_raw(model: type[T]) -> Callable[[bytes], tuple[T, dict[str, Any]]]:
-    """Return a reader of one resource and its JSON, for a resource that is to be written back unchanged."""
-    return lambda content: (_read(_One[model], content).data, json.loads(content)["data"])  # type: ignore[valid-type]
+def one_with_raw(
+    model: type[T], *, has_id: str | None = None
+) -> Callable[[bytes], tuple[T, dict[str, Any] | None]]:
+    """Return a reader of one resource and its JSON, for a resource that is to be written back unchanged.
+
+    The JSON is None if parts of it cannot be written back; see `Json.is_exact`.
+    """
+
+    def read(content: bytes) -> tuple[T, dict[str, Any] | None]:
+        body = _json_of(content)
+        return _one_of(body, model, has_id), body.value["data"] if body.is_exact else None
+
+    return read
 
 
-def page(model: type[T]) -> Callable[[bytes], Page[T]]:
-    """Return a reader of one page of a list."""
-    return lambda content: _read(Page[model], content)  # type: ignore[valid-type]
+def _one_of(body: Json, model: type[T], has_id: str | None) -> T:
+    value: T = _One[model].model_validate(cleaned(body.value)).data  # type: ignore[valid-type]
+    answered_id = getattr(value, "id", None)
+    if has_id is not None and answered_id != has_id:
+        raise UnexpectedBody(f"is of id {one_line(str(answered_id), 50)}, not of {has_id}")
+    return value
+
+
+def one_or_sent(model: type[T], sent: Mapping[str, Any]) -> Callable[[bytes], T]:
+    """Return a reader of one resource that was written: without a body, it is what was sent."""
+    read_one, is_sent = one(model), _One[model].model_validate  # type: ignore[valid-type]
+    return lambda content: read_one(content) if content.strip() else is_sent({"data": dict(sent)}).data
+
+
+def cannot_be_written_back(path: str) -> MicsResponseError:
+    """Return the error for a resource whose JSON holds more than can be written back unchanged."""
+    return MicsResponseError(
+        f"PUT /v1/{path}: not sent: the resource is nested too deeply, or holds a number that is too long, "
+        "to be written back unchanged. Change it on the platform's console"
+    )
+
+
+def page(model: type[T], *, is_cleaned: bool = True) -> Callable[[bytes], Page[T]]:
+    """Return a reader of one page of a list, in which an unreadable item harms no other.
+
+    A page of which no item can be read is not a page of this list, and is refused.
+
+    :param is_cleaned: False keeps the texts as they came, for items that are to be written back unchanged
+    """
+    read_any = page_of_any(model, is_cleaned=is_cleaned)
+
+    def read(content: bytes) -> Page[T]:
+        given = read_any(content)
+        if given.unreadable and not given.data:
+            item = next(iter(given.unreadable.values()))
+            Page[model].model_validate({"data": [item]})  # type: ignore[valid-type]
+        return given
+
+    return read
+
+
+def page_of_any(model: type[T], *, is_cleaned: bool = True) -> Callable[[bytes], Page[T]]:
+    """Return a reader as `page` does, which accepts a page of which no item can be read."""
+
+    def read(content: bytes) -> Page[T]:
+        body = _json_of(content).value
+        body = cleaned(body) if is_cleaned else body
+        try:
+            return Page[model].model_validate(body)  # type: ignore[valid-type]
+        except ValidationError:
+            if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+                raise
+        given: Page[T] = Page[model].model_validate(body | {"data": []})  # type: ignore[valid-type]
+        read_item = TypeAdapter(model).validate_python
+        for position, item in enumerate(body["data"]):
+            try:
+                given.data.append(read_item(item))
+            except ValidationError:
+                given.unreadable[position] = item
+        return given
+
+    return read
 
 
 def ignore_body(content: bytes) -> None:
@@ -144,12 +221,11 @@ def ignore_body(content: bytes) -> None:
     if _is_web_page(content):
         raise UnexpectedBody("is a web page")
     try:
-        wrapper = _AnyData.model_validate_json(content)
-    except ValidationError:
+        body = read_json(content)
+    except ValueError:
         return
-    _check_status(wrapper)
-    names = wrapper.model_fields_set | set(wrapper.model_extra or ())
-    if names and not names & {"status", "data"}:
+    _check_status(_wrapper_of(body))
+    if isinstance(body.value, dict) and body.value and not body.value.keys() & {"status", "data"}:
         raise UnexpectedBody("holds neither a status nor data")
 
 
@@ -161,7 +237,7 @@ def read_response(call: Call[T], response: Response, secret: str) -> T:
     :raises MicsResponseError: the body cannot be read
     """
     if not 200 <= response.status_code < 300:
-        raise _api_error(call, response, _wrapper_of(response.content), secret)
+        raise _api_error(call, response, _wrapper_of_error(response.content), secret)
     try:
         return call.read(response.content)
     except ErrorInSuccess as error:
@@ -171,10 +247,18 @@ def read_response(call: Call[T], response: Response, secret: str) -> T:
         raise MicsResponseError(f"{problem}: {_body_excerpt(response.content, secret)}") from None
 
 
-def _wrapper_of(content: bytes) -> _Wrapper | None:
+def _wrapper_of(body: Json) -> _Wrapper | None:
+    """Return the platform's wrapper of a body, or None if it is no JSON object."""
+    if not isinstance(body.value, dict):
+        return None
+    fields = {name: value for name, value in body.value.items() if name in _Wrapper.model_fields}
+    return _Wrapper.model_validate(cleaned(fields))
+
+
+def _wrapper_of_error(content: bytes) -> _Wrapper | None:
     try:
-        return _Wrapper.model_validate_json(content)
-    except ValidationError:
+        return _wrapper_of(read_json(content))
+    except ValueError:
         return None
 
 
@@ -217,8 +301,6 @@ def _problem(error: ValidationError | UnexpectedBody) -> str:
     if isinstance(error, UnexpectedBody):
         return str(error)
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if problem["type"] == "json_invalid":
-        return "is not JSON"
     where = ".".join(str(part) for part in problem["loc"]) or "it"
     return f"cannot be read ({excerpt(where, '')}: {problem['msg']})"
 

@@ -15,6 +15,7 @@ from airflow_provider_mics.core.provisioning.executions import (
 from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -71,7 +72,7 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
                         instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline
                     )
                 )
-            return execution.to_json()
+            return xcom_value(execution)
 
 
 class MicsDeleteExecutionOperator(MicsInstanceOperator):
@@ -103,4 +104,4 @@ class MicsDeleteExecutionOperator(MicsInstanceOperator):
             deleted = self._run_with_retries(
                 ensure_execution_deleted(instance_id, execution_id, missing_ok=self.missing_ok)
             )
-            return None if deleted is None else deleted.to_json()
+            return None if deleted is None else xcom_value(deleted)

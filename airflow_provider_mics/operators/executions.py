@@ -55,6 +55,7 @@ from airflow_provider_mics.runtime.task_context import (
 from airflow_provider_mics.runtime.templates import is_literal, rendered
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -72,7 +73,7 @@ class MicsCreateExecutionOperator(MicsOperator):
     the running execution and does not start the batch twice. A retry after a failed execution runs the batch again. An
     execution that was canceled on the platform fails the task without retries.
 
-    XCom: the execution as JSON, and its id under ``execution_id`` as soon as it is known.
+    XCom: the execution as JSON, shortened to 48 KiB, and its id under ``execution_id`` as soon as it is known.
 
     :param instance_id: the id of the instance to run (templated)
     :param execution_type: ``MANUAL`` or ``CRON``, which stands for a tick of the instance's own cron (templated). By
@@ -240,7 +241,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._log_submission(context, identity, submission)
         if not self.wait_for_completion:
             describe_in_asset_events(context, self.instance_id, execution)
-            return execution.to_json()
+            return xcom_value(execution)
         if execution.is_over:
             return self._finish(context, execution)
         return self._wait(context, execution)
@@ -303,7 +304,8 @@ class MicsCreateExecutionOperator(MicsOperator):
             return self._handle_timeout(context, outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
-        return self._finish(context, outcome.execution)
+        execution = self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut)
+        return self._finish(context, execution)
 
     def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
@@ -340,7 +342,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
             describe_in_asset_events(context, self.instance_id, execution)
-            return execution.to_json()
+            return xcom_value(execution)
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")

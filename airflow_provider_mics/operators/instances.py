@@ -26,6 +26,7 @@ from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator, 
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import task_try_of
 from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -158,7 +159,7 @@ class MicsCreateInstanceOperator(_ScheduleArguments):
                     on_exists=on_exists,
                 )
             ).resource
-        return instance.to_json()
+        return xcom_value(instance)
 
 
 class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
@@ -246,7 +247,7 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
                 properties=self.properties,
                 organisation_id=self.hook.organisation_id,
             )
-            return self._run_with_retries(changing).resource.to_json()
+            return xcom_value(self._run_with_retries(changing).resource)
 
 
 class MicsDeleteInstanceOperator(MicsInstanceOperator):
@@ -271,7 +272,7 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
         with errors_as_task_failures():
             instance_id = self._pushed_instance_id(context)
             deleted = self._run_with_retries(ensure_instance_deleted(instance_id, missing_ok=self.missing_ok))
-            return None if deleted is None else deleted.to_json()
+            return None if deleted is None else xcom_value(deleted)
 
 
 class MicsPauseInstanceOperator(MicsInstanceOperator):
@@ -299,7 +300,8 @@ class MicsPauseInstanceOperator(MicsInstanceOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with errors_as_task_failures():
             instance_id = self._pushed_instance_id(context)
-            return self._run_with_retries(pause(instance_id, cancel_running=self.cancel_running)).to_json()
+            paused = self._run_with_retries(pause(instance_id, cancel_running=self.cancel_running))
+            return xcom_value(paused)
 
 
 class MicsResumeInstanceOperator(MicsInstanceOperator):
@@ -320,4 +322,4 @@ class MicsResumeInstanceOperator(MicsInstanceOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with errors_as_task_failures():
-            return self._run_with_retries(resume(self._pushed_instance_id(context))).to_json()
+            return xcom_value(self._run_with_retries(resume(self._pushed_instance_id(context))))

@@ -24,6 +24,6 @@ def allow_in_xcom() -> None:
     try:
         from airflow.sdk import serde
     except ImportError:
-        from airflow.serialization import serde  # before Airflow 3.2
+        from airflow.serialization import serde  # type: ignore[attr-defined,no-redef]  # before Airflow 3.2
 
     serde._extra_allowed.update(MODELS)  # noqa: SLF001

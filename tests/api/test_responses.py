@@ -135,7 +135,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("true for an id", {"data": {"id": True}}, "the response cannot be read (data.id: "),
     ("half an id", {"data": {"id": 1.5}}, "the response cannot be read (data.id: "),
     ("NaN", b'{"data": {"id": NaN}}', "the response "),
-    ("not UTF-8", b'{"data": {"id": "\xff"}}', "the response is not JSON: "),
+    ("not UTF-8", b'{"data": {"id": "\xff"}}', "the response cannot be read (data.id: "),
     ("deep", b"[" * 100_000, "the response is not JSON: "),
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.runtime.xcom_keys import INSTANCE_LINK_KEY
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
-from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
+from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError, MicsUncertainError
 from airflow_provider_mics.api.executions import newest_execution
 from airflow_provider_mics.api.field_types import CronStatus, ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, retry_through_outages
 from airflow_provider_mics.api.progress import utc
+from airflow_provider_mics.core.exactly_once.execution_search import list_until_match
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.exactly_once.submission import find_executions, list_until_match
+from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
 
 DEFAULT_PLATFORM_GRACE = timedelta(minutes=2)
@@ -191,6 +192,9 @@ def wait_for_tick_execution(
                 execution = newest_execution(found)
                 yield Log(f"The platform created execution {execution.id} for the tick.")
                 return execution
+        except MicsUncertainError:
+            # The decision after the grace says so.
+            pass
         except MicsError as error:
             if not is_outage(error):
                 raise

@@ -115,9 +115,23 @@ class ExecutionIdentity:
         expected = execution.expected_start_date
         if expected is None or execution.execution_type != self.execution_type:
             return False
+        return self._is_near(expected, self.tolerance)
+
+    def may_match(self, execution: Execution) -> bool:
+        """Whether ``execution`` may have this identity, as far as the platform shows its type and its moment."""
+        other_types = set(ExecutionType) - {self.execution_type}
+        if execution.execution_type in other_types:
+            return False
+        expected = execution.expected_start_date
+        if expected is None:
+            return True
+        rounding = timedelta(seconds=1) if execution.parameters.moment_is_rounded else timedelta(0)
+        return self._is_near(expected, self.tolerance + rounding)
+
+    def _is_near(self, moment: datetime, tolerance: timedelta) -> bool:
         return any(
-            timedelta(milliseconds=abs(milliseconds(expected) - milliseconds(moment))) <= self.tolerance
-            for moment in (self.expected_start_date, *self.candidate_times)
+            timedelta(milliseconds=abs(milliseconds(moment) - milliseconds(each))) <= tolerance
+            for each in (self.expected_start_date, *self.candidate_times)
         )
 
     def was_sent_as(self, execution: Execution) -> bool:

@@ -19,7 +19,6 @@ from airflow_provider_mics.api.executions import (
     cancel_execution,
     create_execution,
     get_execution,
-    list_executions,
     newest_execution,
 )
 from airflow_provider_mics.api.models import Execution
@@ -30,8 +29,8 @@ from airflow_provider_mics.api.outages import (
     retry_through_outages,
     wait_out,
 )
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.progress import utc
+from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 
 OnIdentified = Callable[[ExecutionIdentity], object]
@@ -66,6 +65,7 @@ def submit_execution(
 
     :raises MicsAuthError: at once, if the token is wrong or lacks rights
     :raises MicsApiError: the platform rejected the execution
+    :raises MicsUncertainError: whether it exists already cannot be known
     :raises MicsError: the outage outlasted ``submission_timeout``. Whether the execution was created may be unknown;
         the next try finds out
     """
@@ -117,24 +117,11 @@ def _find_own(
 def find_executions(identity: ExecutionIdentity) -> Steps[list[Execution]]:
     """Return the executions of this identity, in the platform's order.
 
+    :raises MicsUncertainError: the list does not show whether there are any
     :raises MicsError: the list could not be read
     """
     executions = yield from list_until_match(identity)
     return [each for each in executions if identity.matches(each)]
-
-
-def list_until_match(identity: ExecutionIdentity) -> Flow[list[Execution]]:
-    """List the instance's executions; reading ends early only after an execution of this identity to go on with."""
-    return list_executions(
-        identity.instance_id,
-        page_size=LARGE_PAGE_SIZE,
-        until=lambda each: identity.matches(each) and not failed_or_canceled(each),
-    )
-
-
-def failed_or_canceled(execution: Execution) -> bool:
-    """Whether an execution is over without success."""
-    return execution.failed or execution.canceled
 
 
 @flow
@@ -258,9 +245,7 @@ def _check_for_duplicates(
     identity: ExecutionIdentity, created: Execution, existing_ids: set[str], give_up_at: datetime
 ) -> Steps[Submission]:
     """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
-    listing = list_executions(
-        identity.instance_id, page_size=LARGE_PAGE_SIZE, until=lambda each: each.id == created.id
-    )
+    listing = list_until_match(identity, known_ids={created.id, *existing_ids})
     listed = yield from list_after_create(
         retry_through_outages(listing, give_up_at), created, f"execution {created.id}"
     )
