@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_mics.api import Call, Job, MicsConnectionError, Response
@@ -37,7 +39,8 @@ class Request(NamedTuple):
 class SimulatedPlatform:
     """``faults`` are taken in turn, one for each request; None lets the request through.
 
-    Lists are ``stale_for`` so long. ``fields`` are shown in every execution.
+    Lists are ``stale_for`` so long. ``fields`` are shown in every execution. The platform's own clock, in the ``Date``
+    of its answers, is ahead by ``clock_offset``, or behind if negative; ``date`` is sent in its place.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class SimulatedPlatform:
         self.executions: list[dict[str, Any]] = []
         self.fields: dict[str, Any] = {}
         self.requests: list[Request] = []
+        self.clock_offset = timedelta(0)
+        self.date: str | None = None
 
     @property
     def now(self) -> datetime:
@@ -77,7 +82,9 @@ class SimulatedPlatform:
     def send(self, call: Call[Any]) -> Response:
         self.requests.append(Request((self.now - START).total_seconds(), call.method, call.path))
         fault = next(self.faults, None)
-        return (fault and fault(self, call)) or self.respond(call)
+        answer = (fault and fault(self, call)) or self.respond(call)
+        date = format_datetime(self.now + self.clock_offset) if self.date is None else self.date
+        return replace(answer, headers={"date": date, **answer.headers})
 
     def respond(self, call: Call[Any]) -> Response:
         """What the platform answers, without faults."""
