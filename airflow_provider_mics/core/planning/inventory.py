@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, list_with_completeness
+from airflow_provider_mics.core.planning.cron_ticks import CronPeriod
 
 T = TypeVar("T")
 
@@ -96,12 +97,21 @@ class _Header(BaseModel):
     host: str | None = None
 
 
+class _Period(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    cron: str
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
     id: str
     schedule_since: AwareDatetime
     instance: Instance
+    cron_periods: tuple[_Period, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,8 @@ class Inventory:
 
     ``timezone`` is the time zone of the crons (IANA name). ``fetched_at`` is when the list was read (UTC). ``host`` is
     the address of the platform. ``schedule_since`` has, by instance id, the moment since which the present cron,
-    status and time zone are in force (UTC).
+    status and time zone are in force (UTC). ``cron_periods`` has, by instance id, when its present cron and the one
+    before it were in force: by these, and not by the present cron alone, past executions are judged.
     """
 
     organisation_id: str | None
@@ -120,6 +131,7 @@ class Inventory:
     instances: tuple[Instance, ...] = ()
     schedule_since: Mapping[str, datetime] = field(default_factory=dict)
     host: str | None = None
+    cron_periods: Mapping[str, tuple[CronPeriod, ...]] = field(default_factory=dict)
 
     def is_of(self, host: str, organisation_id: str | None) -> bool:
         """Whether the inventory belongs to this organisation and platform; an unknown platform counts as the same."""
@@ -150,6 +162,10 @@ class Inventory:
                 "id": instance.id,
                 "schedule_since": self.schedule_since[instance.id].isoformat(),
                 "instance": instance.to_json(),
+                "cron_periods": [
+                    _Period(cron=each.cron, since=each.since, until=each.until).model_dump(mode="json")
+                    for each in self.cron_periods.get(instance.id, ())
+                ],
             }
             for instance in self.instances
         ]
@@ -189,6 +205,10 @@ class Inventory:
             instances=tuple(line.instance for line in lines),
             schedule_since={line.id: line.schedule_since.astimezone(UTC) for line in lines},
             host=header.host,
+            cron_periods={
+                line.id: tuple(CronPeriod(each.cron, each.since, each.until) for each in line.cron_periods)
+                for line in lines
+            },
         )
 
 
@@ -215,7 +235,33 @@ def merged(
     present = [each for each in by_id.values() if not each.archived]
     instances = tuple(sorted(present, key=lambda each: (len(each.id), each.id)))
     since = {each.id: _in_force_since(each, previous, timezone, fetched_at) for each in instances}
-    return Inventory(organisation_id, timezone, console_url, fetched_at, instances, since, host)
+    listed = {each.id for each in listing.instances}
+    periods = {
+        each.id: _cron_periods(each, previous, since[each.id], is_listed=each.id in listed)
+        for each in instances
+    }
+    return Inventory(organisation_id, timezone, console_url, fetched_at, instances, since, host, periods)
+
+
+def _cron_periods(
+    instance: Instance, previous: Inventory | None, since: datetime, *, is_listed: bool
+) -> tuple[CronPeriod, ...]:
+    """Return when the instance's crons were in force. A period ends when its cron was last seen in a list."""
+    known = None if previous is None else previous.get(instance.id)
+    if previous is None or known is None:
+        return (CronPeriod(instance.cron, since),) if instance.cron else ()
+    periods = previous.cron_periods.get(instance.id, ())
+    if not periods and known.cron:
+        periods = (CronPeriod(known.cron, previous.schedule_since[instance.id]),)
+    *before, last = periods or (None,)
+    if last is None:
+        return (CronPeriod(instance.cron, since),) if instance.cron else ()
+    ended = last if last.until is not None else replace(last, until=previous.fetched_at)
+    if not is_listed:
+        return (*before, ended)
+    if last.is_of(instance.cron):
+        return (*before, replace(last, until=None))
+    return (ended, CronPeriod(instance.cron, since)) if instance.cron else (*before, ended)
 
 
 def _in_force_since(
