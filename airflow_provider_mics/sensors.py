@@ -186,7 +186,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     def _defer(self) -> NoReturn:
         if self.execution_id:
             self._defer_until_over(self.execution_id)
-        from airflow_provider_mics.triggers import MicsTickTrigger
+        from airflow_provider_mics.tick_triggers import MicsTickTrigger
 
         identity, deadline = self._tick_identity(), min(self._appear_deadline, self._deadline)
         trigger = MicsTickTrigger.of(identity, deadline, **self._trigger_arguments())
