@@ -104,7 +104,7 @@ class SimulatedPlatform:
         execution = {
             "id": str(len(self.executions) + 1),
             "status": status,
-            "creation_date": milliseconds(self.now),
+            "creation_date": milliseconds(self.now + self.clock_offset),
             "parameters": parameters,
         }
         self.executions.append(execution)
@@ -133,7 +133,7 @@ class SimulatedPlatform:
         return next((each for each in self.executions if each["id"] == execution_id), {})
 
     def _page(self, call: Call[Any]) -> Response:
-        shown = milliseconds(self.now - self.stale_for)
+        shown = milliseconds(self.now + self.clock_offset - self.stale_for)
         visible = [each for each in self.executions if each.get("creation_date", 0) <= shown]
         ordered = list(reversed(visible)) if self.newest_first else visible
         first, size = call.query["first_result"], call.query["max_results"]
