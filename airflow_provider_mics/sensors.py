@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
 )
@@ -29,7 +30,7 @@ from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
-from airflow_provider_mics.runtime.task_context import task_try_of, wait_started_at
+from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
 from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
@@ -55,8 +56,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         default the time of this DAG run
     :param appear_timeout: how long the platform has to create the tick's execution, after the tick or after the
         sensor's start, whichever is later; in seconds or as a timedelta
-    :param poll_interval: time between two requests while deferred, in seconds or as a timedelta; a sensor that is not
-        deferrable uses Airflow's ``poke_interval``
+    :param poll_interval: time between two requests, deferred or not, in seconds or as a timedelta; by default
+        Airflow's ``poke_interval``. Where both are given, this one holds while deferred
     :param deferrable: whether to wait in the triggerer, without a worker slot; by default Airflow's
         ``[operators] default_deferrable``
     :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
@@ -73,6 +74,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     _is_prepared = False
     _started_at: datetime
     _tick_time: datetime
+    _execution_deadline: datetime | None
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         execution_id: str | None = None,
         expected_start_date: datetime | str | int | None = None,
         appear_timeout: float | timedelta = 600.0,
-        poll_interval: float | timedelta = 30.0,
+        poll_interval: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -90,7 +92,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self.execution_id = execution_id
         self.expected_start_date = expected_start_date
         self.appear_timeout = seconds_of(self.task_id, "appear_timeout", appear_timeout, may_be_zero=True)
-        self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
+        interval = self.poke_interval if poll_interval is None else poll_interval
+        self.poll_interval = seconds_of(self.task_id, "poll_interval", interval)
+        if "poke_interval" not in kwargs:
+            self.poke_interval = self.poll_interval
         self.deferrable = deferrable
         self._drop_overruled("execution_id", "expected_start_date")
         if self.execution_id is not None and self.expected_start_date is not None:
@@ -141,6 +146,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         if self._waits_for_id:
             self.execution_id = checked_id("execution_id", rendered(self.execution_id))
         self._started_at = wait_started_at(context)
+        self._execution_deadline = deadline_of(context, None)
         self._tick_time = parse_datetime(self.expected_start_date) or task_try_of(context).run_moment
         self._show_instance_link(context, self.instance_id)
         self._is_prepared = True
@@ -178,6 +184,12 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     @property
     def _deadline(self) -> datetime:
+        """When to stop waiting. Airflow 3 does not count the time of a deferral towards ``execution_timeout``."""
+        deadline = self._sensor_deadline
+        return deadline if self._execution_deadline is None else min(deadline, self._execution_deadline)
+
+    @property
+    def _sensor_deadline(self) -> datetime:
         return self._started_at + timedelta(seconds=float(self.timeout))
 
     def _check_appear_timeout(self) -> None:
@@ -193,7 +205,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     def _defer(self) -> NoReturn:
         if self.execution_id:
             self._defer_until_over(self.execution_id)
-        from airflow_provider_mics.triggers import MicsTickTrigger
+        from airflow_provider_mics.tick_triggers import MicsTickTrigger
 
         identity, deadline = self._tick_identity(), min(self._appear_deadline, self._deadline)
         trigger = MicsTickTrigger.of(identity, deadline, **self._trigger_arguments())
@@ -206,7 +218,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self._prepare(context)
             outcome = outcome_of(event)
             if outcome.execution is None:
-                self._fail_with(outcome, self._not_created_message())
+                deadline = min(self._appear_deadline, self._sensor_deadline)
+                self._fail_with(outcome, self._not_created_message(), deadline)
             self._record_execution(context, outcome.execution)
             if outcome.execution.is_over:
                 return self._finish(outcome.execution)
@@ -226,9 +239,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, or when the sensor's time is up."""
+        self._started_at = wait_started_at(context)
         outcome = outcome_of(event)
         if outcome.execution is None:
-            self._fail_with(outcome, outcome.message)
+            self._fail_with(outcome, outcome.message, self._sensor_deadline)
         instance_id = checked_id("instance_id", rendered(self.instance_id))
         execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
         return self._finish(execution, is_logged=True)
@@ -242,9 +256,12 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self.log.info("%s.", line)
         return xcom_value(execution)
 
-    def _fail_with(self, outcome: Outcome, timeout_message: str) -> NoReturn:
+    def _fail_with(self, outcome: Outcome, timeout_message: str, deadline: datetime) -> NoReturn:
+        """Fail as Airflow does without a deferral: before the sensor's ``deadline``, ``execution_timeout`` passed."""
         if not outcome.timed_out:
             raise task_failure(outcome.message, final=outcome.is_final)
+        if self.execution_timeout is not None and datetime.now(UTC) < deadline:
+            raise AirflowTaskTimeout(f"execution_timeout has passed: {timeout_message}")
         if self.soft_fail:
             raise AirflowSkipException(timeout_message)
         raise AirflowSensorTimeout(timeout_message)

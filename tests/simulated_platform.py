@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_mics.api import Call, Job, MicsConnectionError, Response
@@ -39,7 +41,8 @@ class SimulatedPlatform:
 
     Lists are ``stale_for`` so long. ``fields`` are shown in every execution. ``in_list`` and ``by_id`` turn an
     execution into what the platform shows of it. No page has more than ``largest_page`` items. ``total`` turns the
-    length of a list into the one that is shown; None shows none.
+    length of a list into the one that is shown; None shows none. The platform's own clock, in the ``Date`` of its
+    answers, is ahead by ``clock_offset``, or behind if negative; ``date`` is sent in its place.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class SimulatedPlatform:
         self.executions: list[dict[str, Any]] = []
         self.fields: dict[str, Any] = {}
         self.requests: list[Request] = []
+        self.clock_offset = timedelta(0)
+        self.date: str | None = None
 
     @property
     def now(self) -> datetime:
@@ -85,7 +90,9 @@ class SimulatedPlatform:
     def send(self, call: Call[Any]) -> Response:
         self.requests.append(Request((self.now - START).total_seconds(), call.method, call.path))
         fault = next(self.faults, None)
-        return (fault and fault(self, call)) or self.respond(call)
+        answer = (fault and fault(self, call)) or self.respond(call)
+        date = format_datetime(self.now + self.clock_offset) if self.date is None else self.date
+        return replace(answer, headers={"date": date, **answer.headers})
 
     def respond(self, call: Call[Any]) -> Response:
         """What the platform answers, without faults."""
@@ -107,7 +114,7 @@ class SimulatedPlatform:
         execution = {
             "id": str(len(self.executions) + 1),
             "status": status,
-            "creation_date": milliseconds(self.now),
+            "creation_date": milliseconds(self.now + self.clock_offset),
             "parameters": parameters,
         }
         self.executions.append(execution)
@@ -136,7 +143,7 @@ class SimulatedPlatform:
         return next((each for each in self.executions if each["id"] == execution_id), {})
 
     def _page(self, call: Call[Any]) -> Response:
-        shown = milliseconds(self.now - self.stale_for)
+        shown = milliseconds(self.now + self.clock_offset - self.stale_for)
         visible = [each for each in self.executions if each.get("creation_date", 0) <= shown]
         ordered = list(reversed(visible)) if self.newest_first else visible
         first, size = call.query["first_result"], call.query["max_results"]

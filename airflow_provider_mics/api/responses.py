@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -56,6 +56,15 @@ class Response:
     status_code: int
     headers: Mapping[str, str]
     content: bytes
+
+    @property
+    def date(self) -> datetime | None:
+        """The ``Date`` header in UTC; None where there is none, or none that can be read."""
+        try:
+            date = parsedate_to_datetime(self.headers.get("date", ""))
+            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
 
 def _optional_text(value: Any) -> str | None:

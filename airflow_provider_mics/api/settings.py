@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +27,10 @@ DEFAULT_BASE_URL = "https://api.mediarithmics.com"
 """The vendor's public API: https://developer.mediarithmics.io/resources/api-overview"""
 POOL_SIZE = 10
 """Connections that a client keeps open."""
+SMALLEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""A ``Date`` has whole seconds and takes time to arrive: a smaller difference tells nothing."""
+LARGEST_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""A larger difference is no clock that somebody keeps, but a cached or invented ``Date``."""
 _HOST_NAME = re.compile(r"[\w.:-]+")
 _JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 logger = logging.getLogger(__name__)
@@ -89,6 +94,7 @@ class ClientSettings:
         self.verify = _checked_verify(verify)
         self.proxies = _checked_proxies(proxies or {})
         self.log = log
+        self._clock_difference = timedelta(0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
@@ -149,6 +155,16 @@ class ClientSettings:
 
     def read(self, call: Call[T], response: Response) -> T:
         return read_response(call, response, self._token)
+
+    def note_date(self, response: Response, now: datetime) -> None:
+        """Note what the ``Date`` of a response that came at ``now`` tells of the platform's clock."""
+        difference = timedelta(0) if response.date is None else response.date - now
+        is_plausible = SMALLEST_CLOCK_DIFFERENCE <= abs(difference) <= LARGEST_CLOCK_DIFFERENCE
+        self._clock_difference = difference if is_plausible else timedelta(0)
+
+    def platform_time(self, now: datetime) -> datetime:
+        """Return the time that the platform's clock shows at ``now``."""
+        return now + self._clock_difference
 
     def connection_error(
         self,

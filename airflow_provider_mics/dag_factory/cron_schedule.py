@@ -106,6 +106,7 @@ def tick_context_of(instance: Instance, plan: DagPlan, platform_grace: timedelta
         timezone=plan.timezone,
         schedule_since=parse_datetime(plan.schedule_since, "schedule_since"),
         platform_grace=platform_grace,
+        cron_periods=plan.cron_periods,
     )
 
 

@@ -8,42 +8,40 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import readable
-from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
+from airflow_provider_mics.api.outages import is_outage, readable, retry_through_outages
+from airflow_provider_mics.api.progress import ending, wait_for_execution
 from airflow_provider_mics.api.validation import (
     checked_execution_type,
     checked_id,
     parse_datetime,
     seconds_of,
 )
+from airflow_provider_mics.core.exactly_once.earlier_tries import unfinished_executions
 from airflow_provider_mics.core.exactly_once.handover import (
     DEFAULT_PLATFORM_GRACE,
-    CreateNow,
-    Skip,
     TickContext,
-    WaitForPlatform,
-    decide_tick,
-    wait_for_tick_execution,
 )
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.moments import TaskName
 from airflow_provider_mics.core.exactly_once.submission import (
     Submission,
     get_recorded_execution,
     submit_execution,
 )
+from airflow_provider_mics.core.exactly_once.twins import with_twin_checks
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
-from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.operators.ticks import TickOperator
 from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
-from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
+from airflow_provider_mics.runtime.on_kill import TaskWait, supervisor_watched, was_killed_by_user
 from airflow_provider_mics.runtime.run_conf import check_run_conf
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
@@ -66,7 +64,7 @@ KILL_TIMEOUT = 2.0
 """Seconds, for the query to Airflow and for the cancel request: Airflow 3 kills the process five seconds later."""
 
 
-class MicsCreateExecutionOperator(MicsOperator):
+class MicsCreateExecutionOperator(TickOperator):
     """Run an instance exactly once: find the execution of this piece of work, or create it, and wait for its end.
 
     Each try of the task looks for the same execution, so a retry after a lost worker or a lost response continues with
@@ -102,7 +100,7 @@ class MicsCreateExecutionOperator(MicsOperator):
     """
 
     template_fields: Sequence[str] = (
-        *MicsOperator.template_fields,
+        *TickOperator.template_fields,
         "instance_id",
         "execution_type",
         "expected_start_date",
@@ -165,6 +163,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             identity = self._identity(context)
             self._show_instance_link(context, identity.instance_id)
             execution_id = stored_execution_id(context, identity)
+            self._stop_earlier_executions(context)
             if execution_id is not None:
                 execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
                 if execution is not None:
@@ -178,51 +177,59 @@ class MicsCreateExecutionOperator(MicsOperator):
         with errors_as_task_failures():
             return self._run_tick(context, self._identity(context), grace_is_over=True)
 
+    def _stop_earlier_executions(self, context: Context) -> None:
+        """After a clear, stop what the tries before it have left running, before this try starts its own.
+
+        The old worker or trigger is told to stop too, but seconds later, or not at all.
+        """
+        task_try = task_try_of(context, _creating_tasks(context))
+        if not task_try.generation or not self.cancel_on_kill:
+            return
+        earlier = (replace(task_try, generation=number) for number in range(task_try.generation))
+        identities = [self._as_tick(self._identity_of(each)) for each in earlier]
+        unfinished = retry_through_outages(unfinished_executions(identities), self._retry_until)
+        for execution in self.hook.run(unfinished):
+            job = cancel_on_timeout(self.instance_id, execution.id, should_cancel=True)
+            try:
+                result = self.hook.run(job)
+                self.log.info(
+                    "The task was cleared: execution %s of an earlier try%s.", execution.id, result.note
+                )
+            except MicsError as error:
+                if is_outage(error):
+                    raise
+                self.log.error(
+                    "The task was cleared, but execution %s of an earlier try could not be canceled: %s",
+                    execution.id,
+                    error,
+                )
+
     def _identity(self, context: Context) -> ExecutionIdentity:
-        execution_type = rendered(self.execution_type)
         self.instance_id = checked_id("instance_id", rendered(self.instance_id))
+        return self._identity_of(task_try_of(context, _creating_tasks(context)))
+
+    def _identity_of(self, task_try: TaskTry) -> ExecutionIdentity:
+        execution_type = rendered(self.execution_type)
         return identity_of(
-            task_try_of(context, _creating_tasks(context)),
+            task_try,
             self.instance_id,
             execution_type=ExecutionType(checked_execution_type(execution_type)) if execution_type else None,
             expected_start_date=parse_datetime(self.expected_start_date),
             runs_on_cron=self.tick_context.cron is not None,
         )
 
-    def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
-        """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
-        tick_context = replace(self.tick_context, timezone=self.tick_context.timezone or self.hook.timezone)
-        decision = self.hook.run(
-            decide_tick(identity, tick_context, give_up_at=self._retry_until, grace_is_over=grace_is_over)
-        )
-        if isinstance(decision, Skip):
-            raise AirflowSkipException(decision.reason)
-        if isinstance(decision, CreateNow):
-            return self._submit(context, decision.identity, decision.existing)
-        self._wait_for_platform(decision)
-        return self._run_tick(context, identity, grace_is_over=True)
-
-    def _wait_for_platform(self, decision: WaitForPlatform) -> None:
-        """Wait until the platform has created the tick's execution, or its grace is over."""
-        self.log.info(
-            "The platform fires this cron itself. Waiting until %s for it to create the execution of %s.",
-            utc(decision.until),
-            utc(decision.identity.expected_start_date),
-        )
-        if self.deferrable:
-            from airflow_provider_mics.triggers import MicsTickTrigger
-
-            trigger = MicsTickTrigger.of(decision.identity, decision.until, **self._trigger_arguments())
-            self.defer(trigger=trigger, method_name="after_grace")
-        self.hook.run(wait_for_tick_execution(decision.identity, decision.until, self.poll_interval))
-
     def _submit(
-        self, context: Context, identity: ExecutionIdentity, existing: Sequence[Execution] | None = None
+        self,
+        context: Context,
+        identity: ExecutionIdentity,
+        existing: Sequence[Execution] | None = None,
+        *,
+        replaces_existing: bool = False,
     ) -> Any:
         submission = self.hook.run(
             submit_execution(
                 identity,
-                is_retry=task_try_of(context).is_retry,
+                is_retry=task_try_of(context).is_retry or replaces_existing,
                 existing=existing,
                 submission_timeout=self._retry_for,
                 on_identified=lambda found: store_moment(
@@ -250,7 +257,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         """Record the execution of this task, for its users, for the next try, and for `on_kill`."""
         if self._task_wait is not None and self._task_wait.execution_id == execution.id:
             return
-        self._task_wait = TaskWait.of(context["ti"], execution.id)
+        self._task_wait = TaskWait.of(context["ti"], execution.id, is_on_worker=True)
         self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
         store_moment(context, self.instance_id, execution.expected_start_date, execution.id)
@@ -274,6 +281,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             )
 
     def _wait(self, context: Context, execution: Execution) -> Any:
+        identity = self._identity(context)
         deadline = deadline_of(context, self.timeout)
         if self.deferrable:
             from airflow_provider_mics.triggers import MicsExecutionTrigger
@@ -283,19 +291,23 @@ class MicsCreateExecutionOperator(MicsOperator):
                 execution_id=execution.id,
                 deadline=None if deadline is None else deadline.timestamp(),
                 cancel_on_kill=self.cancel_on_kill,
+                tick=self._tick_argument(identity),
                 **self._trigger_arguments(),
             )
             self.defer(trigger=trigger, method_name="execute_complete")
         self._deadline = deadline
+        noticed = {execution.id}
+        job: Job[Execution] = wait_for_execution(
+            self.instance_id, execution.id, poll_interval=self.poll_interval, deadline=deadline
+        )
+        if identity.is_scheduled:
+            job = with_twin_checks(job, self._check_twins(identity, execution.id, noticed))
         try:
-            ended = self.hook.run(
-                wait_for_execution(
-                    self.instance_id, execution.id, poll_interval=self.poll_interval, deadline=deadline
-                )
-            )
+            with supervisor_watched(self._task_wait):
+                ended = self.hook.run(job)
         except MicsTimeoutError as error:
             return self._handle_timeout(context, execution.id, str(error))
-        return self._finish(context, ended)
+        return self._finish_once_checked(context, ended, noticed)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, its time is up, or an error ended the wait."""
@@ -305,6 +317,13 @@ class MicsCreateExecutionOperator(MicsOperator):
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
         execution = self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut)
+        return self._finish_once_checked(context, execution, {*outcome.twins})
+
+    def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
+        """Look a last time for a second execution of a tick, and finish."""
+        identity = self._identity(context)
+        if identity.is_scheduled:
+            self.hook.run(self._check_twins(identity, execution.id, noticed))
         return self._finish(context, execution)
 
     def on_kill(self) -> None:
@@ -316,7 +335,9 @@ class MicsCreateExecutionOperator(MicsOperator):
         name = f"execution {wait.execution_id} of instance {self.instance_id}"
         is_timed_out = self._deadline is not None and datetime.now(UTC) >= self._deadline
         if not is_timed_out and not was_killed_by_user(wait, KILL_TIMEOUT):
-            self.log.info("The worker was stopped, but not by a user: not canceling %s.", name)
+            self.log.warning(
+                "The worker was stopped, but not by a user, as far as Airflow tells: %s goes on.", name
+            )
             return
         try:
             canceled = self.hook.run_with_timeout(

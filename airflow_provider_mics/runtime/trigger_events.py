@@ -25,7 +25,8 @@ class Outcome:
     ``execution`` is the execution that ended, or that was created for a tick; without it, ``message`` says why.
     ``is_cut``: the execution is too large for an event, so its texts are shortened.
     ``timed_out``: the deadline passed. ``is_handled``: the trigger has already canceled the execution where it had
-    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way.
+    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way. ``twins``: the
+    ids of other executions of the same tick that the trigger has noticed.
     """
 
     execution_id: str
@@ -35,6 +36,7 @@ class Outcome:
     is_handled: bool
     is_final: bool
     message: str
+    twins: tuple[str, ...] = ()
 
 
 def completed(execution: Execution) -> dict[str, Any]:
@@ -86,4 +88,5 @@ def outcome_of(event: dict[str, Any] | None) -> Outcome:
         is_handled=bool(event.get("handled")),
         is_final=bool(event.get("final")),
         message=str(event.get("message", "")),
+        twins=tuple(map(str, event.get("twins", ()))),
     )

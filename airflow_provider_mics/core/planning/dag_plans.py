@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zlib import crc32
 
@@ -12,7 +12,7 @@ from airflow_provider_mics.api.console import instance_page
 from airflow_provider_mics.api.field_types import CronStatus
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.text import one_line
-from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.core.planning.cron_ticks import Cron, CronPeriod
 from airflow_provider_mics.core.planning.inventory import Inventory
 
 DAG_ID_STEM = "mics_integration_batch_"
@@ -37,7 +37,8 @@ class DagPlan:
     """The DAG that an instance becomes.
 
     ``cron`` is the schedule, or None for manual runs only. ``timezone`` (IANA name) is the time zone of the cron.
-    ``schedule_since`` is the moment since which the schedule is in force: earlier ticks never run. ``problem`` is the
+    ``schedule_since`` is the moment since which the schedule is in force: earlier ticks never run. ``cron_periods``
+    say when which cron of the instance was in force, by which past executions are judged. ``problem`` is the
     reason why the instance has no DAG as configured, or None. All text must be the same at each parse while the
     instance does not change: any difference makes a new version of the DAG.
     """
@@ -51,6 +52,7 @@ class DagPlan:
     cron: str | None = None
     timezone: str = "UTC"
     schedule_since: datetime | None = None
+    cron_periods: tuple[CronPeriod, ...] = field(default=(), compare=False)
     console_page: str | None = None
     problem: str | None = None
 
@@ -113,6 +115,7 @@ def plan_instance(inventory: Inventory, instance: Instance) -> DagPlan:
         doc_md=plan.doc_md + (f"\n**Warning**: its cron {cron.warning}.\n" if cron.warning else ""),
         cron=cron.normalised,
         schedule_since=inventory.schedule_since.get(instance.id),
+        cron_periods=inventory.cron_periods.get(instance.id, ()),
     )
 
 

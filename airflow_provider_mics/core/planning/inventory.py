@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.core.planning.cron_ticks import CronPeriod
 
 FORMAT = "mics-inventory"
 VERSION = 1
@@ -55,6 +56,14 @@ class _Header(BaseModel):
     unfinished: UnfinishedListing | None = None
 
 
+class _Period(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    cron: str
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
@@ -63,6 +72,7 @@ class _Line(BaseModel):
     instance: Instance
     checked_at: AwareDatetime | None = None
     gone_at: AwareDatetime | None = None
+    cron_periods: tuple[_Period, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class Inventory:
     By instance id: ``schedule_since`` is the moment since which the present cron, status and time zone are in force
     (UTC), ``checked_at`` when the platform last showed the instance or was asked for it. ``gone`` are the instances
     that the platform said do not exist, with the moment; should one return, its schedule is still known.
+    ``cron_periods`` says when its present cron and the one before it were in force: by these, and not by the present
+    cron alone, past executions are judged.
     """
 
     organisation_id: str | None
@@ -91,6 +103,7 @@ class Inventory:
     unfinished: UnfinishedListing | None = None
     checked_at: Mapping[str, datetime] = field(default_factory=dict)
     gone: Mapping[str, tuple[Instance, datetime]] = field(default_factory=dict)
+    cron_periods: Mapping[str, tuple[CronPeriod, ...]] = field(default_factory=dict)
     unreadable_lines: int = field(default=0, compare=False)
 
     @property
@@ -135,6 +148,10 @@ class Inventory:
             "id": instance.id,
             "schedule_since": self.schedule_since[instance.id].isoformat(),
             "instance": instance.to_json(),
+            "cron_periods": [
+                _Period(cron=each.cron, since=each.since, until=each.until).model_dump(mode="json")
+                for each in self.cron_periods.get(instance.id, ())
+            ],
             **{name: moment.isoformat() for name, moment in moments.items() if moment is not None},
         }
 
@@ -177,6 +194,7 @@ class Inventory:
             schedule_since={**other.schedule_since, **self.schedule_since},
             whole_at=self.whole_at or other.whole_at,
             checked_at={**other.checked_at, **self.checked_at},
+            cron_periods={**other.cron_periods, **self.cron_periods},
             gone={**{key: each for key, each in other.gone.items() if key not in self._by_id}, **self.gone},
         )
 
@@ -202,6 +220,10 @@ class Inventory:
             unfinished=header.unfinished,
             checked_at={line.id: (line.checked_at or fetched_at).astimezone(UTC) for line in lines},
             gone={line.id: (line.instance, line.gone_at.astimezone(UTC)) for line in lines if line.gone_at},
+            cron_periods={
+                line.id: tuple(CronPeriod(each.cron, each.since, each.until) for each in line.cron_periods)
+                for line in lines
+            },
             unreadable_lines=lost,
         )
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from airflow_provider_mics.api.cron_syntax import collapse_spaces
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.core.planning.cron_ticks import CronPeriod
 from airflow_provider_mics.core.planning.inventory import Inventory, UnfinishedListing, sort_key
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
@@ -83,7 +84,33 @@ def updated_inventory(
         listing.unfinished,
         {each: checked_at.get(each, fetched_at) for each in (*since, *gone)},
         gone,
+        {
+            each.id: _cron_periods(each, previous, since[each.id], is_listed=each.id in listed)
+            for each in instances
+        },
     )
+
+
+def _cron_periods(
+    instance: Instance, previous: Inventory | None, since: datetime, *, is_listed: bool
+) -> tuple[CronPeriod, ...]:
+    """Return when the instance's crons were in force. A period ends when its cron was last seen in a list."""
+    known = None if previous is None else previous.get(instance.id)
+    if previous is None or known is None:
+        return (CronPeriod(instance.cron, since),) if instance.cron else ()
+    periods = previous.cron_periods.get(instance.id, ())
+    if not periods and known.cron:
+        periods = (CronPeriod(known.cron, previous.schedule_since[instance.id]),)
+    *before, last = periods or (None,)
+    if last is None:
+        return (CronPeriod(instance.cron, since),) if instance.cron else ()
+    seen_at = previous.checked_at.get(instance.id, previous.fetched_at)
+    ended = last if last.until is not None else replace(last, until=seen_at)
+    if not is_listed:
+        return (*before, ended)
+    if last.is_of(instance.cron):
+        return (*before, replace(last, until=None))
+    return (ended, CronPeriod(instance.cron, since)) if instance.cron else (*before, ended)
 
 
 def _gone(

@@ -195,3 +195,62 @@ class TestScheduleSince:
     def test_the_inventory_of_another_organisation_says_nothing(self):
         other = inventory(instance(cron="0 6 * * *"), organisation_id="2")
         assert inventory(instance(), previous=other, fetched_at=LATER).schedule_since["42"] == MODIFIED
+
+
+class TestCronPeriods:
+    """When which cron was in force: what past executions are judged by."""
+
+    def periods(self, *instances: Instance | None, incomplete: tuple[int, ...] = (), **changes: str):
+        """The periods after listings five minutes apart; None lists the instance no more."""
+        known = None
+        for number, each in enumerate(instances):
+            known = inventory(
+                *filter(None, [each]),
+                previous=known,
+                fetched_at=FETCHED + number * timedelta(minutes=5),
+                is_complete=number not in incomplete,
+                **(changes if number else {}),
+            )
+            known = Inventory.from_bytes(known.to_bytes())
+        return [(each.cron, each.since, each.until) for each in known.cron_periods["42"]]
+
+    def test_a_cron_was_in_force_since_the_instance_was_last_modified(self):
+        assert self.periods(instance()) == [("30 5 * * *", MODIFIED, None)]
+        assert Inventory.of_one(inventory(instance()).to_bytes(), "42").cron_periods["42"]
+
+    @pytest.mark.parametrize(
+        "edit", [{"name": "renamed"}, {"cron_status": "PAUSED"}, {"cron": "30  5 * * *"}]
+    )
+    def test_a_pause_or_another_edit_leaves_the_cron_in_force(self, edit):
+        assert self.periods(instance(), instance(modified=BETWEEN, **edit)) == [
+            ("30 5 * * *", MODIFIED, None)
+        ]
+
+    def test_another_time_zone_of_ours_changes_nothing_on_the_platform(self):
+        assert self.periods(instance(), instance(), timezone="UTC") == [("30 5 * * *", MODIFIED, None)]
+
+    def test_the_cron_before_is_kept_up_to_when_it_was_last_seen(self):
+        moved = instance(modified=BETWEEN, cron="0 6 * * *")
+        expected = [("30 5 * * *", MODIFIED, FETCHED), ("0 6 * * *", BETWEEN, None)]
+        assert self.periods(instance(), moved) == expected
+        assert self.periods(instance(), moved, moved) == expected
+
+    def test_only_the_last_cron_before_is_kept(self):
+        crons = [instance(modified=None, cron=f"{minute} 5 * * *") for minute in range(5)]
+        assert [cron for cron, _, _ in self.periods(*crons)] == ["3 5 * * *", "4 5 * * *"]
+
+    def test_an_instance_that_a_listing_lacked_was_not_seen_then(self):
+        moved = instance(modified=None, cron="0 6 * * *")
+        periods = self.periods(instance(), None, None, moved, incomplete=(1, 2))
+        assert periods[0] == ("30 5 * * *", MODIFIED, FETCHED)
+        assert self.periods(instance(), None, instance(), incomplete=(1,)) == [("30 5 * * *", MODIFIED, None)]
+
+    def test_a_snapshot_from_before_periods_were_kept_can_be_read(self):
+        lines = inventory(instance()).to_bytes().splitlines(keepends=True)
+        old = b"".join(
+            line.split(b',"cron_periods":')[0] + b"}\n" * (b"cron_periods" in line) for line in lines
+        )
+        known = Inventory.from_bytes(old)
+        assert known.cron_periods["42"] == ()
+        later = inventory(instance(modified=BETWEEN), previous=known, fetched_at=LATER)
+        assert [each.since for each in later.cron_periods["42"]] == [MODIFIED]
