@@ -371,13 +371,13 @@ class MicsCreateExecutionOperator(TickOperator):
 
 def _creating_tasks(context: Context) -> tuple[TaskName, ...]:
     """Return the tasks of this DAG that create executions: on one instance, none may take another's moment."""
-    dag: Any = context["dag"]
+    dag: Any = context.get("dag")
     return tuple(
         TaskName(
             task.task_id,
             is_mapped=not isinstance(task, MicsCreateExecutionOperator)
             or task.get_closest_mapped_task_group() is not None,
         )
-        for task in dag.tasks
+        for task in (() if dag is None else dag.tasks)
         if issubclass(task.operator_class, MicsCreateExecutionOperator)
     )

@@ -27,6 +27,8 @@ ENDED_WITHOUT_RETRY = ("success", "skipped", "upstream_failed", "removed")
 """States of an earlier try after which only a clear starts another one."""
 TRY_STATE_KEY = "mics_execution"
 """Key, in the task's state store (Airflow 3.3), of what a try leaves to the next one."""
+COUNTS = {"generation", "max_tries", "try_number", "clear_number"}
+"""What `write_try_state` adds to the state."""
 logger = logging.getLogger(__name__)
 
 
@@ -39,8 +41,11 @@ def generation_of(context: Context) -> int:
         return 0
     calculated = max(0, task_instance.max_tries - context["task"].retries)
     stored = read_try_state(context)
-    if stored is not None and stored.get("max_tries") == task_instance.max_tries:
-        was_cleared = stored.get("clear_number") != clears and stored.get("try_number") == calculated
+    if stored is not None:
+        if stored["max_tries"] != task_instance.max_tries:
+            return int(min(max(calculated, stored["try_number"]), tries_before))
+        # The same `max_tries` after a clear of this task: then `retries` was lowered by the number of tries before it.
+        was_cleared = stored["clear_number"] != clears and stored["try_number"] == calculated
         return calculated if was_cleared else int(stored["generation"])
     if airflow_version.startswith("2."):
         recorded = _generation_in_history(task_instance)
@@ -98,7 +103,7 @@ def read_try_state(context: Context) -> dict[str, Any] | None:
     except Exception as error:  # noqa: BLE001 - the execution is found without it
         logger.debug("Could not read the state of an earlier try: %s", error)
         return None
-    return stored if isinstance(stored, dict) and isinstance(stored.get("generation"), int) else None
+    return stored if isinstance(stored, dict) and stored.keys() >= COUNTS else None
 
 
 def write_try_state(context: Context, generation: int, state: dict[str, Any]) -> None:

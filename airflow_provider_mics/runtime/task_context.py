@@ -37,7 +37,8 @@ def task_try_of(context: Context, siblings: tuple[TaskName, ...] = ()) -> TaskTr
         generation=generation,
         is_retry=task_instance.try_number - 1 > generation and not is_test,
         logical_date=getattr(dag_run, "logical_date", None),
-        try_started=getattr(task_instance, "start_date", None),
+        # Airflow 2 gives none to a task of `airflow dags test`.
+        try_started=getattr(task_instance, "start_date", None) or datetime.now(UTC),
         siblings=siblings,
     )
 

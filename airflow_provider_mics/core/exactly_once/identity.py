@@ -89,7 +89,10 @@ class ExecutionIdentity:
     is_settled: bool = False
 
     def __str__(self) -> str:
-        return f"{self.execution_type} execution of instance {self.instance_id} for {utc(self.expected_start_date)}"
+        name = f"{self.execution_type} execution of instance {self.instance_id}"
+        # A moment that only tells executions apart says nothing to people.
+        is_at_once = self.moments is not None and self.moments.is_wide
+        return name if is_at_once else f"{name} for {utc(self.expected_start_date)}"
 
     @property
     def is_scheduled(self) -> bool:

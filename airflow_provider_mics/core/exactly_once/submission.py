@@ -71,7 +71,7 @@ def submit_execution(
     """
     give_up_at = (yield Now()) + submission_timeout
     if existing is None:
-        identity, existing = yield from _find_own(identity, is_retry, give_up_at)
+        identity, existing = yield from find_own(identity, is_retry, give_up_at)
     adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is None and is_retry:
         existing = yield from _find_until_consistent(identity, existing, give_up_at)
@@ -83,14 +83,15 @@ def submit_execution(
 
 
 @flow
-def _find_own(
-    identity: ExecutionIdentity, is_retry: bool, give_up_at: datetime
+def find_own(
+    identity: ExecutionIdentity, has_tried: bool, give_up_at: datetime
 ) -> Steps[tuple[ExecutionIdentity, list[Execution]]]:
     """Return the identity at the moment of this piece of work, and its executions there.
 
-    A first try takes the first moment that is free. So of a retry, a moment is its own only if all moments before it
-    are taken. Where moments are many, a stranger would have to have the next one too, so the last one that is taken
-    is its own. Where they are few, others may have the next one, so it is the first one that a run of this time has.
+    ``has_tried``: whether this piece of work may have an execution, as in a retry. A first try takes the first moment
+    that is free. So of a retry, a moment is its own only if all moments before it are taken. Where moments are many, a
+    stranger would have to have the next one too, so the last one that is taken is its own. Where they are few, others
+    may have the next one, so it is the first one that a run of this time has.
     """
     own: tuple[ExecutionIdentity, list[Execution]] | None = None
     while True:
@@ -98,14 +99,14 @@ def _find_own(
         found = [each for each in executions if identity.matches(each)]
         if identity.moments is None or identity.is_settled:
             return identity, found
-        if found and is_retry and not identity.moments.is_wide:
+        if found and has_tried and not identity.moments.is_wide:
             return identity, found
         taken = found or [each for each in executions if identity.has_moment_of(each)]
         if not taken:
             return own or (identity, [])
-        if found and is_retry:
+        if found and has_tried:
             own = identity, found
-        elif not is_retry:
+        elif not has_tried:
             yield Log(
                 f"Execution {newest_execution(taken).id} has the moment {utc(identity.expected_start_date)}, but it is "
                 "not of this run: taking the next moment."

@@ -263,6 +263,15 @@ def test_dated_runs_of_one_task_meet_only_if_their_dates_do(minutes, map_index, 
     assert len(moments_of(runs)) == len(runs)
 
 
+@on_any_machine
+@given(st.integers(1, 10_000_000), st.text(), st.text(), st.sampled_from(["scheduled", "backfill"]))
+def test_the_moments_of_dated_runs_are_as_far_apart_as_their_dates(minutes, run_id, other_id, run_type):
+    apart = timedelta(minutes=minutes)
+    later = replace(SCHEDULED, run_type=run_type, run_id=run_id)
+    earlier = replace(later, run_id=other_id, logical_date=TICK - apart)
+    assert moment_of(later) - moment_of(earlier) == apart
+
+
 @pytest.mark.parametrize("generation", [0, 1])
 @pytest.mark.parametrize("run_type", ["manual", "asset_triggered", "operator_triggered"])
 def test_a_thousand_runs_of_one_moment_are_kept_apart_by_their_ids(run_type, generation):

@@ -24,6 +24,7 @@ def the_try(number: int, max_tries: int, retries: int, clear_number: int = 1) ->
             map_index=-1,
             try_number=number,
             max_tries=max_tries,
+            start_date=MOMENT + timedelta(seconds=2),
         ),
         "dag_run": SimpleNamespace(
             run_type="scheduled",
