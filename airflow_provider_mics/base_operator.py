@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from airflow_provider_mics.hooks import MicsHook
 
 
+_OWN_ARGUMENTS = "_own_arguments"
+
+
 class MicsBaseOperator(BaseOperator):
     """Base of operators and, together with ``BaseSensorOperator``, of sensors.
 
@@ -33,12 +36,11 @@ class MicsBaseOperator(BaseOperator):
     operator_extra_links = (MicsInstanceLink(),)
     ui_color = "#e6f2fb"
     poll_interval: float
-    _own_arguments: frozenset[str] = frozenset()
 
     def __new__(cls, *_: Any, **kwargs: Any) -> Self:
         """Remember which arguments are the operator's own: Airflow merges ``default_args`` into those of __init__."""
         operator = super().__new__(cls)
-        object.__setattr__(operator, "_own_arguments", frozenset(kwargs))
+        vars(operator)[_OWN_ARGUMENTS] = frozenset(kwargs)
         return operator
 
     def __init__(
@@ -48,7 +50,9 @@ class MicsBaseOperator(BaseOperator):
         organisation_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._shared_arguments = frozenset(kwargs.get("default_args") or {}) - self._own_arguments
+        # Taken out again: Airflow 2 copies an operator's attributes in their order, and needs its own first.
+        own_arguments: frozenset[str] = vars(self).pop(_OWN_ARGUMENTS, frozenset())
+        self._shared_arguments = frozenset(kwargs.get("default_args") or {}) - own_arguments
         super().__init__(**kwargs)
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id

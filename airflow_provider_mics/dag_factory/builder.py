@@ -126,7 +126,9 @@ class DagBuilder:
     @property
     def _shared_outlets(self) -> list[Any]:
         outlets = self.default_args.get("outlets") or []
-        return list(outlets) if isinstance(outlets, (list, tuple, set)) else [outlets]
+        if isinstance(outlets, (set, frozenset)):
+            return sorted(outlets, key=repr)  # in the same order in every process
+        return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]
 
     def _add_task(self, dag: DAG, instance: Instance, plan: DagPlan) -> None:
         MicsCreateExecutionOperator(
