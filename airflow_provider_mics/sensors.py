@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
 )
@@ -261,7 +261,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         if not outcome.timed_out:
             raise task_failure(outcome.message, final=outcome.is_final)
         if self.execution_timeout is not None and datetime.now(UTC) < deadline:
-            raise AirflowTaskTimeout(f"execution_timeout has passed: {timeout_message}")
+            raise AirflowException(f"execution_timeout has passed: {timeout_message}")
         if self.soft_fail:
             raise AirflowSkipException(timeout_message)
         raise AirflowSensorTimeout(timeout_message)

@@ -141,10 +141,14 @@ class SupervisorWatch:
     def run(self) -> None:
         """Ask until `stop`, in a thread of its own: the request blocks as long as the supervisor stands still."""
         while not self._stopped.wait(self._interval):
-            asked_at = time.time()
-            with suppress(Exception):
-                if self.wait.state() == "running":
-                    self._seen_running_at = asked_at
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask once; no answer is as good as none that the task is running."""
+        asked_at = time.time()
+        with suppress(Exception):
+            if self.wait.state() == "running":
+                self._seen_running_at = asked_at
 
     def stop(self) -> None:
         self._stopped.set()

@@ -227,7 +227,7 @@ def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
 @pytest.mark.parametrize("task_id", ["overdue", "overdue_tick"])
 def test_the_execution_timeout_of_a_deferred_sensor_ends_it(watched: Watched, task_id: str) -> None:
     assert watched.run.task(task_id).state == "failed"
-    assert "AirflowTaskTimeout" in log_of(watched.run, task_id)
+    assert "execution_timeout has passed" in failure_of(watched.run, task_id)
     assert watched.sandbox.executions(watched.instances["hang"])[0]["status"] == "RUNNING"
 
 

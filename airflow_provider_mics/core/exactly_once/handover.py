@@ -109,7 +109,8 @@ def decide_tick(
     cron = Cron(instance.cron, context.timezone) if instance.cron else None
     identity = identity.as_tick_of(cron)
     executions = yield from _noting(outages, list_until_match(identity), give_up_at)
-    yield from unnoticed_twins(executions, identity, context.platform_grace)
+    if not grace_is_over:
+        yield from unnoticed_twins(executions, identity, context.platform_grace)
     existing = tuple(each for each in executions if identity.matches(each))
     tick = identity.expected_start_date
     if any(not failed_or_canceled(each) for each in existing):

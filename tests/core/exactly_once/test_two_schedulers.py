@@ -59,7 +59,7 @@ def platforms(draw: st.DrawFn, *, with_changes: bool) -> tuple[Platform, datetim
 
 
 graces = durations(0, 10, 120, 300)
-examples = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def law_of_one(platform: Platform, cron: Cron, tick: datetime) -> None:
@@ -88,9 +88,9 @@ def test_a_tick_runs_once_or_a_warning_names_the_second(
     outcomes = []
     for each in ticks:
         platform.advance(each + begins)
-        outcomes.append(run_tick(platform, context, each, interval.total_seconds()))
+        outcomes.append(run_tick(platform.simulated, context, each, interval.total_seconds()))
     platform.settle()
-    run_tick(platform, context, ticks[-1] + CRONS[platform.cron], 60)
+    run_tick(platform.simulated, context, ticks[-1] + CRONS[platform.cron], 60)
     for each, outcome in zip(ticks, outcomes, strict=True):
         assert outcome.execution is not None, outcome
         assert outcome.execution.succeeded
@@ -107,7 +107,7 @@ def test_no_tick_of_the_schedule_in_force_is_skipped_or_lost(
     cron = Cron(platform.cron, platform.zone)
     context = TickContext(platform.cron, platform.zone, None, grace)
     platform.advance(tick + begins)
-    outcome = run_tick(platform, context, tick, 30)
+    outcome = run_tick(platform.simulated, context, tick, 30)
     instance = dict(platform.simulated.instance)
     platform.settle()
     has_tick = (
@@ -115,7 +115,7 @@ def test_no_tick_of_the_schedule_in_force_is_skipped_or_lost(
         and not instance.get("archived")
         and instance["cron"] == cron.expression
     )
-    run_tick(platform, context, tick + CRONS[platform.cron], 60)
+    run_tick(platform.simulated, context, tick + CRONS[platform.cron], 60)
     if outcome.skipped:
         assert not has_tick, outcome
         assert "nothing to run" in outcome.skipped
@@ -124,7 +124,7 @@ def test_no_tick_of_the_schedule_in_force_is_skipped_or_lost(
     law_of_one(platform, cron, tick)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(ZONES),
@@ -157,7 +157,9 @@ def test_no_advice_names_a_zone_that_contradicts_the_history_in_force(
         moment += timedelta(minutes=30) if moment.minute in (0, 30) else timedelta(minutes=1)
     if by_hand and len(in_force) >= 4:
         simulated.fire(in_force[0] + timedelta(minutes=97, seconds=13), "SUCCEEDED")
-    outcome: Outcome = run_tick(platform, TickContext(expression, ours, None, timedelta(0)), tick, 30)
+    outcome: Outcome = run_tick(
+        platform.simulated, TickContext(expression, ours, None, timedelta(0)), tick, 30
+    )
     contradicts = any(not Cron(expression, ours).could_fire_at(each) for each in in_force)
     if outcome.error:
         assert contradicts, outcome

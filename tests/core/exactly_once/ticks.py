@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionType, milliseconds
 from airflow_provider_mics.api.models import Execution
@@ -24,6 +25,7 @@ from airflow_provider_mics.core.exactly_once.twins import check_for_twins, with_
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from tests.simulated_platform import SimulatedPlatform
 
+T = TypeVar("T")
 MINUTE = timedelta(minutes=1)
 
 
@@ -129,38 +131,47 @@ class Outcome:
     error: str = ""
 
 
-def run_tick(platform: Platform, context: TickContext, tick: datetime, poll_interval: float) -> Outcome:
+class Runner(Protocol):
+    """Runs flows on a clock: a `SimulatedPlatform`, or a client in the laboratory."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    def run(self, job: Job[T]) -> T: ...
+
+
+def run_tick(
+    runner: Runner, context: TickContext, tick: datetime, poll_interval: float, instance_id: str = "42"
+) -> Outcome:
     """What the operator does with a tick on a worker."""
-    simulated = platform.simulated
-    identity = ExecutionIdentity("42", ExecutionType.CRON, tick)
+    identity = ExecutionIdentity(instance_id, ExecutionType.CRON, tick)
     try:
-        decision = _decide(platform, context, identity)
+        decision = _decide(runner, context, identity, poll_interval)
         if isinstance(decision, Skip):
             return Outcome(skipped=decision.reason)
-        submission = simulated.run(
+        submission = runner.run(
             submit_execution(
                 decision.identity, existing=decision.existing, is_retry=decision.replaces_existing
             )
         )
         own = submission.execution
-        noticed: set[str] = set()
-        check = check_for_twins(decision.identity, own.id, noticed, context.platform_grace)
-        wait = wait_for_execution("42", own.id, poll_interval=poll_interval)
-        ended = simulated.run(with_twin_checks(wait, check))
-        simulated.run(check)
+        check = check_for_twins(decision.identity, own.id, set(), context.platform_grace)
+        wait = wait_for_execution(instance_id, own.id, poll_interval=poll_interval)
+        ended = runner.run(with_twin_checks(wait, check))
+        runner.run(check)
         return Outcome(ended)
     except MicsError as error:
         return Outcome(error=str(error))
 
 
-def _decide(platform: Platform, context: TickContext, identity: ExecutionIdentity) -> CreateNow | Skip:
+def _decide(
+    runner: Runner, context: TickContext, identity: ExecutionIdentity, poll_interval: float
+) -> CreateNow | Skip:
     is_over = False
     while True:
-        give_up_at = platform.simulated.now + timedelta(minutes=10)
-        decision = platform.simulated.run(
-            decide_tick(identity, context, give_up_at=give_up_at, grace_is_over=is_over)
-        )
+        give_up_at = runner.now + timedelta(minutes=10)
+        decision = runner.run(decide_tick(identity, context, give_up_at=give_up_at, grace_is_over=is_over))
         if not isinstance(decision, WaitForPlatform):
             return decision
-        platform.simulated.run(wait_for_tick_execution(decision, 30))
+        runner.run(wait_for_tick_execution(decision, poll_interval))
         is_over = True

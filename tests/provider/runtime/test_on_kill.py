@@ -140,6 +140,12 @@ def test_clearing_a_deferred_task_cancels_the_old_execution_and_not_the_new_one(
     assert stage.becomes("cleared", ["CANCELED", "RUNNING"])
     stage.airflow.until(lambda: stage.state("cleared") == "deferred")
     assert stage.statuses("cleared") == ["CANCELED", "RUNNING"]
+    # The new try asks the old execution to stop before it creates its own.
+    path = f"/v1/integration_batch_instances/{stage.instances['cleared']}/executions"
+    posts = [each["path"] for each in stage.sandbox.seen_requests() if each["method"] == "POST"]
+    own = [each.removeprefix(path) for each in posts if each.startswith(path)]
+    old = stage.sandbox.executions(stage.instances["cleared"])[0]["id"]
+    assert own[:3].index(f"/{old}/action") < own.index("", 1)
 
 
 def test_without_cancel_on_kill_the_execution_outlives_the_task(stage: Stage) -> None:
