@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
@@ -16,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsNotFoundError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
@@ -28,6 +29,7 @@ from airflow_provider_mics.base_operator import MicsBaseOperator
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.runtime.connection import UnreadableConnectionError
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
 from airflow_provider_mics.runtime.task_context import task_try_of, wait_started_at
 from airflow_provider_mics.runtime.templates import rendered
@@ -121,8 +123,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def _continue_or_raise(self, error: MicsError) -> None:
         """Keep waiting during an outage, or while the platform may not show a new execution yet; else raise."""
-        if is_outage(error):
+        if is_outage(error) or isinstance(error, UnreadableConnectionError) or self._may_be_temporary(error):
             self.log.warning("Platform unreachable: %s. Still waiting.", error)
+            if self.deferrable:
+                self._defer_outage()
             return
         may_be_new = datetime.now(UTC) - self._started_at < APPEARS_WITHIN
         if not isinstance(error, MicsNotFoundError) or not self._waits_for_id or not may_be_new:
@@ -130,6 +134,38 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self.log.warning("%s. Retrying for %s.", error, readable(APPEARS_WITHIN))
         if self.deferrable:
             self._defer()
+
+    def _may_be_temporary(self, error: MicsError) -> bool:
+        """Whether a token is refused that an earlier poke used; a rescheduled poke is in a process of its own."""
+        waited = datetime.now(UTC) - self._started_at
+        has_worked = self.reschedule and waited.total_seconds() >= self.poke_interval
+        return (
+            has_worked and isinstance(error, MicsAuthError) and error.status_code == HTTPStatus.UNAUTHORIZED
+        )
+
+    def _defer_outage(self) -> None:
+        """Wait for the end of an outage without a worker."""
+        if self.execution_id:
+            self._defer_until_over(self.execution_id)
+        from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+
+        if datetime.now(UTC) >= self._deadline:
+            message = f"{self.task_id}: the platform was unreachable until {utc(self._deadline)}"
+            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message)
+        trigger = MicsOutageTrigger(
+            instance_id=self.instance_id,
+            execution_id="",
+            deadline=self._deadline.timestamp(),
+            cancel_on_kill=False,
+            state={},
+            **self._trigger_arguments(),
+        )
+        self.defer(trigger=trigger, method_name="after_outage")
+
+    def after_outage(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Resume when the platform answers again, or when the sensor's time is up."""
+        poked = self.poke(context)
+        return poked.xcom_value if isinstance(poked, PokeReturnValue) else None
 
     def _prepare(self, context: Context) -> None:
         if self._is_prepared:

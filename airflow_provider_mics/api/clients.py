@@ -48,8 +48,8 @@ class MicsClient(ClientSettings):
         :param transport: sends the requests in place of ``requests``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
-            `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
+            ``token_history``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -103,7 +103,7 @@ class MicsClient(ClientSettings):
 
     def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
-            return self.read(step, self._transport.send(step))
+            return self.read(step, self._transport.send(step), self._clock())
         return self.perform(step)
 
 
@@ -129,8 +129,8 @@ class AsyncMicsClient(ClientSettings):
         :param transport: sends the requests in place of ``httpx``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
-            `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
+            ``token_history``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -184,5 +184,5 @@ class AsyncMicsClient(ClientSettings):
 
     async def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
-            return self.read(step, await self._transport.send(step))
+            return self.read(step, await self._transport.send(step), self._clock())
         return await self.perform(step)

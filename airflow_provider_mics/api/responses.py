@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeGuard, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -44,6 +44,7 @@ _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     429: MicsRateLimitError,
 }
 _TAG = re.compile(r"<[^<>]*>")
+_SPACE = b" \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,11 @@ def _optional_text(value: Any) -> str | None:
 
 
 class _Wrapper(BaseModel):
-    """The fields of each response; those of an error are only there in an error."""
+    """The fields of each response; those of an error are only there in an error.
+
+    ``status`` is ``ok`` or ``error``. Anything else is not the platform's: Spring Boot, Kubernetes and others have a
+    ``status`` too.
+    """
 
     model_config = ConfigDict(defer_build=True)
 
@@ -83,12 +88,6 @@ class Page(_Wrapper, Generic[T]):
     total: WholeNumber = None
 
 
-class _AnyData(_Wrapper):
-    model_config = ConfigDict(extra="allow")
-
-    data: Any = None
-
-
 class ErrorInSuccess(Exception):
     """A response with a success status code and ``status: error``."""
 
@@ -108,15 +107,28 @@ def _read(wrapper: type[W], content: bytes) -> W:
     try:
         value = wrapper.model_validate_json(content)
     except ValidationError:
-        _check_status(_wrapper_of(content))
+        any_wrapper = _wrapper_of(content)
+        if _has_status(any_wrapper, "error"):
+            raise ErrorInSuccess(any_wrapper) from None
         raise
     _check_status(value)
     return value
 
 
 def _check_status(wrapper: _Wrapper | None) -> None:
-    if wrapper is not None and wrapper.status is not None and wrapper.status.lower() == "error":
+    """Check the wrapper of a response with a success status code.
+
+    :raises ErrorInSuccess: it is an error's
+    :raises UnexpectedBody: it is not the platform's
+    """
+    if _has_status(wrapper, "error"):
         raise ErrorInSuccess(wrapper)
+    if wrapper is not None and not _has_status(wrapper, "ok"):
+        raise UnexpectedBody('is not the platform\'s: it has no status "ok"')
+
+
+def _has_status(wrapper: _Wrapper | None, status: str) -> TypeGuard[_Wrapper]:
+    return wrapper is not None and (wrapper.status or "").lower() == status
 
 
 def one(model: type[T]) -> Callable[[bytes], T]:
@@ -141,14 +153,9 @@ def ignore_body(content: bytes) -> None:
     """
     if _is_web_page(content):
         raise UnexpectedBody("is a web page")
-    try:
-        wrapper = _AnyData.model_validate_json(content)
-    except ValidationError:
-        return
-    _check_status(wrapper)
-    names = wrapper.model_fields_set | set(wrapper.model_extra or ())
-    if names and not names & {"status", "data"}:
-        raise UnexpectedBody("holds neither a status nor data")
+    wrapper = _wrapper_of(content)
+    if wrapper is not None and content.strip(_SPACE) != b"{}":
+        _check_status(wrapper)
 
 
 def read_response(call: Call[T], response: Response, secret: str) -> T:
@@ -177,12 +184,16 @@ def _wrapper_of(content: bytes) -> _Wrapper | None:
 
 
 def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, secret: str) -> MicsApiError:
-    status, wrapper = response.status_code, wrapper or _Wrapper()
+    status, from_platform = response.status_code, _has_status(wrapper, "error")
+    wrapper = wrapper or _Wrapper()
     message = wrapper.error or ""
     if 300 <= status < 400:
         where = response.headers.get("location", "another address")
         message = f"the platform redirects to {where}: set the connection's host to the final address"
-    return _ERROR_TYPES.get(status, MicsApiError)(
+    error_type = _ERROR_TYPES.get(status, MicsApiError)
+    if not from_platform and error_type is not MicsRateLimitError:
+        error_type = MicsApiError
+    return error_type(
         excerpt(message, secret)
         or _body_excerpt(response.content, secret)
         or HINTS.get(status, "no reason given"),
@@ -191,6 +202,7 @@ def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, se
         error_code=wrapper.error_code and excerpt(wrapper.error_code, secret),
         error_id=wrapper.error_id and excerpt(wrapper.error_id, secret),
         retry_after=retry_after(response.headers),
+        from_platform=from_platform,
     )
 
 
@@ -221,7 +233,7 @@ def _problem(error: ValidationError | UnexpectedBody) -> str:
 
 
 def _is_web_page(content: bytes) -> bool:
-    return content[:EXCERPT_SOURCE].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return content[:EXCERPT_SOURCE].lstrip(b"\xef\xbb\xbf" + _SPACE).startswith(b"<")
 
 
 def _body_excerpt(content: bytes, secret: str) -> str:

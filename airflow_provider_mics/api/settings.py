@@ -9,16 +9,18 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
 from airflow_provider_mics.api.responses import Response, read_response
 from airflow_provider_mics.api.text import excerpt, redact
+from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, root_cause
 
 T = TypeVar("T")
@@ -46,6 +48,7 @@ class ClientOptions(TypedDict, total=False):
     verify: bool | str
     proxies: Mapping[str, str] | None
     log: LogLines
+    token_history: TokenHistory | None
 
 
 class ClientSettings:
@@ -63,6 +66,7 @@ class ClientSettings:
         verify: bool | str = True,
         proxies: Mapping[str, str] | None = None,
         log: LogLines = logger,
+        token_history: TokenHistory | None = None,
     ) -> None:
         """Check the settings.
 
@@ -76,6 +80,7 @@ class ClientSettings:
         :param verify: whether to verify the server's certificate, or the path of a CA bundle
         :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; None means the environment's
         :param log: where retries and the `Log` steps of flows are logged
+        :param token_history: shared by all clients of one token; by default the client has its own
         :raises MicsError: an argument is invalid
         """
         self.base_url = _checked_base_url(base_url)
@@ -89,6 +94,7 @@ class ClientSettings:
         self.verify = _checked_verify(verify)
         self.proxies = _checked_proxies(proxies or {})
         self.log = log
+        self._token_history = token_history or TokenHistory()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
@@ -147,8 +153,24 @@ class ClientSettings:
             )
         return {**fields, "organisation_id": self.organisation_id}
 
-    def read(self, call: Call[T], response: Response) -> T:
-        return read_response(call, response, self._token)
+    def has_settings_of(self, other: ClientSettings) -> bool:
+        """Whether ``other`` reaches the same platform with the same token, in the same way."""
+        return self._essentials == other._essentials
+
+    @property
+    def _essentials(self) -> tuple[object, ...]:
+        timeouts = self.connect_timeout, self.read_timeout
+        return (self.base_url, self._token, self.organisation_id, self.verify, self.proxies, timeouts)
+
+    def read(self, call: Call[T], response: Response, now: datetime) -> T:
+        """Return the value of a response that came at ``now`` (UTC), see `read_response`."""
+        try:
+            value = read_response(call, response, self._token)
+        except MicsAuthError as error:
+            self._token_history.refused(call, error, now)
+            raise
+        self._token_history.accepted(call)
+        return value
 
     def connection_error(
         self,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
-from airflow_provider_mics.api.field_types import ExecutionType
+from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import readable
+from airflow_provider_mics.api.outages import is_outage, readable, retry_through_outages
 from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
 from airflow_provider_mics.api.validation import (
     checked_execution_type,
@@ -33,6 +33,7 @@ from airflow_provider_mics.core.exactly_once.handover import (
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
 from airflow_provider_mics.core.exactly_once.submission import (
+    Interruption,
     Submission,
     get_recorded_execution,
     submit_execution,
@@ -40,6 +41,7 @@ from airflow_provider_mics.core.exactly_once.submission import (
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.operators.arguments import check_exclusive, check_wait_timeout, optional_timedelta
 from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.operators.pending_submission import PendingSubmission
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
 from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
 from airflow_provider_mics.runtime.task_context import (
@@ -82,7 +84,7 @@ class MicsCreateExecutionOperator(MicsOperator):
     :param timeout: longest wait, in seconds or as a timedelta; then the execution is canceled and the task fails
     :param cancel_on_kill: whether to cancel the execution when a user stops the task, or when its time is up
     :param submission_timeout: how long to retry during an outage while the execution is submitted, in seconds or as a
-        timedelta; 0 does not retry
+        timedelta; 0 does not retry. A deferrable task leaves its worker meanwhile
     :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
         platform may fire too
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
@@ -150,21 +152,70 @@ class MicsCreateExecutionOperator(MicsOperator):
 
     def execute(self, context: Context) -> Any:
         with errors_as_task_failures():
-            identity = self._identity(context)
-            self._show_instance_link(context, identity.instance_id)
-            execution_id = stored_execution_id(context)
+            self._show_instance_link(context, self._identity(context).instance_id)
+            return self._start(context, PendingSubmission(give_up_at=self._retry_until.timestamp()))
+
+    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Resume when the platform has created the tick's execution, or when its grace is over."""
+        pending = PendingSubmission(give_up_at=self._retry_until.timestamp(), grace_is_over=True)
+        with errors_as_task_failures():
+            return self._start(context, pending)
+
+    def after_outage(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Resume when the platform answers again, or when ``submission_timeout`` is over."""
+        with errors_as_task_failures():
+            return self._start(context, _pending_of(event))
+
+    def _start(self, context: Context, pending: PendingSubmission) -> Any:
+        """Find or create the execution; a deferrable task waits for the end of an outage without a worker."""
+        self._pending = pending
+        identity = self._identity(context)
+        try:
+            execution_id = None if pending.grace_is_over else stored_execution_id(context)
             if execution_id is not None:
                 execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
                 if execution is not None:
                     return self._handle_submission(context, identity, Submission(execution, "found"))
             if identity.is_scheduled:
-                return self._run_tick(context, identity)
+                return self._run_tick(context, identity, grace_is_over=pending.grace_is_over)
             return self._submit(context, identity)
+        except MicsError as error:
+            created_id, is_over = pending.interruption.created_id, pending.is_over(datetime.now(UTC))
+            if not self.deferrable or not is_outage(error) or (is_over and not created_id):
+                raise
+            if is_over and created_id:
+                self.log.warning("Could not check for duplicates of execution %s: %s", created_id, error)
+                created = Execution(id=created_id, status=ExecutionStatus.PENDING)
+                return self._handle_submission(context, identity, Submission(created, "created"))
+            self.log.warning("%s. Waiting for the end of the outage without a worker.", error)
+        self._defer_outage(pending)
 
-    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Resume when the platform has created the tick's execution, or when its grace is over."""
-        with errors_as_task_failures():
-            return self._run_tick(context, self._identity(context), grace_is_over=True)
+    def _defer_outage(self, pending: PendingSubmission) -> NoReturn:
+        from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+
+        state = replace(pending, attempt=pending.attempt + 1)
+        trigger = MicsOutageTrigger(
+            instance_id=self.instance_id,
+            execution_id=pending.interruption.created_id or "",
+            deadline=pending.give_up_at,
+            cancel_on_kill=self.cancel_on_kill,
+            state=state.to_json(),
+            attempt=pending.attempt,
+            **self._trigger_arguments(),
+        )
+        self.defer(trigger=trigger, method_name="after_outage")
+
+    @property
+    def _interruption(self) -> Interruption | None:
+        """What to go on from, and to update; None where nothing can follow: an outage then ends the submission."""
+        can_continue = self.deferrable and not self._pending.is_over(datetime.now(UTC))
+        has_begun = self._pending.interruption.known_ids is not None
+        return self._pending.interruption if can_continue or has_begun else None
+
+    @property
+    def _patience(self) -> timedelta:
+        """How long the worker asks on in an outage."""
+        return self._pending.patience(datetime.now(UTC), holds_worker=not self.deferrable)
 
     def _identity(self, context: Context) -> ExecutionIdentity:
         execution_type = rendered(self.execution_type)
@@ -179,15 +230,18 @@ class MicsCreateExecutionOperator(MicsOperator):
 
     def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
         """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
-        tick_context = replace(self.tick_context, timezone=self.tick_context.timezone or self.hook.timezone)
+        give_up_at = datetime.now(UTC) + self._patience
+        settings = self.hook.run(retry_through_outages(self.hook.read_connection(), give_up_at))
+        tick_context = replace(self.tick_context, timezone=self.tick_context.timezone or settings.timezone)
         decision = self.hook.run(
-            decide_tick(identity, tick_context, give_up_at=self._retry_until, grace_is_over=grace_is_over)
+            decide_tick(identity, tick_context, give_up_at=give_up_at, grace_is_over=grace_is_over)
         )
         if isinstance(decision, Skip):
             raise AirflowSkipException(decision.reason)
         if isinstance(decision, CreateNow):
             return self._submit(context, decision.identity, decision.existing)
         self._wait_for_platform(decision)
+        self._pending = PendingSubmission(give_up_at=self._retry_until.timestamp(), grace_is_over=True)
         return self._run_tick(context, identity, grace_is_over=True)
 
     def _wait_for_platform(self, decision: WaitForPlatform) -> None:
@@ -212,8 +266,9 @@ class MicsCreateExecutionOperator(MicsOperator):
                 identity,
                 is_retry=task_try_of(context).is_retry,
                 existing=existing,
-                submission_timeout=self._retry_for,
+                submission_timeout=self._patience,
                 on_created=lambda created: self._record_execution(context, created),
+                interruption=self._interruption,
             )
         )
         return self._handle_submission(context, identity, submission)
@@ -328,3 +383,16 @@ class MicsCreateExecutionOperator(MicsOperator):
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
+
+
+def _pending_of(event: dict[str, Any] | None) -> PendingSubmission:
+    """Read the event of the trigger that waited for the end of an outage.
+
+    :raises AirflowException: it is not one of ours
+    """
+    try:
+        return PendingSubmission.from_json(event or {})
+    except (KeyError, TypeError):
+        raise AirflowException(
+            f"The trigger ended with {event!r}, which says nothing of the submission"
+        ) from None
