@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http import HTTPStatus
@@ -164,6 +166,19 @@ class MicsHook(BaseHook):
         with self.settings.make_client(api.MicsClient, self._organisation_id, self.log, **limits) as client:
             return client.run(job)
 
+    async def _run_test(self, job: Job[T]) -> T:
+        """Run a job with the client of deferred tasks: it may fail where the blocking client works."""
+        limits: dict[str, Any] = {"timeout": TEST_TIMEOUT, "max_retries": 0}
+        settings = self.settings
+        async with settings.make_client(
+            api.AsyncMicsClient, self._organisation_id, self.log, **limits
+        ) as client:
+            mute_request_logs(client.base_url)
+            try:
+                return await client.run(job)
+            except api.MicsError as error:
+                raise api.MicsError(f"{error} (in the client of deferred tasks)") from None
+
     async def make_async_client(self, *, max_retries: int = 4) -> api.AsyncMicsClient:
         """Read the connection again and return an async client for the running event loop; the caller closes it.
 
@@ -190,15 +205,20 @@ class MicsHook(BaseHook):
             return await client.run(job)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Check token and organisation for Airflow's Test button.
+        """Check token and organisation for Airflow's Test button, with both clients.
 
         :return: whether the connection works, and the token's user and organisation or the error
         """
         try:
-            return True, self.run_with_timeout(_describe_token(self.organisation_id), TEST_TIMEOUT)
+            job = _describe_token(self.organisation_id)
+            description = self.run_with_timeout(job, TEST_TIMEOUT)
+            # In a thread of its own, as there may be an event loop in this one.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, self._run_test(job)).result()
         except Exception as error:  # noqa: BLE001 - the Test button shows any error
             # Airflow tests a connection under a random id, which means nothing to the user.
             return False, str(error).removeprefix(f"connection {self.mics_conn_id}: ")
+        return True, description
 
     def list_instances(self, **filters: Any) -> list[api.Instance]:
         """Return the organisation's instances.

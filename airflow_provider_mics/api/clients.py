@@ -60,7 +60,7 @@ class MicsClient(ClientSettings):
     def _default_transport(self) -> Transport:
         from airflow_provider_mics.api.transport_requests import RequestsTransport
 
-        return RequestsTransport(self, self._token)
+        return RequestsTransport(self, self._token, self._network)
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +141,7 @@ class AsyncMicsClient(ClientSettings):
     def _default_transport(self) -> AsyncTransport:
         from airflow_provider_mics.api.transport_httpx import HttpxTransport
 
-        return HttpxTransport(self, self._token)
+        return HttpxTransport(self, self._token, self._network)
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +18,7 @@ from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
+from airflow_provider_mics.api.network import Network, proxy_problem, resolve_network
 from airflow_provider_mics.api.responses import Response, read_response
 from airflow_provider_mics.api.text import excerpt, redact
 from airflow_provider_mics.api.token_history import TokenHistory
@@ -28,7 +29,6 @@ DEFAULT_BASE_URL = "https://api.mediarithmics.com"
 """The vendor's public API: https://developer.mediarithmics.io/resources/api-overview"""
 POOL_SIZE = 10
 """Connections that a client keeps open."""
-_HOST_NAME = re.compile(r"[\w.:-]+")
 _JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,14 @@ class ClientSettings:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
+
+    @property
+    def _network(self) -> Network:
+        """How the client's own transport reaches the host; this is where the environment is read."""
+        try:
+            return resolve_network(self.base_url, self.proxies, self.verify, os.environ)
+        except MicsError as error:
+            raise MicsError(f"cannot connect to {self.base_url}: {error}") from None
 
     def url(self, call: Call[Any]) -> str:
         return f"{self.base_url}/v1/{call.path}"
@@ -263,20 +271,7 @@ def _checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
         if scheme not in {"http", "https", "all"}:
             given = repr(scheme) if str(scheme).isalnum() else "a scheme"
             raise MicsError(f"proxies: {given} is not one of http, https, all")
-        problem = _proxy_problem(str(url))
+        problem = proxy_problem(str(url))
         if problem:
             raise MicsError(f"proxies: the address for {scheme} {problem}")
     return dict(proxies)
-
-
-def _proxy_problem(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https", "socks5", "socks5h"}:
-            return "has no scheme: write it like http://proxy:3128"
-        is_address = parts.port != 0 and _HOST_NAME.fullmatch(parts.hostname or "")
-    except ValueError:
-        is_address = None
-    if is_address:
-        return None
-    return "is not valid: write it like http://proxy:3128, and / ? # of a password as %2F %3F %23"

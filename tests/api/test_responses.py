@@ -318,11 +318,23 @@ READERS = [
 
 @settings(max_examples=500)
 @given(bodies, st.integers(100, 999), st.sampled_from(READERS), st.text(max_size=30), st.text(max_size=30))
-@example(b'{"data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
-@example(b'{"data": {"id": "1", "name": ' + b"9" * 5000 + b"}}", 200, one_with_raw(Instance), "", "")
-@example(b'{"data": {"id": "1", "creation_ts": 1e400}}', 200, one(Instance), "", "")
-@example(b'{"data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}", 200, one_with_raw(Instance), "", "")
-@example(b'{"data": {"id": "\\ud800"}}', 200, one(Instance), "", "")
+@example(b'{"status": "ok", "data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
+@example(
+    b'{"status": "ok", "data": {"id": "1", "name": ' + b"9" * 5000 + b"}}",
+    200,
+    one_with_raw(Instance),
+    "",
+    "",
+)
+@example(b'{"status": "ok", "data": {"id": "1", "creation_ts": 1e400}}', 200, one(Instance), "", "")
+@example(
+    b'{"status": "ok", "data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}",
+    200,
+    one_with_raw(Instance),
+    "",
+    "",
+)
+@example(b'{"status": "ok", "data": {"id": "\\ud800"}}', 200, one(Instance), "", "")
 def test_any_answer_at_all_gives_a_value_or_a_mics_error(body, status, read, retry, location):
     value = outcome(body, status, read, retry_after=retry, location=location)
     if status >= 300 or status < 200:
