@@ -49,7 +49,7 @@ class MicsClient(ClientSettings):
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
         :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
-            ``token_history``, as for `ClientSettings`
+            ``token_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -60,7 +60,7 @@ class MicsClient(ClientSettings):
     def _default_transport(self) -> Transport:
         from airflow_provider_mics.api.transport_requests import RequestsTransport
 
-        return RequestsTransport(self, self._token, self._network)
+        return RequestsTransport(self, self._token, self._resolved_network)
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +130,7 @@ class AsyncMicsClient(ClientSettings):
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
         :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
-            ``token_history``, as for `ClientSettings`
+            ``token_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -141,7 +141,7 @@ class AsyncMicsClient(ClientSettings):
     def _default_transport(self) -> AsyncTransport:
         from airflow_provider_mics.api.transport_httpx import HttpxTransport
 
-        return HttpxTransport(self, self._token, self._network)
+        return HttpxTransport(self, self._token, self._resolved_network)
 
     async def __aenter__(self) -> Self:
         return self

@@ -284,10 +284,11 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
     now = yield from get_execution(instance_id, execution_id)
     if now.is_over:
         return Cancellation("already over", now)
-    for each in refusals:
-        if not may_lack_route(each) or (isinstance(each, MicsApiError) and not each.from_platform):
-            raise each
-    raise MicsError(
+    if not may_lack_route(refusals[-1]):
+        raise refusals[-1]
+    # What a gateway says of a route is no word of the platform: the caller may ask again, as in an outage.
+    is_proven = all(not isinstance(each, MicsApiError) or each.from_platform for each in refusals)
+    raise (MicsError if is_proven else MicsResponseError)(
         f"execution {execution_id} of instance {instance_id} is still {now.status}: "
         f"the platform rejected every cancel method: {'; '.join(map(str, refusals))}"
     )

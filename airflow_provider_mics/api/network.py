@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 from airflow_provider_mics.api.errors import MicsError
 
@@ -40,6 +41,11 @@ class Network:
     def __repr__(self) -> str:
         """Hide the proxy's URL, which may contain a password."""
         return f"{type(self).__name__}(proxy={'***' if self.proxy else None}, verify={self.verify!r})"
+
+
+def proxy_variables() -> dict[str, str]:
+    """Return the environment variables of proxies, as Python finds them."""
+    return {f"{name}_proxy": url for name, url in getproxies_environment().items()}
 
 
 def resolve_network(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
-from airflow_provider_mics.api.network import Network, proxy_problem, resolve_network
+from airflow_provider_mics.api.network import Network, proxy_problem, proxy_variables, resolve_network
 from airflow_provider_mics.api.responses import Response, read_response
 from airflow_provider_mics.api.text import excerpt, redact
 from airflow_provider_mics.api.token_history import TokenHistory
@@ -49,6 +48,7 @@ class ClientOptions(TypedDict, total=False):
     proxies: Mapping[str, str] | None
     log: LogLines
     token_history: TokenHistory | None
+    environ: Mapping[str, str] | None
 
 
 class ClientSettings:
@@ -67,6 +67,7 @@ class ClientSettings:
         proxies: Mapping[str, str] | None = None,
         log: LogLines = logger,
         token_history: TokenHistory | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Check the settings.
 
@@ -81,6 +82,8 @@ class ClientSettings:
         :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; None means the environment's
         :param log: where retries and the `Log` steps of flows are logged
         :param token_history: shared by all clients of one token; by default the client has its own
+        :param environ: the environment variables that hold proxies and CA bundles, see ``network.py``; by default the
+            proxies that Python finds, and no CA bundle
         :raises MicsError: an argument is invalid
         """
         self.base_url = _checked_base_url(base_url)
@@ -95,15 +98,17 @@ class ClientSettings:
         self.proxies = _checked_proxies(proxies or {})
         self.log = log
         self._token_history = token_history or TokenHistory()
+        self._environ = environ
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
 
     @property
-    def _network(self) -> Network:
-        """How the client's own transport reaches the host; this is where the environment is read."""
+    def _resolved_network(self) -> Network:
+        """How the client's own transport reaches the host."""
+        environ = proxy_variables() if self._environ is None else self._environ
         try:
-            return resolve_network(self.base_url, self.proxies, self.verify, os.environ)
+            return resolve_network(self.base_url, self.proxies, self.verify, environ)
         except MicsError as error:
             raise MicsError(f"cannot connect to {self.base_url}: {error}") from None
 

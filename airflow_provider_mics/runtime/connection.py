@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -114,6 +115,7 @@ class ConnectionSettings:
             "proxies": self._proxies(),
             "log": log,
             "token_history": _history_of(self.host, self._token),
+            "environ": os.environ,
         }
 
     def _text(self, name: str) -> str | None:
