@@ -15,12 +15,14 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import OVER
+from airflow_provider_mics.api.json_size import shortened
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff
 from airflow_provider_mics.api.validation import checked_id, seconds_of
 from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime.failures import one_line_of
+from airflow_provider_mics.runtime.trigger_events import EVENT_LIMIT
 
 
 class MicsExecutionEventTrigger(BaseEventTrigger):
@@ -31,7 +33,7 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
     store; before 3.3 they are missed. An event can be a duplicate after a triggerer crash, so DAGs that it starts must
     tolerate that.
 
-    Payload: ``instance_id``, ``execution_id``, ``status``, and the whole ``execution`` as JSON.
+    Payload: ``instance_id``, ``execution_id``, ``status``, and the ``execution`` as JSON, shortened to 4 KiB.
 
     :param instance_id: the instance's id
     :param statuses: the final statuses that fire an event, such as ``SUCCEEDED``, ``FAILED`` and ``CANCELED``
@@ -108,7 +110,7 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
             "instance_id": self.instance_id,
             "execution_id": execution.id,
             "status": str(execution.status),
-            "execution": execution.to_json(),
+            "execution": shortened(execution.to_json(), EVENT_LIMIT),
         }
 
     def _log_lines(self, lines: Iterable[Log]) -> None:

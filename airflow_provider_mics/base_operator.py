@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_mics.api.errors import MicsConnectionError
+from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.links import MicsInstanceLink, push_instance_link
+from airflow_provider_mics.runtime.failures import one_line_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_mics.api.models import Execution
     from airflow_provider_mics.hooks import MicsHook
+
+
+_OWN_ARGUMENTS = "_own_arguments"
 
 
 class MicsBaseOperator(BaseOperator):
@@ -32,6 +38,12 @@ class MicsBaseOperator(BaseOperator):
     ui_color = "#e6f2fb"
     poll_interval: float
 
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+        """Remember which arguments are the operator's own: Airflow merges ``default_args`` into those of __init__."""
+        operator = super().__new__(cls)
+        vars(operator)[_OWN_ARGUMENTS] = frozenset(kwargs)
+        return operator
+
     def __init__(
         self,
         *,
@@ -39,9 +51,24 @@ class MicsBaseOperator(BaseOperator):
         organisation_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        # Taken out again: Airflow 2 copies an operator's attributes in their order, and needs its own first.
+        own_arguments: frozenset[str] = vars(self).pop(_OWN_ARGUMENTS, frozenset())
+        self._shared_arguments = frozenset(kwargs.get("default_args") or {}) - own_arguments
         super().__init__(**kwargs)
         self.mics_conn_id = mics_conn_id
         self.organisation_id = organisation_id
+
+    def _is_shared(self, name: str) -> bool:
+        """Whether an argument is not the operator's own, but comes from ``default_args``."""
+        return name in self._shared_arguments
+
+    def _drop_overruled(self, *names: str, unset: object = None) -> None:
+        """Of arguments that exclude each other, unset those from ``default_args`` if the operator gives one itself."""
+        given = [name for name in names if getattr(self, name) is not None]
+        if all(map(self._is_shared, given)):
+            return
+        for name in filter(self._is_shared, given):
+            setattr(self, name, unset)
 
     @cached_property
     def hook(self) -> MicsHook:
@@ -59,6 +86,24 @@ class MicsBaseOperator(BaseOperator):
             return
         if page is not None:
             self.log.info("Instance on the mediarithmics console: %s", page)
+
+    def _in_full(self, instance_id: str, execution: Execution, *, is_cut: bool) -> Execution:
+        """Return an execution that came in a trigger's event with what did not fit into the event.
+
+        If that cannot be read, the execution is returned as it came: how it ended is known, and fails no task.
+        """
+        if not is_cut:
+            return execution
+        try:
+            whole = self.hook.run(get_execution(instance_id, execution.id))
+        except Exception as error:  # noqa: BLE001
+            self.log.warning(
+                "XCom has a shortened execution %s: it could not be read in full: %s",
+                execution.id,
+                one_line_of(error),
+            )
+            return execution
+        return whole if whole.status == execution.status else execution
 
     def _trigger_arguments(self) -> dict[str, Any]:
         """Return the arguments that the triggers of this package have in common."""

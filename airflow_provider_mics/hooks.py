@@ -15,7 +15,7 @@ from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mics import api
-from airflow_provider_mics.api.calls import Log, Now, Sleep, Step, Steps, drive, flow
+from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
@@ -135,7 +135,7 @@ class MicsHook(BaseHook):
                 return datetime.now(UTC)
             case Log(message, level):
                 return self.log.log(level, "%s", message)
-        if time.monotonic() - self._read_at > REREAD_SECONDS:
+        if isinstance(step, Call) and time.monotonic() - self._read_at > REREAD_SECONDS:
             self._has_changed()
         try:
             return self.get_conn().perform(step)

@@ -20,6 +20,9 @@ class _ConsoleLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """Return the URL that the task pushed, or an empty text."""
+        stored = _stored_value(self.xcom_key, ti_key)
+        if isinstance(stored, str) and stored.startswith(("http://", "https://")):
+            return stored
         return str(XCom.get_value(key=self.xcom_key, ti_key=ti_key) or "")
 
 
@@ -37,17 +40,50 @@ class MicsPluginLink(_ConsoleLink):
     xcom_key = PLUGIN_LINK_KEY
 
 
+def _push(context: Context, key: str, url: str) -> None:
+    """Push a URL to XCom, on Airflow 3 past a custom XCom backend.
+
+    Airflow 3 shows what is in its database as the link, and does not ask the backend what it stands for.
+    """
+    task_instance: Any = context["ti"]
+    push_to_database = getattr(XCom, "_set_xcom_in_db", None)
+    if push_to_database is None:
+        task_instance.xcom_push(key=key, value=url)
+        return
+    push_to_database(
+        key=key,
+        value=url,
+        dag_id=task_instance.dag_id,
+        task_id=task_instance.task_id,
+        run_id=task_instance.run_id,
+        map_index=task_instance.map_index,
+    )
+
+
+def _stored_value(key: str, ti_key: Any) -> Any:
+    """Return what is in Airflow's database, without the XCom backend; None where that cannot be read (Airflow 2)."""
+    read = getattr(XCom, "_get_xcom_db_ref", None)
+    if read is None:
+        return None
+    return read(
+        key=key,
+        dag_id=ti_key.dag_id,
+        task_id=ti_key.task_id,
+        run_id=ti_key.run_id,
+        map_index=ti_key.map_index,
+    ).value
+
+
 def push_instance_link(context: Context, hook: MicsHook, instance_id: str) -> str | None:
     """Push the URL of the instance's page to XCom and return it, or None where the organisation is not known."""
     if hook.organisation_id is None:
         return None
     page = instance_page(hook.console_url, hook.organisation_id, instance_id)
-    context["ti"].xcom_push(key=INSTANCE_LINK_KEY, value=page)
+    _push(context, INSTANCE_LINK_KEY, page)
     return page
 
 
 def push_plugin_link(context: Context, hook: MicsHook, plugin_id: str) -> None:
     """Push the URL of the plugin's page to XCom, where the organisation is known."""
     if hook.organisation_id is not None:
-        page = plugin_page(hook.console_url, hook.organisation_id, plugin_id)
-        context["ti"].xcom_push(key=PLUGIN_LINK_KEY, value=page)
+        _push(context, PLUGIN_LINK_KEY, plugin_page(hook.console_url, hook.organisation_id, plugin_id))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import (
+    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -17,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsNotFoundError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsNotFoundError, MicsUncertainError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
@@ -31,10 +32,11 @@ from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.runtime.connection import UnreadableConnectionError
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
-from airflow_provider_mics.runtime.task_context import task_try_of, wait_started_at
+from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
 from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -47,7 +49,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     sensor also finds an execution that has already ended. It fails without retries if the execution failed, and if the
     platform does not create the tick's execution within ``appear_timeout``; with ``soft_fail`` it is skipped instead.
 
-    XCom: the execution as JSON, and for a tick its id under ``execution_id`` as soon as it is known.
+    XCom: the execution as JSON, shortened to 48 KiB, and for a tick its id under ``execution_id`` as soon as it is
+    known.
 
     :param instance_id: the instance's id (templated)
     :param execution_id: the execution's id (templated)
@@ -55,8 +58,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         default the time of this DAG run
     :param appear_timeout: how long the platform has to create the tick's execution, after the tick or after the
         sensor's start, whichever is later; in seconds or as a timedelta
-    :param poll_interval: time between two requests while deferred, in seconds or as a timedelta; a sensor that is not
-        deferrable uses Airflow's ``poke_interval``
+    :param poll_interval: time between two requests, deferred or not, in seconds or as a timedelta; by default
+        Airflow's ``poke_interval``. Where both are given, this one holds while deferred
     :param deferrable: whether to wait in the triggerer, without a worker slot; by default Airflow's
         ``[operators] default_deferrable``
     :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
@@ -73,6 +76,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     _is_prepared = False
     _started_at: datetime
     _tick_time: datetime
+    _identity: ExecutionIdentity
+    _execution_deadline: datetime | None
 
     def __init__(
         self,
@@ -81,7 +86,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         execution_id: str | None = None,
         expected_start_date: datetime | str | int | None = None,
         appear_timeout: float | timedelta = 600.0,
-        poll_interval: float | timedelta = 30.0,
+        poll_interval: float | timedelta | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -90,12 +95,16 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self.execution_id = execution_id
         self.expected_start_date = expected_start_date
         self.appear_timeout = seconds_of(self.task_id, "appear_timeout", appear_timeout, may_be_zero=True)
-        self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
+        interval = self.poke_interval if poll_interval is None else poll_interval
+        self.poll_interval = seconds_of(self.task_id, "poll_interval", interval)
+        if "poke_interval" not in kwargs:
+            self.poke_interval = self.poll_interval
         self.deferrable = deferrable
-        if execution_id is not None and expected_start_date is not None:
+        self._drop_overruled("execution_id", "expected_start_date")
+        if self.execution_id is not None and self.expected_start_date is not None:
             raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
         # Remembered: an execution_id that renders to nothing must not become a wait for a tick.
-        self._waits_for_id = execution_id is not None
+        self._waits_for_id = self.execution_id is not None
 
     @cached_property
     def _execution_log(self) -> ExecutionLog:
@@ -151,7 +160,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
         if datetime.now(UTC) >= self._deadline:
             message = f"{self.task_id}: the platform was unreachable until {utc(self._deadline)}"
-            raise (AirflowSkipException if self.soft_fail else AirflowSensorTimeout)(message)
+            self._time_out(message, self._sensor_deadline)
         trigger = MicsOutageTrigger(
             instance_id=self.instance_id,
             execution_id="",
@@ -174,6 +183,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         if self._waits_for_id:
             self.execution_id = checked_id("execution_id", rendered(self.execution_id))
         self._started_at = wait_started_at(context)
+        self._execution_deadline = deadline_of(context, None)
         self._tick_time = parse_datetime(self.expected_start_date) or task_try_of(context).run_moment
         self._show_instance_link(context, self.instance_id)
         self._is_prepared = True
@@ -182,7 +192,12 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         """Return the execution, or None while the platform has not created it."""
         if self.execution_id:
             return self.hook.run(get_execution(self.instance_id, self.execution_id))
-        found = self.hook.run(find_executions(self._tick_identity()))
+        try:
+            self._identity = self._tick_identity()
+            found = self.hook.run(find_executions(self._identity))
+        except MicsUncertainError as error:
+            self.log.warning("%s", error)
+            found = []
         if not found:
             return None
         execution = newest_execution(found)
@@ -207,6 +222,12 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     @property
     def _deadline(self) -> datetime:
+        """When to stop waiting. Airflow 3 does not count the time of a deferral towards ``execution_timeout``."""
+        deadline = self._sensor_deadline
+        return deadline if self._execution_deadline is None else min(deadline, self._execution_deadline)
+
+    @property
+    def _sensor_deadline(self) -> datetime:
         return self._started_at + timedelta(seconds=float(self.timeout))
 
     def _check_appear_timeout(self) -> None:
@@ -222,9 +243,9 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     def _defer(self) -> NoReturn:
         if self.execution_id:
             self._defer_until_over(self.execution_id)
-        from airflow_provider_mics.triggers import MicsTickTrigger
+        from airflow_provider_mics.tick_triggers import MicsTickTrigger
 
-        identity, deadline = self._tick_identity(), min(self._appear_deadline, self._deadline)
+        identity, deadline = self._identity, min(self._appear_deadline, self._deadline)
         trigger = MicsTickTrigger.of(identity, deadline, **self._trigger_arguments())
         self.log.info("Waiting until %s for the platform to create the %s.", utc(deadline), identity)
         self.defer(trigger=trigger, method_name="after_creation")
@@ -235,7 +256,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self._prepare(context)
             outcome = outcome_of(event)
             if outcome.execution is None:
-                self._fail_with(outcome, self._not_created_message())
+                deadline = min(self._appear_deadline, self._sensor_deadline)
+                self._fail_with(outcome, self._not_created_message(), deadline)
             self._record_execution(context, outcome.execution)
             if outcome.execution.is_over:
                 return self._finish(outcome.execution)
@@ -255,10 +277,13 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, or when the sensor's time is up."""
+        self._started_at = wait_started_at(context)
         outcome = outcome_of(event)
         if outcome.execution is None:
-            self._fail_with(outcome, outcome.message)
-        return self._finish(outcome.execution, is_logged=True)
+            self._fail_with(outcome, outcome.message, self._sensor_deadline)
+        instance_id = checked_id("instance_id", rendered(self.instance_id))
+        execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
+        return self._finish(execution, is_logged=True)
 
     def _finish(self, execution: Execution, *, is_logged: bool = False) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail; ``is_logged``: the trigger logged the end."""
@@ -267,11 +292,17 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self._fail(line)
         if not is_logged:
             self.log.info("%s.", line)
-        return execution.to_json()
+        return xcom_value(execution)
 
-    def _fail_with(self, outcome: Outcome, timeout_message: str) -> NoReturn:
+    def _fail_with(self, outcome: Outcome, timeout_message: str, deadline: datetime) -> NoReturn:
         if not outcome.timed_out:
             raise task_failure(outcome.message, final=outcome.is_final)
+        self._time_out(timeout_message, deadline)
+
+    def _time_out(self, timeout_message: str, deadline: datetime) -> NoReturn:
+        """Fail as Airflow does without a deferral: before the sensor's ``deadline``, ``execution_timeout`` passed."""
+        if self.execution_timeout is not None and datetime.now(UTC) < deadline:
+            raise AirflowException(f"execution_timeout has passed: {timeout_message}")
         if self.soft_fail:
             raise AirflowSkipException(timeout_message)
         raise AirflowSensorTimeout(timeout_message)

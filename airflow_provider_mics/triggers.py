@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
-from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.twins import handle_twin
 from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.hooks import MicsHook
@@ -28,10 +27,15 @@ from airflow_provider_mics.runtime.on_kill import (
     warm_up,
     was_killed_by_user_async,
 )
+from airflow_provider_mics.tick_triggers import (
+    MicsTickTrigger,
+    identity_of_tick,
+    poller_arguments,
+    shortest_deferral,
+    timeout_at,
+)
 
 __all__ = ["MicsExecutionEventTrigger", "MicsExecutionTrigger", "MicsTickTrigger"]
-EXPIRED_DEADLINE_TIMEOUT = 10.0
-"""Seconds for a first request where the deadline passed while no triggerer was running."""
 DEADLINE_HANDLING_TIMEOUT = 90.0
 """Seconds to cancel the execution once the deadline has passed, and to wait until the platform has stopped it."""
 CANCEL_TIMEOUT = 8.0
@@ -53,6 +57,7 @@ class MicsExecutionTrigger(BaseTrigger):
     :param deadline: when to stop waiting, in epoch seconds (UTC): an absolute time, which a restart does not change;
         None for no limit
     :param cancel_on_kill: whether to cancel the execution when a user stops the task, or at the deadline
+    :param tick: the tick of the execution (`tick_of`), to notice a second execution of it; None for any other
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class MicsExecutionTrigger(BaseTrigger):
         poll_interval: float = 30.0,
         deadline: float | None = None,
         cancel_on_kill: bool = True,
+        tick: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.instance_id = instance_id
@@ -73,6 +79,7 @@ class MicsExecutionTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.cancel_on_kill = cancel_on_kill
+        self.tick = tick
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -84,20 +91,53 @@ class MicsExecutionTrigger(BaseTrigger):
             "poll_interval": self.poll_interval,
             "deadline": self.deadline,
             "cancel_on_kill": self.cancel_on_kill,
+            "tick": self.tick,
         }
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         if self.cancel_on_kill and self.task_instance is not None:
             warm_up(TaskWait.of(self.task_instance, self.execution_id))
+        noticed = {self.execution_id}
         try:
-            event = await self._event()
+            async with self._twin_watch(noticed), shortest_deferral(self):
+                event = await self._event()
         except asyncio.CancelledError:
             if not HAS_ON_KILL:
                 await self.on_kill()
             raise
         self._fired = True
+        if self.tick is not None:
+            event["twins"] = sorted(noticed - {self.execution_id})
         yield TriggerEvent(event)
+
+    @asynccontextmanager
+    async def _twin_watch(self, noticed: set[str]) -> AsyncIterator[None]:
+        """Meanwhile notice other executions of the tick, and add their ids to ``noticed``."""
+        if self.tick is None:
+            yield
+            return
+        task = asyncio.create_task(self._notice_twins(self.tick, noticed))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_TIMEOUT)
+
+    async def _notice_twins(self, tick: dict[str, Any], noticed: set[str]) -> None:
+        identity = identity_of_tick(self.instance_id, tick)
+        grace = None if tick["grace"] is None else timedelta(seconds=tick["grace"])
+        # The wait for the execution itself logs the outages.
+        arguments = poller_arguments(self) | {"log": lambda _: None}
+        with suppress(MicsError):
+            while True:
+                twin = await wait_until_created(
+                    **arguments,
+                    instance_id=self.instance_id,
+                    matches=lambda each: identity.matches(each) and each.id not in noticed,
+                )
+                noticed.add(twin.id)
+                await self._hook.arun(handle_twin(identity, self.execution_id, twin, grace))
 
     async def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task, but not if the trigger moves to another triggerer."""
@@ -124,7 +164,7 @@ class MicsExecutionTrigger(BaseTrigger):
         try:
             async with timeout:
                 execution = await wait_until_over(
-                    **_poller_arguments(self),
+                    **poller_arguments(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
                 )
@@ -167,114 +207,3 @@ class MicsExecutionTrigger(BaseTrigger):
     @property
     def _name(self) -> str:
         return f"execution {self.execution_id} of instance {self.instance_id}"
-
-
-class MicsTickTrigger(BaseTrigger):
-    """Wait until the platform has created the execution of a tick, and fire one event.
-
-    The event is read by ``runtime.trigger_events.outcome_of``.
-
-    :param instance_id: the instance's id
-    :param tick: the time of the tick, ISO 8601 with a UTC offset
-    :param tolerance: seconds by which the execution's ``expected_start_date`` may differ
-    :param candidate_times: other times at which the platform may fire this tick around a clock change, ISO 8601
-    :param deadline: when to stop waiting, in epoch seconds (UTC)
-    :param mics_conn_id: the Airflow connection of type ``mediarithmics``
-    :param organisation_id: the organisation's id; by default the connection's
-    :param poll_interval: seconds between two requests
-    """
-
-    def __init__(
-        self,
-        instance_id: str,
-        tick: str,
-        tolerance: float,
-        candidate_times: list[str],
-        deadline: float,
-        mics_conn_id: str = MicsHook.default_conn_name,
-        organisation_id: str | None = None,
-        poll_interval: float = 30.0,
-    ) -> None:
-        super().__init__()
-        self.instance_id = instance_id
-        self.tick = tick
-        self.tolerance = tolerance
-        self.candidate_times = candidate_times
-        self.deadline = deadline
-        self.mics_conn_id = mics_conn_id
-        self.organisation_id = organisation_id
-        self.poll_interval = poll_interval
-
-    @classmethod
-    def of(cls, identity: ExecutionIdentity, until: datetime, **arguments: Any) -> MicsTickTrigger:
-        """Return a trigger that waits for the execution of ``identity`` until ``until`` (an aware datetime)."""
-        return cls(
-            instance_id=identity.instance_id,
-            tick=identity.expected_start_date.isoformat(),
-            tolerance=identity.tolerance.total_seconds(),
-            candidate_times=[moment.isoformat() for moment in identity.candidate_times],
-            deadline=until.timestamp(),
-            **arguments,
-        )
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        arguments = {
-            "instance_id": self.instance_id,
-            "tick": self.tick,
-            "tolerance": self.tolerance,
-            "candidate_times": self.candidate_times,
-            "deadline": self.deadline,
-            "mics_conn_id": self.mics_conn_id,
-            "organisation_id": self.organisation_id,
-            "poll_interval": self.poll_interval,
-        }
-        return f"{__name__}.{type(self).__name__}", arguments
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        identity = ExecutionIdentity(
-            self.instance_id,
-            ExecutionType.CRON,
-            datetime.fromisoformat(self.tick),
-            timedelta(seconds=self.tolerance),
-            tuple(datetime.fromisoformat(moment) for moment in self.candidate_times),
-        )
-        timeout = timeout_at(self.deadline)
-        try:
-            async with timeout:
-                execution = await wait_until_created(
-                    **_poller_arguments(self), instance_id=self.instance_id, matches=identity.matches
-                )
-            event = trigger_events.completed(execution)
-        except TimeoutError as error:
-            event = trigger_events.timed_out("", f"the platform did not create the {identity}")
-            if not timeout.expired():
-                event = trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
-        except MicsError as error:
-            event = trigger_events.failed("", error, is_final=is_final(error))
-        except Exception as error:  # noqa: BLE001 - as one line, and not as a traceback without retries
-            event = trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
-        yield TriggerEvent(event)
-
-
-def timeout_at(deadline: float | None) -> asyncio.Timeout:
-    """Return a context that raises TimeoutError at ``deadline`` (epoch seconds), or never if that is None.
-
-    A deadline that passed while no triggerer was running leaves time for one request: the execution may have ended
-    before it.
-    """
-    if deadline is None:
-        return asyncio.timeout(None)
-    left = deadline - datetime.now(UTC).timestamp()
-    return asyncio.timeout(left if left > 0 else EXPIRED_DEADLINE_TIMEOUT)
-
-
-def _poller_arguments(trigger: MicsExecutionTrigger | MicsTickTrigger) -> dict[str, Any]:
-    """Return how a trigger shares a poller with all others of the same connection and organisation."""
-    hook = MicsHook(trigger.mics_conn_id, trigger.organisation_id)
-    return {
-        "key": (trigger.mics_conn_id, trigger.organisation_id),
-        # One retry: the poller backs off by itself, and a single lost response is not worth a log line in each task.
-        "make_client": partial(hook.make_async_client, max_retries=1),
-        "poll_interval": trigger.poll_interval,
-        "log": lambda line: trigger.log.log(line.level, "%s", line.message),
-    }

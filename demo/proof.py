@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_mics.api import CronStatus
-from demo.airflow_api import AirflowApi
 from demo.state import TASK, Batch
+from local_airflow.rest_api import AirflowApi
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _paused_has_no_schedule(batches: Sequence[Batch]) -> Seen:
         if each.instance.cron_status == CronStatus.PAUSED and not each.instance.archived
     ]
     ok = bool(paused) and all(
-        each.dag and not each.dag["timetable_summary"] and "paused" in each.tags for each in paused
+        each.dag and not each.dag["timetable_summary"] and "cron paused" in each.tags for each in paused
     )
     return Seen(
         "a paused instance has a DAG without schedule",

@@ -9,22 +9,22 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 
 from airflow_provider_mics.api import MicsClient, MicsError, get_connected_user
-from demo.airflow_api import AirflowApi
-from demo.processes import Processes, environment, free_port
 from demo.proof import proof
 from demo.state import HEAD, Batch, batches
 from demo.table import table
+from local_airflow.components import LocalAirflow
+from local_airflow.home import environ_for, migrate, set_for_this_process
+from local_airflow.processes import Processes, free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = PROJECT / ".demo"
@@ -34,9 +34,6 @@ USER = PASSWORD = "admin"
 START_SECONDS = 300
 PROOF_SECONDS = 600
 LOOK_SECONDS = 2
-LOCK_SECONDS = 15
-"""How long SQLite waits for a lock. Not longer: Airflow's web server writes its audit log in its event loop, where it
-waits for a lock that another of its requests can only give up once the event loop goes on."""
 
 
 class GaveUp(Exception):
@@ -73,24 +70,31 @@ class Demo:
         self.processes = processes
         self.progress = progress
         self.sandbox_url = f"http://127.0.0.1:{free_port(8480)}"
-        self.airflow_url = f"http://127.0.0.1:{free_port(8080)}"
         self.client = MicsClient(self.sandbox_url, TOKEN, ORGANISATION, max_retries=0)
-        self.airflow = AirflowApi(self.airflow_url, USER, PASSWORD)
+        connection = {
+            "conn_type": "mediarithmics",
+            "host": self.sandbox_url,
+            "password": TOKEN,
+            "extra": {"organisation_id": ORGANISATION},
+        }
+        environ = {"AIRFLOW_CONN_MICS_DEFAULT": json.dumps(connection)}
+        login = (USER, PASSWORD)
+        self.airflow = LocalAirflow(HOME / "airflow", environ, port=free_port(8080), login=login)
+        self.api = self.airflow.api
 
     def start(self) -> None:
         self._start_sandbox()
         self.progress.done(f"mediarithmics sandbox   {self.sandbox_url}")
-        self._start_airflow()
-        self.progress.done(f"Airflow                 {self.airflow_url}   login {USER} / {PASSWORD}")
-        self.airflow.log_in()
-        # Only now: the scheduler starts tasks before the API server can hear of them.
-        shutil.copy(PROJECT / "dags" / "mics_integration_batches.py", HOME / "dags")
+        self.until("Airflow to start", self.api.is_healthy, START_SECONDS)
+        self.progress.done(f"Airflow                 {self.airflow.url}   login {USER} / {PASSWORD}")
+        # Only now: the scheduler starts tasks before the API server can accept what they report.
+        shutil.copy(PROJECT / "dags" / "mics_integration_batches.py", self.airflow.home / "dags")
 
     def _start_sandbox(self) -> None:
         port = self.sandbox_url.rsplit(":", 1)[1]
         command = ["-m", "airflow_provider_mics.sandbox", "--seed-demo", "--port", port]
         command += ["--db", str(HOME / "sandbox.db"), "--token", f"{TOKEN}={ORGANISATION}"]
-        self.processes.start("sandbox", command, environment(PYTHONPATH=str(PROJECT)))
+        self.processes.start("sandbox", command, environ_for(HOME / "airflow"))
         self.until("the sandbox", self._sandbox_answers, START_SECONDS)
 
     def _sandbox_answers(self) -> bool:
@@ -100,58 +104,6 @@ class Demo:
             return False
         return True
 
-    def _start_airflow(self) -> None:
-        (HOME / "dags").mkdir(exist_ok=True)
-        self._make_database()
-        passwords = HOME / "passwords.json"
-        passwords.write_text(json.dumps({USER: PASSWORD}))
-        self.processes.start("airflow", ["-m", "airflow", "standalone"], self._airflow_environment())
-        self.until("Airflow to start", self.airflow.is_healthy, START_SECONDS)
-
-    def _make_database(self) -> None:
-        """SQLite with a log written ahead: its readers do not lock out its writers, which Airflow does not survive."""
-        self._database.parent.mkdir(exist_ok=True)
-        with closing(sqlite3.connect(self._database)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-
-    @property
-    def _database(self) -> Path:
-        return HOME / "airflow" / "airflow.db"
-
-    def _airflow_environment(self) -> dict[str, str]:
-        port = self.airflow_url.rsplit(":", 1)[1]
-        connection = {
-            "conn_type": "mediarithmics",
-            "host": self.sandbox_url,
-            "password": TOKEN,
-            "extra": {"organisation_id": ORGANISATION},
-        }
-        settings = {
-            "AIRFLOW_HOME": str(HOME / "airflow"),
-            "AIRFLOW_CONN_MICS_DEFAULT": json.dumps(connection),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout={LOCK_SECONDS}",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": port,
-            "AIRFLOW__API__BASE_URL": self.airflow_url,
-            "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
-            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(0)),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(0)),
-            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "PYTHONPATH": str(PROJECT),
-        }
-        return environment(**settings)
-
     def until(self, what: str, holds: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition, visibly.
 
@@ -159,12 +111,10 @@ class Demo:
         """
         give_up = time.monotonic() + seconds
         while not holds():
-            if self.processes.ended():
-                raise GaveUp(self.processes.ended())
+            if ended := self.processes.ended() or self.airflow.ended():
+                raise GaveUp(ended)
             if time.monotonic() > give_up:
-                raise GaveUp(
-                    f"{what}: not within {seconds:.0f} s; the logs are in {self.processes.log('airflow').parent}"
-                )
+                raise GaveUp(f"{what}: not within {seconds:.0f} s; the logs are in {HOME}")
             self.progress.tell(f"waiting for {what}")
             time.sleep(LOOK_SECONDS)
 
@@ -174,13 +124,13 @@ class Demo:
         self.progress.done(f"{wanted} DAGs, one for each instance that is not archived")
 
     def _dags(self) -> dict[str, object]:
-        errors = self.airflow.import_errors()
+        errors = self.api.import_errors()
         if errors:
             raise GaveUp(f"the DAG file cannot be imported:\n{errors[0]}")
-        return dict(self.airflow.dags())
+        return dict(self.api.dags())
 
     def batches(self) -> list[Batch]:
-        return list(batches(self.client, self.airflow))
+        return list(batches(self.client, self.api))
 
     def trigger_by_hand(self) -> None:
         """Run one batch that has no cron, and the one that fails, as a person would with the button."""
@@ -193,9 +143,7 @@ class Demo:
 
     def until_proven(self) -> None:
         def proven() -> bool:
-            missing = [
-                each.claim for each in proof(self.batches(), self.airflow, self.started) if not each.seen
-            ]
+            missing = [each.claim for each in proof(self.batches(), self.api, self.started) if not each.seen]
             if missing:
                 self.progress.tell(f"not seen yet: {'; '.join(missing)}")
             return not missing
@@ -205,11 +153,11 @@ class Demo:
     def report(self) -> bool:
         """Print the table and the proof; whether everything was seen."""
         now = self.batches()
-        seen = proof(now, self.airflow, self.started)
+        seen = proof(now, self.api, self.started)
         print(f"\n{table(HEAD, [batch.row() for batch in now])}\n")
         rows = [["yes" if each.seen else "NO", each.claim, each.evidence] for each in seen]
         print(f"{table(['seen', 'what', 'where'], rows)}\n")
-        print(f"Airflow   {self.airflow_url}   login {USER} / {PASSWORD}")
+        print(f"Airflow   {self.airflow.url}   login {USER} / {PASSWORD}")
         print(f"Sandbox   {self.sandbox_url}   token {TOKEN}, organisation {ORGANISATION}\n", flush=True)
         return all(each.seen for each in seen)
 
@@ -232,18 +180,22 @@ def main() -> int:
     once = os.environ.get("ONCE", "") not in ("", "0")
     if HOME.exists():
         shutil.rmtree(HOME)
-    HOME.mkdir()
-    with interruptible(), Processes(HOME / "logs") as processes:
-        demo = Demo(processes, Progress())
+    set_for_this_process(HOME / "airflow")
+    progress = Progress()
+    with interruptible(), Processes(HOME) as processes:
         try:
-            demo.start()
-            demo.show_dags()
-            demo.trigger_by_hand()
-            demo.until_proven()
-            seen = demo.report()
-            if not once:
-                print("Running until Ctrl-C.", flush=True)
-                demo.until("Ctrl-C", lambda: False, float("inf"))
+            progress.tell("making Airflow's database")
+            migrate(HOME / "airflow")
+            demo = Demo(processes, progress)
+            with demo.airflow:
+                demo.start()
+                demo.show_dags()
+                demo.trigger_by_hand()
+                demo.until_proven()
+                seen = demo.report()
+                if not once:
+                    print("Running until Ctrl-C.", flush=True)
+                    demo.until("Ctrl-C", lambda: False, float("inf"))
         except KeyboardInterrupt:
             print("\nEnding.", flush=True)
             return 0 if not once else 130

@@ -16,7 +16,7 @@ from airflow_provider_mics.api import (
     list_instance_properties,
     list_instances,
 )
-from demo.airflow_api import AirflowApi
+from local_airflow.rest_api import AirflowApi
 
 TASK = "execute"
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_mics.api import Call, Job, MicsConnectionError, Response
@@ -37,7 +39,10 @@ class Request(NamedTuple):
 class SimulatedPlatform:
     """``faults`` are taken in turn, one for each request; None lets the request through.
 
-    Lists are ``stale_for`` so long. ``fields`` are shown in every execution.
+    Lists are ``stale_for`` so long. ``fields`` are shown in every execution. ``in_list`` and ``by_id`` turn an
+    execution into what the platform shows of it. No page has more than ``largest_page`` items. ``total`` turns the
+    length of a list into the one that is shown; None shows none. The platform's own clock, in the ``Date`` of its
+    answers, is ahead by ``clock_offset``, or behind if negative; ``date`` is sent in its place.
     """
 
     def __init__(
@@ -48,15 +53,23 @@ class SimulatedPlatform:
         newest_first: bool = True,
         faults: Iterable[Fault | None] = (),
         instance: dict[str, Any] | None = None,
+        in_list: Callable[[dict[str, Any]], Any] = lambda shown: shown,
+        by_id: Callable[[dict[str, Any]], Any] = lambda shown: shown,
+        largest_page: int = 1000,
+        total: Callable[[int], int | None] = lambda length: length,
     ) -> None:
         self.driver = FlowDriver(self.send, now=now)
         self.stale_for = stale_for
         self.newest_first = newest_first
         self.faults: Iterator[Fault | None] = iter(faults)
         self.instance = instance or {"id": "42", "name": "Nightly import"}
+        self.in_list, self.by_id = in_list, by_id
+        self.largest_page, self.total = largest_page, total
         self.executions: list[dict[str, Any]] = []
         self.fields: dict[str, Any] = {}
         self.requests: list[Request] = []
+        self.clock_offset = timedelta(0)
+        self.date: str | None = None
 
     @property
     def now(self) -> datetime:
@@ -77,12 +90,14 @@ class SimulatedPlatform:
     def send(self, call: Call[Any]) -> Response:
         self.requests.append(Request((self.now - START).total_seconds(), call.method, call.path))
         fault = next(self.faults, None)
-        return (fault and fault(self, call)) or self.respond(call)
+        answer = (fault and fault(self, call)) or self.respond(call)
+        date = format_datetime(self.now + self.clock_offset) if self.date is None else self.date
+        return replace(answer, headers={"date": date, **answer.headers})
 
     def respond(self, call: Call[Any]) -> Response:
         """What the platform answers, without faults."""
         if call.path.endswith("/executions") and call.method == "POST":
-            return response(ok(self.create(dict((call.body or {})["parameters"]))))
+            return response(ok(self.by_id(self.create(dict((call.body or {})["parameters"])))))
         if call.path.endswith("/executions") or call.path == ORGANISATION_EXECUTIONS:
             return self._page(call)
         if call.path.endswith("/action"):
@@ -90,14 +105,16 @@ class SimulatedPlatform:
             return response(ok({}))
         if "/executions/" in call.path:
             found = self.execution(call.path.rsplit("/", 1)[1])
-            return response(ok(found | self.fields)) if found else refusal(404, "no such execution")
+            return (
+                response(ok(self.by_id(found | self.fields))) if found else refusal(404, "no such execution")
+            )
         return response(ok(self.instance))
 
     def create(self, parameters: dict[str, Any], status: str = "PENDING") -> dict[str, Any]:
         execution = {
             "id": str(len(self.executions) + 1),
             "status": status,
-            "creation_date": milliseconds(self.now),
+            "creation_date": milliseconds(self.now + self.clock_offset),
             "parameters": parameters,
         }
         self.executions.append(execution)
@@ -126,12 +143,14 @@ class SimulatedPlatform:
         return next((each for each in self.executions if each["id"] == execution_id), {})
 
     def _page(self, call: Call[Any]) -> Response:
-        shown = milliseconds(self.now - self.stale_for)
+        shown = milliseconds(self.now + self.clock_offset - self.stale_for)
         visible = [each for each in self.executions if each.get("creation_date", 0) <= shown]
         ordered = list(reversed(visible)) if self.newest_first else visible
         first, size = call.query["first_result"], call.query["max_results"]
-        items = [each | self.fields for each in ordered[first : first + size]]
-        return response(ok(items, total=len(ordered)))
+        last = first + min(size, self.largest_page)
+        items = [self.in_list(each | self.fields) for each in ordered[first:last]]
+        total = self.total(len(ordered))
+        return response(ok(items, **({} if total is None else {"total": total})))
 
 
 def response(body: Any, status: int = 200) -> Response:

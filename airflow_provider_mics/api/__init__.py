@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_mics.api.calls import Call, Flow, Job, Log, Now, Sleep, Step, adrive, drive
+from airflow_provider_mics.api.calls import Call, Flow, Job, Log, Now, PlatformNow, Sleep, Step, adrive, drive
 from airflow_provider_mics.api.clients import AsyncMicsClient, MicsClient
 from airflow_provider_mics.api.errors import (
     MicsApiError,
@@ -87,6 +87,7 @@ __all__ = [
     "MicsResponseError",
     "MicsTimeoutError",
     "Now",
+    "PlatformNow",
     "Plugin",
     "PluginProperty",
     "PluginVersion",

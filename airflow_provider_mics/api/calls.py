@@ -36,6 +36,14 @@ class Now:
 
 
 @dataclass(frozen=True)
+class PlatformNow:
+    """The current time by the platform's clock, told from the ``Date`` of its latest answer; an aware datetime in UTC.
+
+    The client's own time where the platform has not answered yet, or where its ``Date`` tells nothing.
+    """
+
+
+@dataclass(frozen=True)
 class Log:
     """One line to log, at a level of the ``logging`` module; its result is None."""
 
@@ -65,7 +73,7 @@ class Call(Generic[T]):
         return f"{self.method} /v1/{self.path}"
 
 
-Step = Call[Any] | Sleep | Now | Log
+Step = Call[Any] | Sleep | Now | PlatformNow | Log
 Steps = Generator[Step, Any, T]
 
 
@@ -99,8 +107,8 @@ def drive(job: Job[T], perform: Callable[[Step], Any]) -> T:
     """Run a call or a flow; ``perform`` does each step.
 
     :param job: what to run
-    :param perform: return the result of one `Call`, `Sleep`, `Now` or `Log`. An `Exception` that it raises is
-        raised inside the flow, at the step, where the flow may handle it.
+    :param perform: return the result of one `Call`, `Sleep`, `Now`, `PlatformNow` or `Log`. An `Exception` that it
+        raises is raised inside the flow, at the step, where the flow may handle it.
     :returns: the value of the call or flow
     :raises Exception: what the flow raises or does not handle
     """

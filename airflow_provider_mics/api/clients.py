@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from airflow_provider_mics.api.calls import Call, Job, Log, Now, Sleep, Step, adrive, drive
+from airflow_provider_mics.api.calls import Call, Job, Log, Now, PlatformNow, Sleep, Step, adrive, drive
 from airflow_provider_mics.api.retries import attempts
 from airflow_provider_mics.api.settings import ClientOptions, ClientSettings
 from airflow_provider_mics.api.transport import AsyncTransport, Transport
@@ -87,7 +87,7 @@ class MicsClient(ClientSettings):
         """Perform one step: what `run` passes to `drive`.
 
         :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
-        :returns: the value of a `Call`, the time (UTC) of a `Now`, else None
+        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, else None
         :raises MicsError: the request failed
         """
         match step:
@@ -97,6 +97,8 @@ class MicsClient(ClientSettings):
                 self._sleep(seconds)
             case Now():
                 return self._clock()
+            case PlatformNow():
+                return self.platform_time(self._clock())
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None
@@ -168,7 +170,7 @@ class AsyncMicsClient(ClientSettings):
         """Perform one step: what `run` passes to `adrive`.
 
         :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
-        :returns: the value of a `Call`, the time (UTC) of a `Now`, else None
+        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, else None
         :raises MicsError: the request failed
         """
         match step:
@@ -178,6 +180,8 @@ class AsyncMicsClient(ClientSettings):
                 await self._sleep(seconds)
             case Now():
                 return self._clock()
+            case PlatformNow():
+                return self.platform_time(self._clock())
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None

@@ -8,6 +8,7 @@ MicsError                    any error below, or an invalid argument
 │   └── MicsRateLimitError   429
 ├── MicsConnectionError      no response: .certainly_not_sent .retriable
 ├── MicsResponseError        a response that cannot be read
+├── MicsUncertainError       whether something exists cannot be known, so nothing was created
 └── MicsTimeoutError         a deadline passed
 """
 
@@ -97,6 +98,10 @@ class MicsConnectionError(MicsError):
 
 class MicsResponseError(MicsError):
     """A response that cannot be read: not JSON, too large, or without the requested data."""
+
+
+class MicsUncertainError(MicsError):
+    """What the platform shows does not tell whether an execution exists already, so none was created."""
 
 
 class MicsTimeoutError(MicsError):

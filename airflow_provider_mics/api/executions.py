@@ -18,9 +18,16 @@ from airflow_provider_mics.api.errors import (
 )
 from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType, milliseconds
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
+from airflow_provider_mics.api.json_text import cleaned
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.responses import ignore_body, one, one_with_raw
+from airflow_provider_mics.api.responses import (
+    cannot_be_written_back,
+    ignore_body,
+    one,
+    one_or_sent,
+    one_with_raw,
+)
 from airflow_provider_mics.api.validation import checked_execution_type, checked_id, checked_milliseconds
 
 ORGANISATION_EXECUTIONS = f"{INSTANCES}.executions"
@@ -156,13 +163,14 @@ def get_execution(instance_id: str, execution_id: str) -> Steps[Execution]:
     return execution
 
 
-ExecutionWithRaw = tuple[Execution, dict[str, Any]]
-"""An execution, and the JSON that it was read from, to be written back unchanged."""
-_WITH_RAW: Any = Annotated[ExecutionWithRaw, BeforeValidator(lambda item: (item, item))]
+ExecutionWithRaw = tuple[Execution, dict[str, Any] | None]
+"""An execution, and the JSON that it was read from, to be written back unchanged; None if that is not possible."""
+_WITH_RAW: Any = Annotated[ExecutionWithRaw, BeforeValidator(lambda item: (cleaned(item), item))]
 
 
 def _get_with_raw(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw]:
-    call = Call("GET", execution_path(instance_id, execution_id), one_with_raw(Execution))
+    read = one_with_raw(Execution, has_id=str(execution_id))
+    call = Call("GET", execution_path(instance_id, execution_id), read)
     try:
         return (yield from call)
     except MicsError as error:
@@ -198,7 +206,12 @@ def _find_in_list(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw
         return item[0].id == execution_id
 
     items: list[ExecutionWithRaw] = yield from whole_list(
-        executions_path(instance_id), _WITH_RAW, lambda item: item[0].id, {}, until=is_wanted
+        executions_path(instance_id),
+        _WITH_RAW,
+        lambda item: item[0].id,
+        {},
+        until=is_wanted,
+        is_cleaned=False,
     )
     return next(filter(is_wanted, items), None)
 
@@ -218,14 +231,21 @@ def update_execution(instance_id: str, execution_id: str, **changes: Any) -> Ste
     :raises MicsApiError: the platform refuses the change
     """
     _, raw = yield from _get_with_raw(instance_id, execution_id)
-    return (yield from _put_execution(instance_id, execution_id, raw | changes))
+    return (yield from _put_execution(instance_id, execution_id, raw, changes))
 
 
-def _put_execution(instance_id: str, execution_id: str, body: dict[str, Any]) -> Call[Execution]:
+@flow
+def _put_execution(
+    instance_id: str, execution_id: str, raw: dict[str, Any] | None, changes: dict[str, Any]
+) -> Steps[Execution]:
+    path = execution_path(instance_id, execution_id)
+    if raw is None:
+        raise cannot_be_written_back(path)
+    body = raw | changes
     if not body.get("parameters"):
         # The platform did not show the parameters. Writing none back could delete them.
         body = {name: value for name, value in body.items() if name != "parameters"}
-    return Call("PUT", execution_path(instance_id, execution_id), one(Execution), body=body)
+    return (yield from Call("PUT", path, one_or_sent(Execution, body), body=body))
 
 
 def delete_execution(instance_id: str, execution_id: str) -> Call[None]:
@@ -295,11 +315,11 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
 
 
 def _cancel_requests(
-    instance_id: str, execution_id: str, execution: Execution, raw: dict[str, Any]
+    instance_id: str, execution_id: str, execution: Execution, raw: dict[str, Any] | None
 ) -> Iterator[tuple[CancelMethod, Job[Any]]]:
     path = f"{execution_path(instance_id, execution_id)}/action"
     yield "cancel action", Call("POST", path, ignore_body, body={"action": "CANCEL"})
-    canceled = raw | {"status": str(ExecutionStatus.CANCELED)}
-    yield "status update", _put_execution(instance_id, execution_id, canceled)
+    canceled = {"status": str(ExecutionStatus.CANCELED)}
+    yield "status update", _put_execution(instance_id, execution_id, raw, canceled)
     if execution.is_pending:
         yield "deletion", delete_execution(instance_id, execution_id)

@@ -14,6 +14,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, PlainSerializer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_SECONDS = range(10**8, 10**11)
+"""Numbers that are epoch seconds: from 1973 to 5138. In milliseconds, they would all be before March 1973."""
+EPOCH_MICROSECONDS = range(253_402_300_800_000, 253_402_300_800_000_000)
+"""Numbers that are epoch microseconds: from 1978 to 9999. In milliseconds, they would all be after the year 9999."""
+LONGEST_ID = 250
+"""Characters. A longer text, or one with characters that could not be read, is not an id."""
+LONGEST_TEXT = 2000
+"""Characters of a name or another short text. A longer one is cut."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -55,13 +63,30 @@ def _whole_number(value: Any) -> int | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    number = _whole_number(value)
+    """Return a UTC datetime from what can be read without doubt; a date without a time zone is None.
+
+    A number is in milliseconds, as documented, unless it can only be in seconds or microseconds.
+    """
     try:
-        return None if number is None else from_milliseconds(number)
-    except OverflowError:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        number = _whole_number(value)
+        if number is None:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+            return None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
+        if abs(number) in EPOCH_SECONDS:
+            return EPOCH + timedelta(seconds=float(value))
+        return from_milliseconds(number // 1000 if abs(number) in EPOCH_MICROSECONDS else number)
+    except (OverflowError, ValueError):
         return None
+
+
+def is_rounded(value: Any) -> bool:
+    """Whether a moment has no milliseconds as the platform sent it: whole epoch seconds, or ISO text to the second."""
+    number = _whole_number(value)
+    if number is not None:
+        return abs(number) in EPOCH_SECONDS and float(value) == number
+    return isinstance(value, str) and _moment(value) is not None and "." not in value and "," not in value
 
 
 def _duration(value: Any) -> timedelta | None:
@@ -82,9 +107,21 @@ def _duration_json(value: timedelta | None) -> int | None:
     return None if value is None else value // timedelta(milliseconds=1)
 
 
-Id = Annotated[str, BeforeValidator(id_text)]
-OptionalId = Annotated[str | None, BeforeValidator(lambda value: text(id_text(value)))]
-Text = Annotated[str | None, BeforeValidator(text)]
+def _id(value: Any) -> Any:
+    found = id_text(value)
+    if isinstance(found, str) and (not 0 < len(found) <= LONGEST_ID or "\ufffd" in found):
+        raise ValueError("is not an id")
+    return found
+
+
+def _text(value: Any) -> str | None:
+    found = text(value)
+    return found if found is None or len(found) <= LONGEST_TEXT else f"{found[: LONGEST_TEXT - 1]}…"
+
+
+Id = Annotated[str, BeforeValidator(_id)]
+OptionalId = Annotated[str | None, BeforeValidator(lambda value: _text(id_text(value)))]
+Text = Annotated[str | None, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 WholeNumber = Annotated[int | None, BeforeValidator(_whole_number)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment), PlainSerializer(_moment_json)]

@@ -12,7 +12,13 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ContainerSize, CronStatus
 from airflow_provider_mics.api.models import SIZE_NAMES, Instance, PluginProperty, spell_sizes
 from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
-from airflow_provider_mics.api.responses import ignore_body, one, one_with_raw
+from airflow_provider_mics.api.responses import (
+    cannot_be_written_back,
+    ignore_body,
+    one,
+    one_or_sent,
+    one_with_raw,
+)
 from airflow_provider_mics.api.validation import checked_cron, checked_id, checked_size, checked_word
 
 INSTANCES = "integration_batch_instances"
@@ -116,7 +122,7 @@ def get_instance(instance_id: str) -> Call[Instance]:
     :raises MicsError: the id is invalid
     :raises MicsNotFoundError: when run: there is no such instance
     """
-    return Call("GET", instance_path(instance_id), one(Instance))
+    return Call("GET", instance_path(instance_id), one(Instance, has_id=str(instance_id)))
 
 
 @flow
@@ -136,16 +142,20 @@ def update_instance(instance_id: str, **changes: Any) -> Steps[Instance]:
     :raises MicsApiError: the platform refuses the change
     """
     path = instance_path(instance_id)
-    instance, raw = yield from Call("GET", path, one_with_raw(Instance))
+    instance, raw = yield from Call("GET", path, one_with_raw(Instance, has_id=str(instance_id)))
+    if raw is None:
+        raise cannot_be_written_back(path)
     current = spell_sizes(raw, "documented")
     documented = _with_documented_spelling(changes)
     _check_field_names(instance_id, documented, Instance.model_fields.keys() | current.keys())
     changed = current | documented
     if {"cron", "cron_status"} & changes.keys():
-        checked_cron(changed.get("cron"), changed.get("cron_status"))
+        # A cron that is there already may be one that we do not schedule, and can be paused all the same.
+        is_syntax_checked = changed.get("cron") != current.get("cron")
+        checked_cron(changed.get("cron"), changed.get("cron_status"), is_syntax_checked=is_syntax_checked)
     if changed == current:
         return instance
-    return (yield from Call("PUT", path, one(Instance), body=changed))
+    return (yield from Call("PUT", path, one_or_sent(Instance, changed), body=changed))
 
 
 def _check_field_names(instance_id: str, changes: dict[str, Any], known: Collection[str]) -> None:
@@ -227,7 +237,8 @@ def list_instance_properties(instance_id: str) -> Flow[list[PluginProperty]]:
     :raises MicsNotFoundError: when run: there is no such instance
     """
     path = f"{instance_path(instance_id)}/properties"
-    return whole_list(path, PluginProperty, lambda each: each.technical_name, {})
+    # Properties are written back whole, so their texts are kept as they came.
+    return whole_list(path, PluginProperty, lambda each: each.technical_name, {}, is_cleaned=False)
 
 
 def set_instance_property(
@@ -248,4 +259,5 @@ def set_instance_property(
         raise MicsError(f"property {instance_property!r} has no technical_name")
     path = f"{instance_path(instance_id)}/properties/technical_name={quote(name, safe='')}"
     query = {"organisation_id": organisation_id}
-    return Call("PUT", path, one(PluginProperty), query=query, body=dict(instance_property))
+    body = dict(instance_property)
+    return Call("PUT", path, one_or_sent(PluginProperty, body), query=query, body=body)

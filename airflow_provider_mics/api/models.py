@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from airflow_provider_mics.api.field_types import (
     ENDED_BADLY,
+    LONGEST_TEXT,
     NOT_STARTED,
     OVER,
     ContainerSize,
@@ -31,6 +32,7 @@ from airflow_provider_mics.api.field_types import (
     OptionalId,
     Text,
     WholeNumber,
+    is_rounded,
     lenient,
     text,
 )
@@ -151,6 +153,18 @@ class ExecutionParameters(Resource):
 
     execution_type: Annotated[ExecutionType | str | None, lenient(ExecutionType)] = None
     expected_start_date: Moment = None
+    moment_is_rounded: bool = Field(default=False, exclude=True, repr=False)
+    """Whether the platform sent ``expected_start_date`` without milliseconds, so that it may stand for another."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_rounding(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping):
+            return fields
+        others = {name: value for name, value in fields.items() if name != "moment_is_rounded"}
+        if is_rounded(fields.get("expected_start_date")):
+            others["moment_is_rounded"] = True
+        return others
 
 
 def _parameters(value: Any) -> Any:
@@ -235,10 +249,10 @@ class Execution(Resource):
 
     @property
     def error_message(self) -> str | None:
-        """The platform's error message, on one line, or None."""
+        """The platform's error message, on one line, cut to 2,000 characters, or None."""
         error = self.error.get("message", self.error) if isinstance(self.error, Mapping) else self.error
         message = text(error)
-        return one_line(message) or None if message else None
+        return one_line(message, LONGEST_TEXT) or None if message else None
 
 
 class ConnectedUser(Resource):

@@ -7,12 +7,15 @@ their largest page and whether they give a ``total`` are not documented.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_mics.api.calls import Call, Log, Steps, flow
 from airflow_provider_mics.api.errors import MicsResponseError
+from airflow_provider_mics.api.field_types import text
 from airflow_provider_mics.api.responses import Page, page
+from airflow_provider_mics.api.text import one_line
 
 T = TypeVar("T")
 PAGE_SIZE = 100
@@ -24,15 +27,32 @@ MOST_READINGS = 5
 """How often a list is read that has more items than it gave: it has no order, or grew at its front."""
 SPARE_STEPS_BACK = 20
 """Steps back beyond one for each page. Without a limit, a list without an order would never be read."""
+LONGEST_DESCRIPTION = 50
+"""Characters of an unreadable item in a warning."""
 MOST_STALLED_PAGES = 3
 """Full pages in a row, at the end of the known items, without a new one: so many items were added before them."""
 
 
+@dataclass
+class ListProgress(Generic[T]):
+    """How far a list was read: its items by key, and the offset of the next page. Reading can go on from here."""
+
+    items: dict[Any, T] = field(default_factory=dict)
+    start: int = 0
+
+
 def list_page(
-    path: str, model: type[T], query: Mapping[str, Any], first_result: int, max_results: int
+    path: str,
+    model: type[T],
+    query: Mapping[str, Any],
+    first_result: int,
+    max_results: int,
+    *,
+    is_cleaned: bool = True,
 ) -> Call[Page[T]]:
-    """Return the call for one page of a list."""
-    return Call("GET", path, page(model), {**query, "first_result": first_result, "max_results": max_results})
+    """Return the call for one page of a list; see `page` for ``is_cleaned``."""
+    read = page(model, is_cleaned=is_cleaned)
+    return Call("GET", path, read, {**query, "first_result": first_result, "max_results": max_results})
 
 
 @flow
@@ -44,6 +64,7 @@ def whole_list(
     *,
     page_size: int = PAGE_SIZE,
     until: Callable[[T], bool] | None = None,
+    is_cleaned: bool = True,
 ) -> Steps[list[T]]:
     """Return all items of a list, each once, in the platform's order.
 
@@ -53,10 +74,25 @@ def whole_list(
 
     :param key: the identity of an item
     :param until: no further page is read after the first page with an item for which it is true
-    :raises MicsResponseError: the list does not end
+    :param is_cleaned: False keeps the texts of the items as they came
+    :raises MicsResponseError: the list does not end, or no item of a page can be read
     """
-    items, _ = yield from list_with_completeness(path, model, key, query, page_size=page_size, until=until)
-    return items
+    listed = yield from read_list(
+        path, model, key, query, page_size=page_size, until=until, is_cleaned=is_cleaned
+    )
+    return list(listed.items)
+
+
+@dataclass(frozen=True)
+class ListResult(Generic[T]):
+    """The items of a list that can be read, each once, and the others as JSON, by their position in the list.
+
+    ``is_complete``: all items of the list were given and can be read. A list without ``total`` counts as given whole.
+    """
+
+    items: tuple[T, ...]
+    unreadable: Mapping[int, Any]
+    is_complete: bool
 
 
 @flow
@@ -67,36 +103,80 @@ def list_with_completeness(
     query: Mapping[str, Any],
     *,
     page_size: int = PAGE_SIZE,
-    until: Callable[[T], bool] | None = None,
+    progress: ListProgress[T] | None = None,
 ) -> Steps[tuple[list[T], bool]]:
-    """Read a list as `whole_list` does, and return whether it gave as many items as its ``total`` says.
+    """Read a list as `whole_list` does, and return whether it is complete; see `ListResult`.
 
-    A list without ``total`` counts as complete.
+    :param progress: where to begin; it is kept up to date, so that an interrupted reading can go on from it
     """
-    items: dict[Any, T] = {}
-    known_before, readings, is_complete = 0, 1, False
-    reading = _Reading(page_size)
+    listed = yield from read_list(path, model, key, query, page_size=page_size, progress=progress)
+    return list(listed.items), listed.is_complete
+
+
+@flow
+def read_list(
+    path: str,
+    model: type[T],
+    key: Callable[[T], Any],
+    query: Mapping[str, Any],
+    *,
+    page_size: int = PAGE_SIZE,
+    until: Callable[[T], bool] | None = None,
+    progress: ListProgress[T] | None = None,
+    is_cleaned: bool = True,
+) -> Steps[ListResult[T]]:
+    """Read a list as `whole_list` does; an item that cannot be read is left out, with a warning.
+
+    :param progress: where to begin; it is kept up to date, so that an interrupted reading can go on from it
+    """
+    progress = ListProgress() if progress is None else progress
+    items = progress.items
+    unreadable: dict[int, Any] = {}
+    known_before, readings, is_whole = 0, 1, False
+    reading = _Reading(page_size, progress.start, items)
     for _ in range(MOST_PAGES):
-        given = yield from list_page(path, model, query, reading.start, page_size)
+        given = yield from list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned)
         keys = [key(item) for item in given.data]
         for each, item in zip(keys, given.data, strict=True):
             items.setdefault(each, item)
-        is_complete = given.total is None or len(items) >= given.total
+        for position, item in sorted(given.unreadable.items()):
+            unreadable[reading.start + position] = item
+            keys.insert(position, _UnreadableAt(reading.start + position))
+        known = len(items) + len(unreadable)
+        is_whole = given.total is None or known >= given.total
         if until is not None and any(until(item) for item in given.data):
             break
         is_over = reading.is_over_after(given, keys)
-        if is_complete and (is_over or readings > 1):
+        progress.start = reading.start
+        if is_whole and (is_over or readings > 1):
             break
         if not is_over:
             continue
-        if readings == MOST_READINGS or len(items) == known_before:
-            shortfall = f"the list gave {len(items)} items, but its total is {given.total}"
+        if readings == MOST_READINGS or known == known_before:
+            shortfall = f"the list gave {known} items, but its total is {given.total}"
             yield Log(f"GET /v1/{path}: {shortfall}", logging.WARNING)
             break
-        known_before, readings, reading = len(items), readings + 1, _Reading(page_size)
+        known_before, readings, reading = known, readings + 1, _Reading(page_size)
     else:
         raise MicsResponseError(f"GET /v1/{path}: the list does not end after {MOST_PAGES} pages")
-    return list(items.values()), is_complete
+    if unreadable:
+        yield Log(f"GET /v1/{path}: {_described(unreadable)}", logging.WARNING)
+    return ListResult(tuple(items.values()), unreadable, is_whole and not unreadable)
+
+
+class _UnreadableAt(NamedTuple):
+    """The key of an item that cannot be read: it has none of its own."""
+
+    position: int
+
+
+def _described(unreadable: Mapping[int, Any]) -> str:
+    position, item = min(unreadable.items())
+    what = "an object without a usable id" if isinstance(item, dict) else text(item) or "null"
+    return (
+        f"{len(unreadable)} items of the list cannot be read and are left out; "
+        f"the first, at position {position}, is {one_line(what, LONGEST_DESCRIPTION)}"
+    )
 
 
 class _Reading:
@@ -105,10 +185,10 @@ class _Reading:
     No item is missing among ``_followed``: a page is accepted only if it begins with one of them.
     """
 
-    def __init__(self, page_size: int) -> None:
-        self.start = 0
+    def __init__(self, page_size: int, start: int = 0, followed: Collection[Any] = ()) -> None:
+        self.start = start
         self._page_size = page_size
-        self._followed: set[Any] = set()
+        self._followed: set[Any] = set(followed)
         self._width = 0
         self._reached = 0
         self._pages = 0
@@ -144,15 +224,16 @@ class _Reading:
         return True
 
     def _is_last(self, page: Page[Any], *, has_new: bool) -> bool:
-        given, largest = len(page.data), page.max_results
+        given, largest = page.size, page.max_results
         if given == 0 or given > self._page_size:
             return True
         if not has_new:
             ignores_paging = page.first_result == 0 and self.start > 0
             return given < self._width or ignores_paging or self._stalled > MOST_STALLED_PAGES
-        if page.total is not None:
+        if page.total is not None and self.start + given <= page.total:
             # A total may be too small, so it does not end the list after a full page.
-            return self.start + given >= page.total and given < self._page_size
-        # Without a total, a page with new items is the last only if it is smaller than the platform's largest. A
-        # max_results that only repeats the request does not show the largest.
+            return self.start + given == page.total and given < self._page_size
+        # Without a total, or with one that is smaller than what was given, a page with new items is the last only if
+        # it is smaller than the platform's largest. A max_results that only repeats the request does not show the
+        # largest.
         return largest is not None and 0 < largest < self._page_size and given < largest

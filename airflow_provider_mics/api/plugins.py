@@ -80,7 +80,8 @@ def get_plugin(plugin_id: str) -> Call[Plugin]:
     :raises MicsError: the id is invalid
     :raises MicsNotFoundError: when run: there is no such plugin
     """
-    return Call("GET", f"plugins/{checked_id('plugin_id', plugin_id)}", one(Plugin))
+    path = f"plugins/{checked_id('plugin_id', plugin_id)}"
+    return Call("GET", path, one(Plugin, has_id=str(plugin_id)))
 
 
 def list_plugin_versions(plugin_id: str, *, page_size: int = PAGE_SIZE) -> Flow[list[PluginVersion]]:
@@ -139,7 +140,8 @@ def get_plugin_version(plugin_id: str, version_id: str) -> Call[PluginVersion]:
     :raises MicsError: an id is invalid
     :raises MicsNotFoundError: when run: there is no such version
     """
-    return Call("GET", _version_path(plugin_id, version_id), one(PluginVersion))
+    read = one(PluginVersion, has_id=str(version_id))
+    return Call("GET", _version_path(plugin_id, version_id), read)
 
 
 def list_plugin_version_properties(plugin_id: str, version_id: str) -> Flow[list[PluginProperty]]:
@@ -153,7 +155,8 @@ def list_plugin_version_properties(plugin_id: str, version_id: str) -> Flow[list
     :raises MicsNotFoundError: when run: there is no such version
     """
     path = f"{_version_path(plugin_id, version_id)}/properties"
-    return whole_list(path, PluginProperty, lambda each: each.technical_name, {})
+    # Properties are written back whole, so their texts are kept as they came.
+    return whole_list(path, PluginProperty, lambda each: each.technical_name, {}, is_cleaned=False)
 
 
 def get_plugin_of_version(version_id: str) -> Call[Plugin]:

@@ -13,11 +13,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Generic, TypeGuard, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import (
@@ -28,7 +28,8 @@ from airflow_provider_mics.api.errors import (
     MicsResponseError,
 )
 from airflow_provider_mics.api.field_types import WholeNumber
-from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, redact
+from airflow_provider_mics.api.json_text import Json, cleaned, read_json
+from airflow_provider_mics.api.text import EXCERPT_SOURCE, excerpt, one_line, redact
 
 T = TypeVar("T")
 HINTS = {
@@ -37,6 +38,7 @@ HINTS = {
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
+"""Values of ``status`` in the platform's wrapper. Error pages of other software have a number there."""
 _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     401: MicsAuthError,
     403: MicsAuthError,
@@ -54,6 +56,15 @@ class Response:
     status_code: int
     headers: Mapping[str, str]
     content: bytes
+
+    @property
+    def date(self) -> datetime | None:
+        """The ``Date`` header in UTC; None where there is none, or none that can be read."""
+        try:
+            date = parsedate_to_datetime(self.headers.get("date", ""))
+            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
 
 def _optional_text(value: Any) -> str | None:
@@ -80,12 +91,21 @@ class _One(_Wrapper, Generic[T]):
 
 
 class Page(_Wrapper, Generic[T]):
-    """One page of a list. ``total`` is None where the platform does not paginate."""
+    """One page of a list. ``total`` is None where the platform does not paginate.
+
+    ``data`` holds the items that can be read, ``unreadable`` the others as JSON, by their position in the page.
+    """
 
     data: list[T]
+    unreadable: Annotated[dict[int, Any], BeforeValidator(lambda _: {})] = {}
     first_result: WholeNumber = None
     max_results: WholeNumber = None
     total: WholeNumber = None
+
+    @property
+    def size(self) -> int:
+        """How many items the page has, readable or not."""
+        return len(self.data) + len(self.unreadable)
 
 
 class ErrorInSuccess(Exception):
@@ -100,19 +120,18 @@ class UnexpectedBody(Exception):
     """A body that is not the platform's; the message continues "the response ..."."""
 
 
-W = TypeVar("W", bound=_Wrapper)
+def _json_of(content: bytes) -> Json:
+    """Decode a body.
 
-
-def _read(wrapper: type[W], content: bytes) -> W:
+    :raises ErrorInSuccess: it says that it is an error
+    :raises UnexpectedBody: it is not JSON
+    """
     try:
-        value = wrapper.model_validate_json(content)
-    except ValidationError:
-        any_wrapper = _wrapper_of(content)
-        if _has_status(any_wrapper, "error"):
-            raise ErrorInSuccess(any_wrapper) from None
-        raise
-    _check_status(value)
-    return value
+        body = read_json(content)
+    except ValueError:
+        raise UnexpectedBody("is not JSON") from None
+    _check_status(_wrapper_of(body))
+    return body
 
 
 def _check_status(wrapper: _Wrapper | None) -> None:
@@ -131,19 +150,91 @@ def _has_status(wrapper: _Wrapper | None, status: str) -> TypeGuard[_Wrapper]:
     return wrapper is not None and (wrapper.status or "").lower() == status
 
 
-def one(model: type[T]) -> Callable[[bytes], T]:
-    """Return a reader of one resource."""
-    return lambda content: _read(_One[model], content).data  # type: ignore[valid-type]
+def one(model: type[T], *, has_id: str | None = None) -> Callable[[bytes], T]:
+    """Return a reader of one resource.
+
+    :param has_id: the id that the resource must have, or None. The answer to another request has another id.
+    """
+    return lambda content: _one_of(_json_of(content), model, has_id)
 
 
-def one_with_raw(model: type[T]) -> Callable[[bytes], tuple[T, dict[str, Any]]]:
-    """Return a reader of one resource and its JSON, for a resource that is to be written back unchanged."""
-    return lambda content: (_read(_One[model], content).data, json.loads(content)["data"])  # type: ignore[valid-type]
+def one_with_raw(
+    model: type[T], *, has_id: str | None = None
+) -> Callable[[bytes], tuple[T, dict[str, Any] | None]]:
+    """Return a reader of one resource and its JSON, for a resource that is to be written back unchanged.
+
+    The JSON is None if parts of it cannot be written back; see `Json.is_exact`.
+    """
+
+    def read(content: bytes) -> tuple[T, dict[str, Any] | None]:
+        body = _json_of(content)
+        return _one_of(body, model, has_id), body.value["data"] if body.is_exact else None
+
+    return read
 
 
-def page(model: type[T]) -> Callable[[bytes], Page[T]]:
-    """Return a reader of one page of a list."""
-    return lambda content: _read(Page[model], content)  # type: ignore[valid-type]
+def _one_of(body: Json, model: type[T], has_id: str | None) -> T:
+    value: T = _One[model].model_validate(cleaned(body.value)).data  # type: ignore[valid-type]
+    answered_id = getattr(value, "id", None)
+    if has_id is not None and answered_id != has_id:
+        raise UnexpectedBody(f"is of id {one_line(str(answered_id), 50)}, not of {has_id}")
+    return value
+
+
+def one_or_sent(model: type[T], sent: Mapping[str, Any]) -> Callable[[bytes], T]:
+    """Return a reader of one resource that was written: without a body, it is what was sent."""
+    read_one, is_sent = one(model), _One[model].model_validate  # type: ignore[valid-type]
+    return lambda content: read_one(content) if content.strip() else is_sent({"data": dict(sent)}).data
+
+
+def cannot_be_written_back(path: str) -> MicsResponseError:
+    """Return the error for a resource whose JSON holds more than can be written back unchanged."""
+    return MicsResponseError(
+        f"PUT /v1/{path}: not sent: the resource is nested too deeply, or holds a number that is too long, "
+        "to be written back unchanged. Change it on the platform's console"
+    )
+
+
+def page(model: type[T], *, is_cleaned: bool = True) -> Callable[[bytes], Page[T]]:
+    """Return a reader of one page of a list, in which an unreadable item harms no other.
+
+    A page of which no item can be read is not a page of this list, and is refused.
+
+    :param is_cleaned: False keeps the texts as they came, for items that are to be written back unchanged
+    """
+    read_any = page_of_any(model, is_cleaned=is_cleaned)
+
+    def read(content: bytes) -> Page[T]:
+        given = read_any(content)
+        if given.unreadable and not given.data:
+            item = next(iter(given.unreadable.values()))
+            Page[model].model_validate({"data": [item]})  # type: ignore[valid-type]
+        return given
+
+    return read
+
+
+def page_of_any(model: type[T], *, is_cleaned: bool = True) -> Callable[[bytes], Page[T]]:
+    """Return a reader as `page` does, which accepts a page of which no item can be read."""
+
+    def read(content: bytes) -> Page[T]:
+        body = _json_of(content).value
+        body = cleaned(body) if is_cleaned else body
+        try:
+            return Page[model].model_validate(body)  # type: ignore[valid-type]
+        except ValidationError:
+            if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+                raise
+        given: Page[T] = Page[model].model_validate(body | {"data": []})  # type: ignore[valid-type]
+        read_item = TypeAdapter(model).validate_python
+        for position, item in enumerate(body["data"]):
+            try:
+                given.data.append(read_item(item))
+            except ValidationError:
+                given.unreadable[position] = item
+        return given
+
+    return read
 
 
 def ignore_body(content: bytes) -> None:
@@ -153,9 +244,12 @@ def ignore_body(content: bytes) -> None:
     """
     if _is_web_page(content):
         raise UnexpectedBody("is a web page")
-    wrapper = _wrapper_of(content)
-    if wrapper is not None and content.strip(_SPACE) != b"{}":
-        _check_status(wrapper)
+    try:
+        body = read_json(content)
+    except ValueError:
+        return
+    if body.value != {}:
+        _check_status(_wrapper_of(body))
 
 
 def read_response(call: Call[T], response: Response, secret: str) -> T:
@@ -166,7 +260,7 @@ def read_response(call: Call[T], response: Response, secret: str) -> T:
     :raises MicsResponseError: the body cannot be read
     """
     if not 200 <= response.status_code < 300:
-        raise _api_error(call, response, _wrapper_of(response.content), secret)
+        raise _api_error(call, response, _wrapper_of_error(response.content), secret)
     try:
         return call.read(response.content)
     except ErrorInSuccess as error:
@@ -176,10 +270,18 @@ def read_response(call: Call[T], response: Response, secret: str) -> T:
         raise MicsResponseError(f"{problem}: {_body_excerpt(response.content, secret)}") from None
 
 
-def _wrapper_of(content: bytes) -> _Wrapper | None:
+def _wrapper_of(body: Json) -> _Wrapper | None:
+    """Return the platform's wrapper of a body, or None if it is no JSON object."""
+    if not isinstance(body.value, dict):
+        return None
+    fields = {name: value for name, value in body.value.items() if name in _Wrapper.model_fields}
+    return _Wrapper.model_validate(cleaned(fields))
+
+
+def _wrapper_of_error(content: bytes) -> _Wrapper | None:
     try:
-        return _Wrapper.model_validate_json(content)
-    except ValidationError:
+        return _wrapper_of(read_json(content))
+    except ValueError:
         return None
 
 
@@ -226,8 +328,6 @@ def _problem(error: ValidationError | UnexpectedBody) -> str:
     if isinstance(error, UnexpectedBody):
         return str(error)
     problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if problem["type"] == "json_invalid":
-        return "is not JSON"
     where = ".".join(str(part) for part in problem["loc"]) or "it"
     return f"cannot be read ({excerpt(where, '')}: {problem['msg']})"
 

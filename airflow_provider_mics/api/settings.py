@@ -8,7 +8,7 @@ import math
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +28,10 @@ DEFAULT_BASE_URL = "https://api.mediarithmics.com"
 """The vendor's public API: https://developer.mediarithmics.io/resources/api-overview"""
 POOL_SIZE = 10
 """Connections that a client keeps open."""
+SMALLEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""A ``Date`` has whole seconds and takes time to arrive: a smaller difference tells nothing."""
+LARGEST_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""A larger difference is no clock that somebody keeps, but a cached or invented ``Date``."""
 _JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 logger = logging.getLogger(__name__)
 
@@ -99,6 +103,7 @@ class ClientSettings:
         self.log = log
         self._token_history = token_history or TokenHistory()
         self._environ = environ
+        self._clock_difference = timedelta(0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
@@ -183,7 +188,18 @@ class ClientSettings:
             self._token_history.refused(call, error, now)
             raise
         self._token_history.accepted(call)
+        self._note_date(response, now)
         return value
+
+    def _note_date(self, response: Response, now: datetime) -> None:
+        """Note what the ``Date`` of a response that came at ``now`` tells of the platform's clock."""
+        difference = timedelta(0) if response.date is None else response.date - now
+        is_plausible = SMALLEST_CLOCK_DIFFERENCE <= abs(difference) <= LARGEST_CLOCK_DIFFERENCE
+        self._clock_difference = difference if is_plausible else timedelta(0)
+
+    def platform_time(self, now: datetime) -> datetime:
+        """Return the time that the platform's clock shows at ``now``."""
+        return now + self._clock_difference
 
     def connection_error(
         self,

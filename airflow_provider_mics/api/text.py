@@ -1,14 +1,31 @@
-"""Text for log lines and error messages: on one line, shortened, without the token."""
+"""Text for log lines and error messages: on one line, shortened, without the token; and text that others wrote."""
 
 from __future__ import annotations
 
 import html
+import re
 from urllib.parse import quote
 
 EXCERPT_LENGTH = 200
 """Characters of an excerpt."""
 EXCERPT_SOURCE = 4000
 """Characters at the start of a text from which an excerpt is made."""
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, except tab and line feed
+    "\ud800-\udfff"  # halves of a character
+    "\u202a-\u202e\u2066-\u2069]"  # changes of the writing direction, which disguise what a text says
+)
+
+
+def clean_text(text: str) -> str:
+    """Return a text that PostgreSQL, UTF-8, a log and a page can take.
+
+    Control characters, lone surrogates and changes of the writing direction become U+FFFD. Tabs and line feeds stay;
+    other line ends become line feeds.
+    """
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def one_line(text: str, longest: int | None = None) -> str:

@@ -63,12 +63,15 @@ def checked_milliseconds(what: str, value: datetime | int) -> int:
     return value
 
 
-def checked_cron(cron: str | None, cron_status: str | CronStatus | None) -> None:
+def checked_cron(
+    cron: str | None, cron_status: str | CronStatus | None, *, is_syntax_checked: bool = True
+) -> None:
     """Check a cron and its status.
 
     The platform takes both or neither, and five fields of standard Unix cron:
     https://developer.mediarithmics.io/data-ingestion/bulk-processing/integration-batch
 
+    :param is_syntax_checked: whether the fields of the cron are checked too
     :raises MicsError: one is missing, the status is unknown, or the cron is invalid
     """
     if (cron is None) != (cron_status is None):
@@ -78,7 +81,7 @@ def checked_cron(cron: str | None, cron_status: str | CronStatus | None) -> None
             f"{given} {str(value)!r} is given without {missing}: give both, or neither for manual runs"
         )
     if cron is not None:
-        problem = cron_problem(cron)
+        problem = cron_problem(cron) if is_syntax_checked else None
         if problem:
             raise MicsError(f"cron {cron!r} {problem}")
         checked_word("cron_status", CronStatus, cron_status)
@@ -142,7 +145,7 @@ def seconds_of(owner: str, name: str, value: Any, *, may_be_zero: bool = False) 
 
 
 def parse_datetime(value: datetime | str | int | None, name: str = "expected_start_date") -> datetime | None:
-    """Return a UTC datetime, or None for no value.
+    """Return a UTC datetime, to the microsecond, or None for no value.
 
     :param value: an aware datetime, ISO 8601 text with a time zone, or epoch milliseconds, also as text
     :param name: the name of the argument, for the error
@@ -153,7 +156,8 @@ def parse_datetime(value: datetime | str | int | None, name: str = "expected_sta
     if isinstance(value, str):
         text = value.strip()
         value = int(text) if _NUMBER.fullmatch(text) else _from_iso(name, text)
-    return from_milliseconds(checked_milliseconds(name, value)).astimezone(UTC)
+    checked = from_milliseconds(checked_milliseconds(name, value))
+    return value.astimezone(UTC) if isinstance(value, datetime) else checked
 
 
 def _from_iso(name: str, text: str) -> datetime:

@@ -19,18 +19,23 @@ from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
 from airflow_provider_mics.core.planning.dag_plans import (
-    DAG_ID_PREFIX,
+    DAG_ID_STEM,
     DagPlan,
     Planner,
     instance_id_of,
+    is_prefix,
     plan_all,
     plan_instance,
 )
 from airflow_provider_mics.core.planning.inventory import Inventory
-from airflow_provider_mics.dag_factory.builder import DagBuilder, instance_asset
+from airflow_provider_mics.dag_factory.builder import PREFIX_RULE, DagBuilder, instance_asset
+from airflow_provider_mics.dag_factory.cron_schedule import shared_date
+from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
 from airflow_provider_mics.operators.arguments import optional_timedelta
 
+DEFAULT_POLL_INTERVAL = 30.0
+"""Seconds."""
 OWNER = "integration_batch_dags"
 """Names the function in the errors about its arguments."""
 logger = logging.getLogger(__name__)
@@ -52,8 +57,9 @@ def integration_batch_dags(
     plan: Planner = plan_instance,
     snapshot: str | Path | None = None,
     snapshot_ttl: float | timedelta = timedelta(minutes=5),
-    deferrable: bool = True,
-    poll_interval: float | timedelta = 30.0,
+    deferrable: bool | None = None,
+    poll_interval: float | timedelta | None = None,
+    dag_id_prefix: str = "",
 ) -> dict[str, DAG]:
     """Return a DAG for each instance of an organisation, by DAG id, except for archived ones.
 
@@ -69,7 +75,8 @@ def integration_batch_dags(
     :param select: build DAGs only for instances for which this function returns true
     :param customize: function that is called with each DAG and its instance, and changes the DAG in place. Text that
         differs between parses creates a new DAG version at each parse
-    :param default_args: as of any DAG, such as ``retries``, ``on_failure_callback`` and ``owner``
+    :param default_args: as of any DAG, such as ``retries``, ``on_failure_callback`` and ``owner``. ``start_date`` and
+        ``end_date`` in them are those of the DAG, and ``outlets`` are updated beside the instance's asset
     :param start_date: an aware datetime; ticks before it do not run. Ticks from before the last change of an
         instance's schedule never run
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
@@ -79,16 +86,28 @@ def integration_batch_dags(
     :param snapshot: path of the snapshot, or its URL in an object store, which several machines can share; by default
         a file below AIRFLOW_HOME. Each connection and organisation needs its own
     :param snapshot_ttl: age at which a snapshot is refreshed, in seconds or as a timedelta
-    :param deferrable: whether tasks wait in the triggerer, without a worker slot
-    :param poll_interval: time between two requests while waiting, in seconds or as a timedelta
+    :param deferrable: whether tasks wait in the triggerer, without a worker slot; by default what ``default_args``
+        say, else true
+    :param poll_interval: time between two requests while waiting, in seconds or as a timedelta; by default what
+        ``default_args`` say, else 30 s
+    :param dag_id_prefix: what the DAG ids, asset URIs and a tag begin with, such as ``staging_``: two platforms in one
+        Airflow need it, since their instances can have equal ids
     :return: the DAGs by their ids
     :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
-    :raises ValueError: an invalid argument
+    :raises ValueError: an invalid argument, or DAG ids that a factory of another platform has made in this process
     """
     if timezone is not None and zone_of(timezone) is None:
         raise ValueError(f"timezone {timezone!r} is not known: give an IANA name such as Europe/Paris")
     if start_date is not None and start_date.tzinfo is None:
         raise ValueError(f"start_date {start_date.isoformat()} has no time zone: give an aware datetime")
+    if not is_prefix(dag_id_prefix):
+        raise ValueError(f"dag_id_prefix {dag_id_prefix!r} {PREFIX_RULE}")
+    shared = dict(default_args or {})
+    shared_start, end_date = shared_date(shared, "start_date"), shared_date(shared, "end_date")
+    if deferrable is None:
+        deferrable = bool(shared.get("deferrable", True))
+    if poll_interval is None:
+        poll_interval = shared.get("poll_interval", DEFAULT_POLL_INTERVAL)
     ttl = timedelta(seconds=seconds_of(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True))
     organisation_id = None if organisation_id is None else str(organisation_id)
     source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
@@ -96,11 +115,13 @@ def integration_batch_dags(
         mics_conn_id=mics_conn_id,
         organisation_id=organisation_id,
         customize=customize,
-        default_args=default_args or {},
-        start_date=start_date,
+        default_args=shared,
+        start_date=max((each for each in (start_date, shared_start) if each is not None), default=None),
+        end_date=end_date,
         platform_grace=optional_timedelta(OWNER, "platform_grace", platform_grace, may_be_zero=True),
         deferrable=deferrable,
         poll_interval=seconds_of(OWNER, "poll_interval", poll_interval),
+        dag_id_prefix=dag_id_prefix,
     )
 
     def is_selected(instance: Instance) -> bool:
@@ -114,14 +135,16 @@ def integration_batch_dags(
     if dag_id is not None:
         return _dags_on_worker(dag_id, source, builder, plan, is_selected)
     inventory = source.current()
-    planned = plan_all(inventory, plan=plan, select=is_selected)
+    planned = plan_all(inventory, plan=plan, select=is_selected, dag_id_prefix=dag_id_prefix)
     if inventory.instances and not planned:
         logger.warning(
             "None of the %d integration batches of connection %r is selected: see group_id, artifact_id and select.",
             len(inventory.instances),
             mics_conn_id,
         )
-    return builder.build_all(inventory, planned)
+    dags = builder.build_all(inventory, planned)
+    claim_dag_ids(dags, inventory, mics_conn_id)
+    return dags
 
 
 def _dags_on_worker(
@@ -135,21 +158,24 @@ def _dags_on_worker(
 
     No request is sent for a DAG id that this factory cannot have built.
     """
+    prefix = builder.dag_id_prefix
 
     def build(inventory: Inventory | None, select: Callable[[Instance], bool] | None) -> dict[str, DAG]:
         if inventory is None:
             return {}
-        planned = plan_all(inventory, plan=plan, select=select)
-        return builder.build_all(inventory, [each for each in planned if each[1].dag_id == dag_id])
+        planned = plan_all(inventory, plan=plan, select=select, dag_id_prefix=prefix)
+        dags = builder.build_all(inventory, [each for each in planned if each[1].dag_id == dag_id])
+        claim_dag_ids(dags, inventory, source.mics_conn_id)
+        return dags
 
     dags: dict[str, DAG] = {}
-    instance_id = instance_id_of(dag_id)
+    instance_id = instance_id_of(dag_id, prefix)
     if instance_id is not None:
         inventory = source.for_worker(instance_id)
         is_known = inventory is not None and not is_id_only(inventory.instances[0])
         dags = build(inventory, is_selected if is_known else None)
-    if not dags and plan is not plan_instance:
+    if not dags and plan is not plan_instance and dag_id.startswith(prefix):
         dags = build(source.read() or source.fetched_for_worker(), is_selected)
-    elif not dags and instance_id is None and dag_id.startswith(DAG_ID_PREFIX):
+    elif not dags and instance_id is None and dag_id.startswith(prefix + DAG_ID_STEM):
         dags = build(source.read(), is_selected)
     return dags

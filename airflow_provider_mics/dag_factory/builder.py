@@ -13,7 +13,15 @@ from zlib import crc32
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, BaseOperator, Param
 
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.core.planning.dag_plans import DagPlan, invalid_cron, is_id, unplanned
+from airflow_provider_mics.core.planning.dag_plans import (
+    LONGEST_PREFIX,
+    DagPlan,
+    invalid_cron,
+    is_id,
+    is_prefix,
+    prefixed,
+    unplanned,
+)
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.dag_factory.cron_schedule import start_date_of, tick_context_of, timetable_of
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
@@ -23,11 +31,17 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 TASK_ID = "execute"
+PREFIX_RULE = f"must have at most {LONGEST_PREFIX} ASCII letters, digits, dots, dashes and underscores"
 OWNER = "mediarithmics"
 START_DATE_HELP = (
     "When the platform is to start the batch. "
     "Left empty, it starts at once; a moment in the past starts at once too."
 )
+MOMENT_PATTERN = (
+    r"^\s*$|^\s*\d+\s*$|^\s*\d{4}-?\d{2}-?\d{2}[T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?"
+    r"\s*(Z|[+-]\d{2}(:?\d{2})?)\s*$"
+)
+"""Of a moment that can be read. The REST API of Airflow checks it, and checks ``format`` only in some installations."""
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +57,8 @@ class DagBuilder:
     platform_grace: timedelta | None
     deferrable: bool
     poll_interval: float
+    dag_id_prefix: str = ""
+    end_date: datetime | None = None
 
     def build_all(self, inventory: Inventory, planned: Iterable[tuple[Instance, DagPlan]]) -> dict[str, DAG]:
         """Build a DAG for each plan. If that fails, the DAG has no schedule and its description says why."""
@@ -67,7 +83,7 @@ class DagBuilder:
         except Exception as error:  # noqa: BLE001
             reason = f"{failure}: {one_line_of(error)}"
             logger.warning("Instance %s: %s.", instance.id, reason)
-            explained = unplanned(inventory, instance, reason)
+            explained = prefixed(unplanned(inventory, instance, reason), self.dag_id_prefix)
             if explained.dag_id != plan.dag_id and explained.dag_id in taken:
                 suffix = f"{crc32(str(plan.dag_id).encode()):08x}"
                 explained = replace(explained, dag_id=f"{explained.dag_id}.{suffix}")
@@ -85,6 +101,7 @@ class DagBuilder:
             tags=list(plan.tags),
             schedule=timetable_of(plan),
             start_date=start_date_of(plan, self.start_date),
+            end_date=self.end_date,
             catchup=False,
             max_active_runs=1,
             is_paused_upon_creation=False,
@@ -101,9 +118,17 @@ class DagBuilder:
             START_DATE_HELP,
             type=["null", "string"],
             format="date-time",
+            pattern=MOMENT_PATTERN,
             title="Expected start date",
         )
         return dag
+
+    @property
+    def _shared_outlets(self) -> list[Any]:
+        outlets = self.default_args.get("outlets") or []
+        if isinstance(outlets, (set, frozenset)):
+            return sorted(outlets, key=repr)  # in the same order in every process
+        return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]
 
     def _add_task(self, dag: DAG, instance: Instance, plan: DagPlan) -> None:
         MicsCreateExecutionOperator(
@@ -115,9 +140,12 @@ class DagBuilder:
             expected_start_date="{{ params.expected_start_date or '' }}",
             deferrable=self.deferrable,
             poll_interval=self.poll_interval,
-            cron=None,  # default_args that other operators share may have one
+            # What other operators share in default_args must not replace what the DAG is about.
+            cron=None,
+            execution_type=None,
             tick_context=tick_context_of(instance, plan, self.platform_grace),
-            outlets=[instance_asset(plan.instance_id)],
+            outlets=[*self._shared_outlets, instance_asset(plan.instance_id, prefix=self.dag_id_prefix)],
+            checks_run_conf=True,
         )
 
 
@@ -135,15 +163,20 @@ class CannotRunOperator(BaseOperator):
         raise AirflowFailException(self.reason)
 
 
-def instance_asset(instance_id: str) -> Asset:
+def instance_asset(instance_id: str, prefix: str = "") -> Asset:
     """Return the asset that a generated DAG updates when a run of the instance succeeds.
 
     The URI, which is also the name, has a scheme that begins with ``x-``: Airflow reserves these for users, and needs
-    no handler for them.
+    no handler for them. Each event's ``extra`` has ``instance_id``, ``execution_id``, ``status``, ``start_date`` and
+    ``duration`` (seconds).
 
     :param instance_id: the instance's id
+    :param prefix: the ``dag_id_prefix`` of the factory
+    :raises ValueError: an invalid prefix
     """
-    return Asset(uri=f"x-mics://integration_batch_instances/{instance_id}")
+    if not is_prefix(prefix):
+        raise ValueError(f"instance_asset: prefix {prefix!r} {PREFIX_RULE}")
+    return Asset(uri=f"x-mics://{prefix}integration_batch_instances/{instance_id}")
 
 
 def _with_readable_cron(plan: DagPlan) -> DagPlan:

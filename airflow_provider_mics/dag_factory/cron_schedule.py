@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
+from airflow.providers.common.compat.sdk import timezone  # type: ignore[attr-defined]
 from airflow.timetables.trigger import CronTriggerTimetable
+from croniter import croniter
 
-from airflow_provider_mics.api.cron_syntax import normalised
+from airflow_provider_mics.api.cron_syntax import cron_problem, normalised, read_cron
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.validation import parse_datetime
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.core.planning.dag_plans import DagPlan
 
+YEARS_OF_CHECK = (2003, 2004)
+"""An ordinary year and a leap year."""
 UNSCHEDULED_START_DATE = datetime(2015, 1, 1, tzinfo=UTC)
 """Start date of a DAG without a schedule, before any run that a user could trigger."""
 
@@ -33,7 +38,53 @@ def _cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
     """Return a timetable, created once for all DAGs on the same cron."""
     timetable = CronTriggerTimetable(cron, timezone=timezone)
     timetable.validate()
+    _, _, days, months, _ = cron.split()
+    _check_end_of_february(days, months)
     return timetable
+
+
+@cache
+def _check_end_of_february(days: str, months: str) -> None:
+    """Check that the installed croniter reads the days of a cron rightly where a month is short.
+
+    Up to 6.0 it leaves out 1 or 2 March where the cron has a day after the 28th too, as ``*/5`` and ``1,31`` have.
+
+    :raises ValueError: it does not
+    """
+    cron = f"0 0 {days} {months} *"
+    problem = cron_problem(cron)
+    if problem is not None or days == "*":
+        return
+    expected = read_cron(cron)
+    for year in YEARS_OF_CHECK:
+        day, end = datetime(year, 2, 20), datetime(year, 3, 5)  # noqa: DTZ001 - as croniter is given them by Airflow
+        iterator = croniter(cron, day)
+        following = iterator.get_next(datetime)
+        while (day := day + timedelta(days=1)) < end:
+            is_due = day.day in expected.days and day.month in expected.months
+            if is_due != (following == day):
+                raise ValueError(
+                    f"the installed croniter does not read its days {days!r} as cron does in February and March: "
+                    f"upgrade croniter, or write no day after the 28th"
+                )
+            if is_due:
+                following = iterator.get_next(datetime)
+
+
+def shared_date(default_args: dict[str, Any], name: str) -> datetime | None:
+    """Take a date out of ``default_args`` and return it: it is the DAG's.
+
+    A task whose own ``start_date`` has not come, or whose ``end_date`` is over, is left out of its runs, which then
+    succeed without having run anything.
+
+    :raises ValueError: it is no date
+    """
+    given = default_args.pop(name, None)
+    try:
+        moment = timezone.parse(given) if isinstance(given, str) else given
+        return None if moment is None else timezone.convert_to_utc(moment)
+    except Exception:  # noqa: BLE001 - Airflow raises what its parser does
+        raise ValueError(f"default_args: {name} {given!r} is not a date and time") from None
 
 
 def start_date_of(plan: DagPlan, start_date: datetime | None) -> datetime:
@@ -55,6 +106,7 @@ def tick_context_of(instance: Instance, plan: DagPlan, platform_grace: timedelta
         timezone=plan.timezone,
         schedule_since=parse_datetime(plan.schedule_since, "schedule_since"),
         platform_grace=platform_grace,
+        cron_periods=plan.cron_periods,
     )
 
 

@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from zlib import crc32
 
-from airflow.configuration import AIRFLOW_HOME, conf
-
-from airflow_provider_mics.api.clients import MicsClient
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
-from airflow_provider_mics.api.errors import MicsApiError, MicsConnectionError, MicsError, MicsTimeoutError
-from airflow_provider_mics.api.instances import get_instance
+from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsTimeoutError
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.outages import is_outage
-from airflow_provider_mics.core.planning.inventory import (
-    Inventory,
-    Listing,
-    UnreadableInventoryError,
-    listed_within,
-    merged,
-    within,
-)
-from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, SnapshotPlace, one_at_a_time
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.inventory_updates import updated_inventory
+from airflow_provider_mics.dag_factory.parse_time_client import NoTimeLeftError, ParseTimeClient
+from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore
 from airflow_provider_mics.runtime.failures import one_line_of
 
-if TYPE_CHECKING:
-    from airflow_provider_mics.api.calls import Job
-    from airflow_provider_mics.hooks import MicsHook
-
-T = TypeVar("T")
 RETRY_DELAY = timedelta(seconds=60)
 """How long no parse sends a request after one has failed."""
 NOT_OURS_STATUS_CODES = (403, 404)
 """HTTP status codes that say that our organisation has no such instance."""
-MAX_CONNECT_TIMEOUT = 5.0
-"""Seconds."""
-SHARE_OF_IMPORT_TIMEOUT = 1 / 3
-"""The part of ``[core] dagbag_import_timeout`` that requests may take."""
-DEFAULT_TIME_LIMIT = 30.0
-"""Seconds that requests may take where Airflow sets no limit to the import of a DAG file."""
-UNREACHABLE_FOR = 60.0
-"""Seconds for which this process sends no request to a host that did not answer."""
-SNAPSHOT_FOLDER = "mics"
-"""Folder of the local snapshots, below AIRFLOW_HOME."""
 logger = logging.getLogger(__name__)
 
 
@@ -76,31 +47,21 @@ class InventorySource:
         known = self.read()
         if known is not None and self._is_fresh(known):
             return known
-        with one_at_a_time(self._local_path.with_suffix(".lock")) as has_lock:
-            if known is None:
-                return self._fetch_first()
+        with self.store.lock() as has_lock:
+            if known is None or known.is_empty_start:
+                return self._fetch_first(known)
             if not has_lock:
-                return known
+                return self._in_our_timezone(known)
             known = self.read() or known
             return known if self._is_fresh(known) else self._refresh(known)
 
     def read(self, only: str | None = None) -> Inventory | None:
         """Return the snapshot, or only the instance ``only`` of it; None if there is no usable snapshot."""
-        try:
-            content = self._place.read_bytes()
-            inventory = Inventory.from_bytes(content) if only is None else Inventory.of_one(content, only)
-        except FileNotFoundError:
-            return None
-        except UnreadableInventoryError as error:
-            logger.warning("Ignoring snapshot %s: %s.", self._place, error)
-            return None
-        except Exception as error:  # noqa: BLE001
-            logger.warning("Could not read snapshot %s: %s.", self._place, one_line_of(error))
-            return None
-        if self.organisation_id not in (None, inventory.organisation_id):
+        inventory = self.store.read(only)
+        if inventory is not None and self.organisation_id not in (None, inventory.organisation_id):
             logger.warning(
                 "Ignoring snapshot %s: it is of organisation %s, not of %s.",
-                self._place,
+                self.store,
                 inventory.organisation_id,
                 self.organisation_id,
             )
@@ -114,7 +75,7 @@ class InventorySource:
         enough to build the DAG of a task that is to run. Nothing is written.
         """
         known = self.read(only=instance_id)
-        if known is not None and known.get(instance_id) is not None:
+        if known is not None and known.get(instance_id) is not None and self.store.is_ours(known):
             return known
         client = self._client
         organisation_id, timezone = self.organisation_id, self.timezone or ""
@@ -140,31 +101,50 @@ class InventorySource:
     def fetched_for_worker(self) -> Inventory | None:
         """Return the platform's inventory without saving it, or None, with a warning, if it cannot be listed."""
         try:
-            return self._fetch(None)
+            inventory, failure = self._fetch(None)
+            if failure is not None:
+                raise failure
         except Exception as error:  # noqa: BLE001
             logger.warning("%s: %s.", self._cannot_list, one_line_of(error))
             return None
+        return inventory
 
     def _is_fresh(self, inventory: Inventory) -> bool:
-        has_our_timezone = self.timezone in (None, inventory.timezone)
-        return has_our_timezone and abs(datetime.now(UTC) - inventory.fetched_at) < self.ttl
+        return (
+            self.store.is_ours(inventory)
+            and self.timezone in (None, inventory.timezone)
+            and inventory.unfinished is None
+            and inventory.unreadable_lines == 0
+            and abs(datetime.now(UTC) - inventory.fetched_at) < self.ttl
+        )
 
-    def _fetch_first(self) -> Inventory:
+    def _fetch_first(self, known: Inventory | None) -> Inventory:
         try:
-            return self._save(self._fetch(None))
+            inventory = self._fetch_and_save(known)
         except Exception as error:  # noqa: BLE001
             raise self._no_inventory(one_line_of(error)) from None
+        if inventory.is_empty_start:
+            raise self._no_inventory(
+                "a page of the list took too long; the next parse asks for a smaller one"
+            )
+        if inventory.unfinished is not None:
+            logger.warning(
+                "The list of connection %r is long: %d integration batches so far. The next parse reads on.",
+                self.mics_conn_id,
+                len(inventory.instances),
+            )
+        return inventory
 
     def _refresh(self, known: Inventory) -> Inventory:
-        failure = self._last_failure.within(RETRY_DELAY, datetime.now(UTC))
+        failure = self.store.last_failure.within(RETRY_DELAY, datetime.now(UTC))
         if failure is None:
             try:
-                return self._save(self._fetch(known))
+                return self._fetch_and_save(known)
             except Exception as error:  # noqa: BLE001
                 failure = one_line_of(error)
                 if _delays_next_request(error):
                     now = datetime.now(UTC)
-                    self._last_failure.remember(
+                    self.store.last_failure.remember(
                         f"{failure} (next retry after {now + RETRY_DELAY:%H:%M:%S} UTC)", now
                     )
         if self._is_of_other_platform(known):
@@ -175,28 +155,45 @@ class InventorySource:
             failure,
             known.fetched_at.isoformat(timespec="seconds"),
         )
-        return known
+        return self._in_our_timezone(known)
 
-    def _fetch(self, known: Inventory | None) -> Inventory:
-        """List the instances, and carry over what only the snapshot knows."""
+    def _in_our_timezone(self, known: Inventory) -> Inventory:
+        """Return a snapshot that was made in another time zone: in ours, each schedule is in force since now."""
+        if self.timezone in (None, known.timezone):
+            return known
+        since = dict.fromkeys(known.schedule_since, datetime.now(UTC))
+        source = self.store.source
+        changed = replace(known, timezone=self.timezone or "", schedule_since=since, source=source)
+        self.store.save(changed)
+        return changed
+
+    def _fetch_and_save(self, known: Inventory | None) -> Inventory:
+        """List the instances, and save what came of it.
+
+        :raises MicsError: nothing new was read
+        """
+        inventory, failure = self._fetch(known)
+        self.store.save(inventory)
+        if failure is not None:
+            raise failure
+        self.store.last_failure.forget()
+        return inventory
+
+    def _fetch(self, known: Inventory | None) -> tuple[Inventory, MicsError | None]:
+        """List the instances, and carry over what only the snapshot knows; also return why nothing new was read."""
         client = self._client
-        return merged(
-            client.listing(is_urgent=known is None),
+        listing = client.listing(known, is_urgent=known is None or known.is_empty_start)
+        inventory = updated_inventory(
             known,
+            listing,
             host=client.host,
             organisation_id=client.organisation_id,
             timezone=self.timezone or client.timezone,
             console_url=client.console_url,
             fetched_at=datetime.now(UTC),
+            source=self.store.source,
         )
-
-    def _save(self, inventory: Inventory) -> Inventory:
-        self._last_failure.forget()
-        try:
-            self._place.write_bytes(inventory.to_bytes())
-        except Exception as error:  # noqa: BLE001
-            logger.warning("Could not write snapshot %s: %s.", self._place, one_line_of(error))
-        return inventory
+        return inventory, listing.failure
 
     def _is_of_other_platform(self, known: Inventory) -> bool:
         """Whether the connection now leads to another platform or organisation than that of the snapshot."""
@@ -211,24 +208,15 @@ class InventorySource:
         return f"The integration batches of connection {self.mics_conn_id!r} cannot be listed"
 
     def _no_inventory(self, failure: str) -> MicsError:
-        return MicsError(f"{self._cannot_list}, and there is no earlier snapshot ({self._place}): {failure}")
+        return MicsError(f"{self._cannot_list}, and there is no earlier snapshot ({self.store}): {failure}")
 
     @property
     def _client(self) -> ParseTimeClient:
         return ParseTimeClient(self.mics_conn_id, self.organisation_id)
 
-    @property
-    def _last_failure(self) -> LastFailure:
-        return LastFailure(self._local_path.with_suffix(".failed"))
-
     @cached_property
-    def _place(self) -> SnapshotPlace:
-        return snapshot_place(self.snapshot, self._local_path)
-
-    @cached_property
-    def _local_path(self) -> Path:
-        snapshot = None if self.snapshot is None else str(self.snapshot)
-        return local_path(self.mics_conn_id, self.organisation_id, self.timezone, snapshot)
+    def store(self) -> SnapshotStore:
+        return SnapshotStore(self.snapshot, self.mics_conn_id, self.organisation_id, self.timezone)
 
 
 def is_id_only(instance: Instance) -> bool:
@@ -238,115 +226,6 @@ def is_id_only(instance: Instance) -> bool:
 
 def _delays_next_request(error: Exception) -> bool:
     """Whether the next parses send no request. After a refusal they do: it is quick, and a user may be fixing it."""
+    if isinstance(error, NoTimeLeftError):
+        return False
     return not isinstance(error, MicsError) or is_outage(error) or isinstance(error, MicsTimeoutError)
-
-
-class ParseTimeClient:
-    """The platform behind a connection, with a time limit, so that a slow platform cannot stall DAG parsing.
-
-    Each property and method can raise MicsError, and errors of Airflow.
-
-    :param mics_conn_id: the Airflow connection, which is only read when a property or method needs it
-    :param organisation_id: the organisation's id; by default the connection's
-    """
-
-    def __init__(self, mics_conn_id: str, organisation_id: str | None = None) -> None:
-        self._mics_conn_id = mics_conn_id
-        self._organisation_id = organisation_id
-
-    @property
-    def organisation_id(self) -> str | None:
-        return self._hook.organisation_id
-
-    @property
-    def host(self) -> str:
-        return self._hook.settings.host
-
-    @property
-    def timezone(self) -> str:
-        return self._hook.timezone
-
-    @property
-    def console_url(self) -> str:
-        return self._hook.console_url
-
-    def listing(self, *, is_urgent: bool) -> Listing:
-        """List the organisation's instances; unless it is urgent, fail at once if the host was unreachable just now."""
-        since = _unreachable_since.get(self.host)
-        if not is_urgent and since is not None and time.monotonic() - since < UNREACHABLE_FOR:
-            raise MicsConnectionError(f"{self.host} was unreachable a moment ago")
-        return self._run(listed_within)
-
-    def instance(self, instance_id: str) -> Instance:
-        return self._run(lambda limit: within(get_instance(instance_id), limit))
-
-    @cached_property
-    def _hook(self) -> MicsHook:
-        from airflow_provider_mics.hooks import MicsHook
-
-        return MicsHook(self._mics_conn_id, self._organisation_id)
-
-    def _run(self, job_within: Callable[[timedelta], Job[T]]) -> T:
-        """Run a flow that is given the time limit."""
-        settings, limit = self._hook.settings, _time_limit()
-        arguments: dict[str, Any] = settings.client_arguments(self._organisation_id, logger)
-        connect, read = arguments["timeout"]
-        arguments |= {"timeout": (min(connect, MAX_CONNECT_TIMEOUT), min(read, limit)), "max_retries": 0}
-        with MicsClient(**arguments) as client:
-            try:
-                result = client.run(job_within(timedelta(seconds=limit)))
-            except (MicsConnectionError, MicsTimeoutError):
-                _unreachable_since[settings.host] = time.monotonic()
-                raise
-        _unreachable_since.pop(settings.host, None)
-        return result
-
-
-_unreachable_since: dict[str, float] = {}
-"""By host, on the monotonic clock: the factories of one DAG file do not each wait for the same unreachable host."""
-
-
-def _time_limit() -> float:
-    """Return the seconds that requests may take during one parse."""
-    import_timeout = conf.getfloat("core", "dagbag_import_timeout", fallback=30.0)
-    return import_timeout * SHARE_OF_IMPORT_TIMEOUT if import_timeout > 0 else DEFAULT_TIME_LIMIT
-
-
-def snapshot_place(snapshot: str | Path | None, default: Path) -> SnapshotPlace:
-    """Return where a snapshot is kept: at a path or URL, or in the file ``default``."""
-    if snapshot is None:
-        return LocalFile(default)
-    address = str(snapshot)
-    if address.startswith("file://"):
-        return LocalFile(Path(address.removeprefix("file://")))
-    if "://" not in address:
-        return LocalFile(Path(address).expanduser())
-    return _StoredObject(address)
-
-
-def local_path(*key: str | None) -> Path:
-    """Return the file below AIRFLOW_HOME for a key: the connection, the organisation, and so on."""
-    readable = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part)[:60] for part in key[:2] if part)
-    exact = crc32("\0".join(part or "" for part in key).encode())
-    return Path(AIRFLOW_HOME, SNAPSHOT_FOLDER, f"inventory-{readable}-{exact:08x}.jsonl")
-
-
-class _StoredObject:
-    """A snapshot in an object store. Its path is created on use, since ObjectStoragePath takes long to import."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __str__(self) -> str:
-        return self._url
-
-    def read_bytes(self) -> bytes:
-        return bytes(self._path().read_bytes())
-
-    def write_bytes(self, data: bytes) -> None:
-        self._path().write_bytes(data)
-
-    def _path(self) -> Any:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-        return ObjectStoragePath(self._url)

@@ -88,15 +88,6 @@ def check_choice(task_id: str, name: str, value: Any, choices: tuple[str, ...]) 
         raise ValueError(f"{task_id}: {name} {value!r} is not one of {', '.join(choices)}")
 
 
-def check_wait_timeout(task_id: str, timeout: object, *, wait_for_completion: bool) -> None:
-    """Check that a ``timeout`` has a wait to end.
-
-    :raises ValueError: it has none
-    """
-    if timeout is not None and not wait_for_completion:
-        raise ValueError(f"{task_id}: timeout is given, but wait_for_completion=False waits for nothing")
-
-
 def optional_timedelta(owner: str, name: str, value: Any, *, may_be_zero: bool = False) -> timedelta | None:
     """Return a number of seconds or a timedelta as a timedelta, and None as None.
 

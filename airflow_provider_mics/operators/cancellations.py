@@ -12,10 +12,10 @@ from airflow_provider_mics.core.provisioning.executions import (
     ensure_execution_deleted,
     wait_until_stopped,
 )
-from airflow_provider_mics.operators.arguments import check_wait_timeout
 from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -55,9 +55,9 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
         self.execution_id = execution_id
         self.wait_for_completion = wait_for_completion
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
+        timeout = self._settle_wait(timeout)
         longest = DEFAULT_TIMEOUT if timeout is None else timeout
         self.timeout = timedelta(seconds=seconds_of(self.task_id, "timeout", longest))
-        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
 
     def execute(self, context: Context) -> dict[str, Any]:
         with errors_as_task_failures():
@@ -72,7 +72,7 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
                         instance_id, canceled, poll_interval=self.poll_interval, deadline=deadline
                     )
                 )
-            return execution.to_json()
+            return xcom_value(execution)
 
 
 class MicsDeleteExecutionOperator(MicsInstanceOperator):
@@ -104,4 +104,4 @@ class MicsDeleteExecutionOperator(MicsInstanceOperator):
             deleted = self._run_with_retries(
                 ensure_execution_deleted(instance_id, execution_id, missing_ok=self.missing_ok)
             )
-            return None if deleted is None else deleted.to_json()
+            return None if deleted is None else xcom_value(deleted)

@@ -5,54 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
-from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
+from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage, readable, retry_through_outages
-from airflow_provider_mics.api.progress import ending, utc, wait_for_execution
+from airflow_provider_mics.api.progress import ending, wait_for_execution
 from airflow_provider_mics.api.validation import (
     checked_execution_type,
     checked_id,
     parse_datetime,
     seconds_of,
 )
+from airflow_provider_mics.core.exactly_once.earlier_tries import unfinished_executions
 from airflow_provider_mics.core.exactly_once.handover import (
     DEFAULT_PLATFORM_GRACE,
-    CreateNow,
-    Skip,
     TickContext,
-    WaitForPlatform,
-    decide_tick,
-    wait_for_tick_execution,
 )
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, identity_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
+from airflow_provider_mics.core.exactly_once.moments import TaskName
 from airflow_provider_mics.core.exactly_once.submission import (
-    Interruption,
     Submission,
     get_recorded_execution,
     submit_execution,
 )
+from airflow_provider_mics.core.exactly_once.twins import with_twin_checks
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
-from airflow_provider_mics.operators.arguments import check_exclusive, check_wait_timeout, optional_timedelta
-from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
 from airflow_provider_mics.operators.pending_submission import PendingSubmission
+from airflow_provider_mics.operators.ticks import TickOperator
+from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
-from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user
+from airflow_provider_mics.runtime.on_kill import TaskWait, supervisor_watched, was_killed_by_user
+from airflow_provider_mics.runtime.run_conf import check_run_conf
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
-    store_execution_id,
+    store_moment,
     stored_execution_id,
     task_try_of,
+    with_stored_moment,
 )
 from airflow_provider_mics.runtime.templates import is_literal, rendered
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -63,14 +65,14 @@ KILL_TIMEOUT = 2.0
 """Seconds, for the query to Airflow and for the cancel request: Airflow 3 kills the process five seconds later."""
 
 
-class MicsCreateExecutionOperator(MicsOperator):
+class MicsCreateExecutionOperator(TickOperator):
     """Run an instance exactly once: find the execution of this piece of work, or create it, and wait for its end.
 
     Each try of the task looks for the same execution, so a retry after a lost worker or a lost response continues with
     the running execution and does not start the batch twice. A retry after a failed execution runs the batch again. An
     execution that was canceled on the platform fails the task without retries.
 
-    XCom: the execution as JSON, and its id under ``execution_id`` as soon as it is known.
+    XCom: the execution as JSON, shortened to 48 KiB, and its id under ``execution_id`` as soon as it is known.
 
     :param instance_id: the id of the instance to run (templated)
     :param execution_type: ``MANUAL`` or ``CRON``, which stands for a tick of the instance's own cron (templated). By
@@ -91,13 +93,15 @@ class MicsCreateExecutionOperator(MicsOperator):
         tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
     :param tick_context: instead of ``cron`` and ``platform_grace``, with all that ``integration_batch_dags`` knows of
         the schedule
+    :param checks_run_conf: whether to fail, before anything starts, if the run's configuration has a key that is none
+        of the DAG's params
     :param mics_conn_id: the Airflow connection of type ``mediarithmics`` (templated)
     :param organisation_id: the organisation's id; by default the connection's (templated)
     :raises ValueError: invalid or contradictory arguments, when the DAG is parsed
     """
 
     template_fields: Sequence[str] = (
-        *MicsOperator.template_fields,
+        *TickOperator.template_fields,
         "instance_id",
         "execution_type",
         "expected_start_date",
@@ -117,6 +121,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         cron: str | None = None,
         platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
         tick_context: TickContext | None = None,
+        checks_run_conf: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,9 +131,11 @@ class MicsCreateExecutionOperator(MicsOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
-        self.timeout = optional_timedelta(self.task_id, "timeout", timeout)
+        self.timeout = optional_timedelta(self.task_id, "timeout", self._settle_wait(timeout))
         self.cancel_on_kill = cancel_on_kill
-        check_wait_timeout(self.task_id, timeout, wait_for_completion=wait_for_completion)
+        self.checks_run_conf = checks_run_conf
+        if tick_context is not None and self._is_shared("cron"):
+            cron = None
         check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
         grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self.tick_context = tick_context or TickContext(
@@ -152,121 +159,83 @@ class MicsCreateExecutionOperator(MicsOperator):
 
     def execute(self, context: Context) -> Any:
         with errors_as_task_failures():
+            if self.checks_run_conf:
+                check_run_conf(context)
             self._show_instance_link(context, self._identity(context).instance_id)
-            return self._start(context, PendingSubmission(give_up_at=self._retry_until.timestamp()))
+            return self._start(context, self._new_pending())
 
-    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Resume when the platform has created the tick's execution, or when its grace is over."""
-        pending = PendingSubmission(give_up_at=self._retry_until.timestamp(), grace_is_over=True)
-        with errors_as_task_failures():
-            return self._start(context, pending)
-
-    def after_outage(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Resume when the platform answers again, or when ``submission_timeout`` is over."""
-        with errors_as_task_failures():
-            return self._start(context, _pending_of(event))
-
-    def _start(self, context: Context, pending: PendingSubmission) -> Any:
-        """Find or create the execution; a deferrable task waits for the end of an outage without a worker."""
-        self._pending = pending
+    def _find_or_create(self, context: Context, pending: PendingSubmission) -> Any:
         identity = self._identity(context)
-        try:
-            execution_id = None if pending.grace_is_over else stored_execution_id(context)
+        if not pending.grace_is_over and not pending.has_requested:
+            execution_id = stored_execution_id(context, identity)
+            self._stop_earlier_executions(context)
             if execution_id is not None:
                 execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
                 if execution is not None:
                     return self._handle_submission(context, identity, Submission(execution, "found"))
-            if identity.is_scheduled:
-                return self._run_tick(context, identity, grace_is_over=pending.grace_is_over)
-            return self._submit(context, identity)
-        except MicsError as error:
-            created_id, is_over = pending.interruption.created_id, pending.is_over(datetime.now(UTC))
-            if not self.deferrable or not is_outage(error) or (is_over and not created_id):
-                raise
-            if is_over and created_id:
-                self.log.warning("Could not check for duplicates of execution %s: %s", created_id, error)
-                created = Execution(id=created_id, status=ExecutionStatus.PENDING)
-                return self._handle_submission(context, identity, Submission(created, "created"))
-            self.log.warning("%s. Waiting for the end of the outage without a worker.", error)
-        self._defer_outage(pending)
+        if identity.is_scheduled:
+            return self._run_tick(context, identity, grace_is_over=pending.grace_is_over)
+        return self._submit(context, with_stored_moment(context, identity))
 
-    def _defer_outage(self, pending: PendingSubmission) -> NoReturn:
-        from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+    def _stop_earlier_executions(self, context: Context) -> None:
+        """After a clear, stop what the tries before it have left running, before this try starts its own.
 
-        state = replace(pending, attempt=pending.attempt + 1)
-        trigger = MicsOutageTrigger(
-            instance_id=self.instance_id,
-            execution_id=pending.interruption.created_id or "",
-            deadline=pending.give_up_at,
-            cancel_on_kill=self.cancel_on_kill,
-            state=state.to_json(),
-            attempt=pending.attempt,
-            **self._trigger_arguments(),
-        )
-        self.defer(trigger=trigger, method_name="after_outage")
-
-    @property
-    def _interruption(self) -> Interruption | None:
-        """What to go on from, and to update; None where nothing can follow: an outage then ends the submission."""
-        can_continue = self.deferrable and not self._pending.is_over(datetime.now(UTC))
-        has_begun = self._pending.interruption.known_ids is not None
-        return self._pending.interruption if can_continue or has_begun else None
-
-    @property
-    def _patience(self) -> timedelta:
-        """How long the worker asks on in an outage."""
-        return self._pending.patience(datetime.now(UTC), holds_worker=not self.deferrable)
+        The old worker or trigger is told to stop too, but seconds later, or not at all.
+        """
+        task_try = task_try_of(context, _creating_tasks(context))
+        if not task_try.generation or not self.cancel_on_kill:
+            return
+        earlier = (replace(task_try, generation=number) for number in range(task_try.generation))
+        identities = [self._as_tick(self._identity_of(each)) for each in earlier]
+        give_up_at = datetime.now(UTC) + self._patience
+        unfinished = retry_through_outages(unfinished_executions(identities), give_up_at)
+        for execution in self.hook.run(unfinished):
+            job = cancel_on_timeout(self.instance_id, execution.id, should_cancel=True)
+            try:
+                result = self.hook.run(job)
+                self.log.info(
+                    "The task was cleared: execution %s of an earlier try%s.", execution.id, result.note
+                )
+            except MicsError as error:
+                if is_outage(error):
+                    raise
+                self.log.error(
+                    "The task was cleared, but execution %s of an earlier try could not be canceled: %s",
+                    execution.id,
+                    error,
+                )
 
     def _identity(self, context: Context) -> ExecutionIdentity:
-        execution_type = rendered(self.execution_type)
         self.instance_id = checked_id("instance_id", rendered(self.instance_id))
+        return self._identity_of(task_try_of(context, _creating_tasks(context)))
+
+    def _identity_of(self, task_try: TaskTry) -> ExecutionIdentity:
+        execution_type = rendered(self.execution_type)
         return identity_of(
-            task_try_of(context),
+            task_try,
             self.instance_id,
             execution_type=ExecutionType(checked_execution_type(execution_type)) if execution_type else None,
             expected_start_date=parse_datetime(self.expected_start_date),
             runs_on_cron=self.tick_context.cron is not None,
         )
 
-    def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
-        """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
-        give_up_at = datetime.now(UTC) + self._patience
-        settings = self.hook.run(retry_through_outages(self.hook.read_connection(), give_up_at))
-        tick_context = replace(self.tick_context, timezone=self.tick_context.timezone or settings.timezone)
-        decision = self.hook.run(
-            decide_tick(identity, tick_context, give_up_at=give_up_at, grace_is_over=grace_is_over)
-        )
-        if isinstance(decision, Skip):
-            raise AirflowSkipException(decision.reason)
-        if isinstance(decision, CreateNow):
-            return self._submit(context, decision.identity, decision.existing)
-        self._wait_for_platform(decision)
-        self._pending = PendingSubmission(give_up_at=self._retry_until.timestamp(), grace_is_over=True)
-        return self._run_tick(context, identity, grace_is_over=True)
-
-    def _wait_for_platform(self, decision: WaitForPlatform) -> None:
-        """Wait until the platform has created the tick's execution, or its grace is over."""
-        self.log.info(
-            "The platform fires this cron itself. Waiting until %s for it to create the execution of %s.",
-            utc(decision.until),
-            utc(decision.identity.expected_start_date),
-        )
-        if self.deferrable:
-            from airflow_provider_mics.triggers import MicsTickTrigger
-
-            trigger = MicsTickTrigger.of(decision.identity, decision.until, **self._trigger_arguments())
-            self.defer(trigger=trigger, method_name="after_grace")
-        self.hook.run(wait_for_tick_execution(decision.identity, decision.until, self.poll_interval))
-
     def _submit(
-        self, context: Context, identity: ExecutionIdentity, existing: Sequence[Execution] | None = None
+        self,
+        context: Context,
+        identity: ExecutionIdentity,
+        existing: Sequence[Execution] | None = None,
+        *,
+        replaces_existing: bool = False,
     ) -> Any:
         submission = self.hook.run(
             submit_execution(
                 identity,
-                is_retry=task_try_of(context).is_retry,
+                is_retry=task_try_of(context).is_retry or replaces_existing,
                 existing=existing,
                 submission_timeout=self._patience,
+                on_identified=lambda found: store_moment(
+                    context, self.instance_id, found.expected_start_date
+                ),
                 on_created=lambda created: self._record_execution(context, created),
                 interruption=self._interruption,
             )
@@ -280,19 +249,20 @@ class MicsCreateExecutionOperator(MicsOperator):
         self._record_execution(context, execution)
         self._log_submission(context, identity, submission)
         if not self.wait_for_completion:
-            return execution.to_json()
+            describe_in_asset_events(context, self.instance_id, execution)
+            return xcom_value(execution)
         if execution.is_over:
-            return self._finish(execution)
+            return self._finish(context, execution)
         return self._wait(context, execution)
 
     def _record_execution(self, context: Context, execution: Execution) -> None:
         """Record the execution of this task, for its users, for the next try, and for `on_kill`."""
         if self._task_wait is not None and self._task_wait.execution_id == execution.id:
             return
-        self._task_wait = TaskWait.of(context["ti"], execution.id)
+        self._task_wait = TaskWait.of(context["ti"], execution.id, is_on_worker=True)
         self._deadline = deadline_of(context, None)
         context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        store_execution_id(context, execution.id)
+        store_moment(context, self.instance_id, execution.expected_start_date, execution.id)
 
     def _log_submission(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
@@ -313,6 +283,7 @@ class MicsCreateExecutionOperator(MicsOperator):
             )
 
     def _wait(self, context: Context, execution: Execution) -> Any:
+        identity = self._identity(context)
         deadline = deadline_of(context, self.timeout)
         if self.deferrable:
             from airflow_provider_mics.triggers import MicsExecutionTrigger
@@ -322,28 +293,43 @@ class MicsCreateExecutionOperator(MicsOperator):
                 execution_id=execution.id,
                 deadline=None if deadline is None else deadline.timestamp(),
                 cancel_on_kill=self.cancel_on_kill,
+                tick=self._tick_argument(identity),
                 **self._trigger_arguments(),
             )
             self.defer(trigger=trigger, method_name="execute_complete")
         self._deadline = deadline
+        noticed = {execution.id}
+        job: Job[Execution] = wait_for_execution(
+            self.instance_id, execution.id, poll_interval=self.poll_interval, deadline=deadline
+        )
+        if identity.is_scheduled:
+            job = with_twin_checks(job, self._check_twins(identity, execution.id, noticed))
         try:
-            ended = self.hook.run(
-                wait_for_execution(
-                    self.instance_id, execution.id, poll_interval=self.poll_interval, deadline=deadline
-                )
-            )
+            with supervisor_watched(self._task_wait):
+                ended = self.hook.run(job)
         except MicsTimeoutError as error:
-            return self._handle_timeout(execution.id, str(error))
-        return self._finish(ended)
+            return self._handle_timeout(context, execution.id, str(error))
+        return self._finish_once_checked(context, ended, noticed)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, its time is up, or an error ended the wait."""
         outcome = outcome_of(event)
         if outcome.timed_out and not outcome.is_handled:
-            return self._handle_timeout(outcome.execution_id, outcome.message)
+            return self._handle_timeout(context, outcome.execution_id, outcome.message)
         if outcome.execution is None:
             raise task_failure(outcome.message, final=outcome.is_final)
-        return self._finish(outcome.execution)
+        execution = self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut)
+        return self._finish_once_checked(context, execution, {*outcome.twins})
+
+    def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
+        """Look a last time for a second execution of a tick, and finish."""
+        identity = self._identity(context)
+        if identity.is_scheduled:
+            try:
+                self.hook.run(self._check_twins(identity, execution.id, noticed))
+            except MicsError as error:
+                self.log.warning("Could not check for a second execution of the tick: %s", error)
+        return self._finish(context, execution)
 
     def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
@@ -354,7 +340,9 @@ class MicsCreateExecutionOperator(MicsOperator):
         name = f"execution {wait.execution_id} of instance {self.instance_id}"
         is_timed_out = self._deadline is not None and datetime.now(UTC) >= self._deadline
         if not is_timed_out and not was_killed_by_user(wait, KILL_TIMEOUT):
-            self.log.info("The worker was stopped, but not by a user: not canceling %s.", name)
+            self.log.warning(
+                "The worker was stopped, but not by a user, as far as Airflow tells: %s goes on.", name
+            )
             return
         try:
             canceled = self.hook.run_with_timeout(
@@ -364,7 +352,7 @@ class MicsCreateExecutionOperator(MicsOperator):
         except MicsError as error:
             self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
 
-    def _handle_timeout(self, execution_id: str, message: str) -> Any:
+    def _handle_timeout(self, context: Context, execution_id: str, message: str) -> Any:
         """Cancel the execution and fail the task, unless the execution has ended by itself."""
         job = cancel_on_timeout(self.instance_id, execution_id, should_cancel=self.cancel_on_kill)
         try:
@@ -372,27 +360,29 @@ class MicsCreateExecutionOperator(MicsOperator):
         except MicsError as error:
             raise AirflowException(f"{message}; it could not be canceled: {error}") from None
         if result.ended_by_itself:
-            return self._finish(result.execution)
+            return self._finish(context, result.execution)
         raise AirflowException(f"{message}{result.note}")
 
-    def _finish(self, execution: Execution) -> dict[str, Any]:
+    def _finish(self, context: Context, execution: Execution) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail the task."""
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
-            return execution.to_json()
+            describe_in_asset_events(context, self.instance_id, execution)
+            return xcom_value(execution)
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
 
 
-def _pending_of(event: dict[str, Any] | None) -> PendingSubmission:
-    """Read the event of the trigger that waited for the end of an outage.
-
-    :raises AirflowException: it is not one of ours
-    """
-    try:
-        return PendingSubmission.from_json(event or {})
-    except (KeyError, TypeError):
-        raise AirflowException(
-            f"The trigger ended with {event!r}, which says nothing of the submission"
-        ) from None
+def _creating_tasks(context: Context) -> tuple[TaskName, ...]:
+    """Return the tasks of this DAG that create executions: on one instance, none may take another's moment."""
+    dag: Any = context.get("dag")
+    return tuple(
+        TaskName(
+            task.task_id,
+            is_mapped=not isinstance(task, MicsCreateExecutionOperator)
+            or task.get_closest_mapped_task_group() is not None,
+        )
+        for task in (() if dag is None else dag.tasks)
+        if issubclass(task.operator_class, MicsCreateExecutionOperator)
+    )

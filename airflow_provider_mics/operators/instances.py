@@ -26,6 +26,7 @@ from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator, 
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import task_try_of
 from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -36,7 +37,20 @@ if TYPE_CHECKING:
 FIELDS = ("cron", "cron_status", "cpu_size", "ram_size", "disk_size")
 
 
-class MicsCreateInstanceOperator(MicsOperator):
+class _ScheduleArguments(MicsOperator):
+    """The arguments ``cron`` and ``cron_status``, which only make sense together."""
+
+    cron: str | NotGiven | None
+    cron_status: str | NotGiven | None
+
+    def _settle_schedule(self) -> None:
+        """Leave out one from ``default_args`` where the operator itself says that there is no schedule."""
+        for name, other in (("cron", "cron_status"), ("cron_status", "cron")):
+            if getattr(self, name) is None and not self._is_shared(name) and self._is_shared(other):
+                setattr(self, other, None)
+
+
+class MicsCreateInstanceOperator(_ScheduleArguments):
     """Create an instance, unless one with the same organisation, group, artifact and name exists.
 
     A field that is not given gets the platform's default in a new instance, and keeps its value in an existing one.
@@ -113,7 +127,12 @@ class MicsCreateInstanceOperator(MicsOperator):
         self.properties = properties
         self.if_exists = if_exists
         check_choice(self.task_id, "if_exists", if_exists, IF_EXISTS)
-        check_exclusive(self.task_id, version=version, version_id=version_id)
+        self._drop_overruled("version", "version_id")
+        self._settle_schedule()
+        check_exclusive(self.task_id, version=self.version, version_id=self.version_id)
+        for shared, other in (("cron", "cron_status"), ("cron_status", "cron")):
+            if self._is_shared(shared) and not given(other=getattr(self, other)):
+                setattr(self, shared, NOT_GIVEN)
         check_instance_fields(self.task_id, self._fields(), creating=True)
 
     def _fields(self) -> dict[str, Any]:
@@ -140,10 +159,10 @@ class MicsCreateInstanceOperator(MicsOperator):
                     on_exists=on_exists,
                 )
             ).resource
-        return instance.to_json()
+        return xcom_value(instance)
 
 
-class MicsUpdateInstanceOperator(MicsInstanceOperator):
+class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
     """Change an instance and its properties.
 
     A field that is not given keeps its value. Only values that differ are written, and each change is logged.
@@ -207,7 +226,9 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
         self.disk_size = disk_size
         self.archived = archived
         self.properties = properties
-        check_exclusive(self.task_id, version=version, version_id=version_id)
+        self._drop_overruled("version", "version_id")
+        self._settle_schedule()
+        check_exclusive(self.task_id, version=self.version, version_id=self.version_id)
         check_instance_fields(self.task_id, self._fields(), creating=False)
         if not self._fields() and version is None and version_id is None and properties is None:
             raise ValueError(f"{self.task_id}: say what to change: a field, the version or properties")
@@ -226,7 +247,7 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator):
                 properties=self.properties,
                 organisation_id=self.hook.organisation_id,
             )
-            return self._run_with_retries(changing).resource.to_json()
+            return xcom_value(self._run_with_retries(changing).resource)
 
 
 class MicsDeleteInstanceOperator(MicsInstanceOperator):
@@ -251,7 +272,7 @@ class MicsDeleteInstanceOperator(MicsInstanceOperator):
         with errors_as_task_failures():
             instance_id = self._pushed_instance_id(context)
             deleted = self._run_with_retries(ensure_instance_deleted(instance_id, missing_ok=self.missing_ok))
-            return None if deleted is None else deleted.to_json()
+            return None if deleted is None else xcom_value(deleted)
 
 
 class MicsPauseInstanceOperator(MicsInstanceOperator):
@@ -279,7 +300,8 @@ class MicsPauseInstanceOperator(MicsInstanceOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         with errors_as_task_failures():
             instance_id = self._pushed_instance_id(context)
-            return self._run_with_retries(pause(instance_id, cancel_running=self.cancel_running)).to_json()
+            paused = self._run_with_retries(pause(instance_id, cancel_running=self.cancel_running))
+            return xcom_value(paused)
 
 
 class MicsResumeInstanceOperator(MicsInstanceOperator):
@@ -300,4 +322,4 @@ class MicsResumeInstanceOperator(MicsInstanceOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         with errors_as_task_failures():
-            return self._run_with_retries(resume(self._pushed_instance_id(context))).to_json()
+            return xcom_value(self._run_with_retries(resume(self._pushed_instance_id(context))))

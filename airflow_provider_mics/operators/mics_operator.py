@@ -29,11 +29,29 @@ class MicsOperator(MicsBaseOperator):
         timedelta; 0 does not retry
     """
 
+    wait_for_completion: bool
+
     def __init__(self, *, submission_timeout: float | timedelta = 600.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.submission_timeout = seconds_of(
             self.task_id, "submission_timeout", submission_timeout, may_be_zero=True
         )
+
+    def _settle_wait(self, timeout: float | timedelta | None) -> float | timedelta | None:
+        """Return the ``timeout`` of the wait, and set ``wait_for_completion``; one from ``default_args`` gives way.
+
+        :raises ValueError: the operator itself gives a timeout to a wait that it turns off
+        """
+        if timeout is None or self.wait_for_completion:
+            return timeout
+        if self._is_shared("timeout"):
+            return None
+        if not self._is_shared("wait_for_completion"):
+            raise ValueError(
+                f"{self.task_id}: timeout is given, but wait_for_completion=False waits for nothing"
+            )
+        self.wait_for_completion = True
+        return timeout
 
     @property
     def _retry_for(self) -> timedelta:

@@ -20,6 +20,7 @@ from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import task_try_of
 from airflow_provider_mics.runtime.templates import is_literal, rendered
 from airflow_provider_mics.runtime.xcom_keys import PLUGIN_ID_KEY, VERSION_ID_KEY
+from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -83,7 +84,7 @@ class MicsCreatePluginOperator(MicsOperator):
             ).resource
             push_plugin_link(context, self.hook, plugin.id)
         context["ti"].xcom_push(key=PLUGIN_ID_KEY, value=plugin.id)
-        return plugin.to_json()
+        return xcom_value(plugin)
 
 
 class MicsCreatePluginVersionOperator(MicsOperator):
@@ -154,6 +155,8 @@ class MicsCreatePluginVersionOperator(MicsOperator):
 
     def _check_arguments(self) -> None:
         check_choice(self.task_id, "if_exists", self.if_exists, IF_EXISTS)
+        self._drop_overruled("plugin_id", "group_id")
+        self._drop_overruled("plugin_id", "artifact_id")
         check_exclusive(self.task_id, plugin_id=self.plugin_id, group_id=self.group_id)
         coordinates = (self.group_id, self.artifact_id)
         if self.plugin_id is None and None in coordinates:
@@ -189,4 +192,4 @@ class MicsCreatePluginVersionOperator(MicsOperator):
             if plugin_id is not None:
                 push_plugin_link(context, self.hook, plugin_id)
         context["ti"].xcom_push(key=VERSION_ID_KEY, value=version.id)
-        return version.to_json()
+        return xcom_value(version)

@@ -3,25 +3,40 @@
 Airflow calls the same hooks for both:
 
 * An operator's ``on_kill`` runs in the worker at every SIGTERM, on all lines: a user marked, cleared or deleted the
-  running task, its ``execution_timeout`` passed, or the worker was evicted or redeployed. Airflow 3 kills the process
-  five seconds later.
+  running task, its ``execution_timeout`` passed, the worker was evicted or redeployed, or the scheduler took a live
+  worker for dead. Airflow 3 kills the process five seconds later.
 * A trigger's ``on_kill`` exists since Airflow 3.3. It runs when a user marks, clears or deletes a deferred task, but
   also when another triggerer takes the trigger over. It does not run when a triggerer shuts down or a timeout passes.
 * Before 3.3 a trigger only gets a ``CancelledError``, whatever the reason, a restart of the triggerer included.
 
-So Airflow is asked first what became of the task. While the task still waits for the execution, here or elsewhere, the
-execution is left alone, and so it is where Airflow does not answer in time. In all other cases a user stopped the task.
+So Airflow is asked first what became of the task. Where it gives no answer in time, the execution is left alone.
+
+* ``running``, ``deferred``: a try goes on. It waits for this execution if XCom says so. With none in XCom yet, it is
+  looking for this one, to go on with it, or after a clear to cancel it. With another in XCom, this one is left over.
+* ``up_for_retry``: the scheduler believes that the worker died. The next try goes on with the execution.
+* None, ``scheduled``, ``queued``: on a worker, the next try was planned without asking this one to stop, since a
+  running task that is cleared is ``restarting``. For a trigger, a user cleared the task.
+* ``failed``: a user marked it, or the scheduler failed it because its worker gave no sign of life.
+* Any other state: a user stopped the task (``success``, ``skipped``, ``restarting``), or deleted it.
+
+What tells a ``failed`` of the scheduler from one of a user: Airflow 2 writes an event to its log table before it fails
+a task (`SCHEDULER_EVENTS`), which workers and triggerers can read. Airflow 3 shows a worker no such thing. There,
+`SupervisorWatch` asks through the task's supervisor for the state, again and again: a supervisor that answers also
+sends the heartbeat. If the last answer is older than half of the heartbeat timeout, it may have been the scheduler.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
+from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import XCom
 from asgiref.sync import sync_to_async
 
@@ -34,40 +49,60 @@ QUERY_TIMEOUT = 4.0
 """Seconds. A triggerer that shuts down may never get an answer from Airflow, and has ten seconds to exit."""
 LONG_QUERY_TIMEOUT = 18.0
 """Seconds. Airflow 3.3 calls a trigger's ``on_kill`` only while the triggerer keeps running, with a limit of 30."""
-WAITING_STATES = ("running", "deferred", "up_for_retry")
-"""States of a task that still waits. ``up_for_retry`` is set when the scheduler believes that the worker died."""
+IS_AIRFLOW_2 = airflow_version.startswith("2.")
+TRY_GOES_ON = ("running", "deferred")
+NEXT_TRY_IS_PLANNED = (None, "scheduled", "queued")
+DELETED = "deleted"
+"""In place of the state of a task that Airflow no longer has."""
+SCHEDULER_EVENTS = ("heartbeat timeout", "state mismatch", "stuck in queued tries exceeded")
+"""Events in the log table of Airflow 2.11 for tasks that the scheduler failed (``jobs/scheduler_job_runner.py``)."""
 
 
 @dataclass(frozen=True)
 class TaskWait:
-    """A task instance and the execution that it waits for."""
+    """A task instance and the execution that it waits for.
+
+    ``try_number`` is that of the try that waits. ``is_on_worker``: it waits in a worker, and not in a triggerer.
+    """
 
     dag_id: str
     task_id: str
     run_id: str
     map_index: int
     execution_id: str
+    try_number: int = 0
+    is_on_worker: bool = False
 
     @classmethod
-    def of(cls, task_instance: Any, execution_id: str) -> TaskWait:
+    def of(cls, task_instance: Any, execution_id: str, *, is_on_worker: bool = False) -> TaskWait:
         return cls(
             task_instance.dag_id,
             task_instance.task_id,
             task_instance.run_id,
             task_instance.map_index,
             execution_id,
+            task_instance.try_number,
+            is_on_worker,
         )
 
     def still_waits(self) -> bool:
-        """Ask Airflow whether the task still waits for this execution, on this worker or another.
+        """Ask Airflow whether the task still waits for this execution, or may: on this worker, or in its next try.
 
         The state alone is not enough: after a clear the next try may already be waiting for its own execution. XCom
         is emptied when a try begins, and each try writes its execution there before it waits.
         """
-        return self._state() in WAITING_STATES and self._execution_id_in_xcom() == self.execution_id
+        state = self.state()
+        if state in TRY_GOES_ON:
+            return self._execution_id_in_xcom() in (None, self.execution_id)
+        if state in NEXT_TRY_IS_PLANNED:
+            return self.is_on_worker
+        if state == "failed":
+            return self._was_failed_by_scheduler()
+        return state == "up_for_retry"
 
-    def _state(self) -> str | None:
-        state = _state_on_airflow_2(self) if airflow_version.startswith("2.") else _state_on_airflow_3(self)
+    def state(self) -> str | None:
+        """Ask Airflow for the state of the task instance; `DELETED` where there is none."""
+        state = _state_on_airflow_2(self) if IS_AIRFLOW_2 else _state_on_airflow_3(self)
         return None if state is None else str(getattr(state, "value", state))
 
     def _execution_id_in_xcom(self) -> str | None:
@@ -79,6 +114,63 @@ class TaskWait:
             map_index=self.map_index,
         )
         return None if value is None else str(value)
+
+    def _was_failed_by_scheduler(self) -> bool:
+        if IS_AIRFLOW_2:
+            return _has_scheduler_event(self)
+        return self.is_on_worker and any(each.has_gap for each in _watches if each.wait is self)
+
+
+class SupervisorWatch:
+    """When the supervisor of this task last said that the task is running (Airflow 3)."""
+
+    def __init__(self, wait: TaskWait) -> None:
+        self.wait = wait
+        timeout = conf.getfloat("scheduler", "task_instance_heartbeat_timeout", fallback=300.0)
+        self._interval = max(1.0, timeout / 10)
+        self._longest_gap = timeout / 2
+        # By the clock on the wall: a machine that was suspended sent no heartbeat either.
+        self._seen_running_at = time.time()
+        self._stopped = threading.Event()
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether it has not said so for so long that the scheduler may have taken it for dead."""
+        return time.time() - self._seen_running_at > self._longest_gap
+
+    def run(self) -> None:
+        """Ask until `stop`, in a thread of its own: the request blocks as long as the supervisor stands still."""
+        while not self._stopped.wait(self._interval):
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask once; no answer is as good as none that the task is running."""
+        asked_at = time.time()
+        with suppress(Exception):
+            if self.wait.state() == "running":
+                self._seen_running_at = asked_at
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+_watches: list[SupervisorWatch] = []
+
+
+@contextmanager
+def supervisor_watched(wait: TaskWait | None) -> Iterator[None]:
+    """While a task waits on a worker, note whether its supervisor is alive; not needed on Airflow 2."""
+    if wait is None or IS_AIRFLOW_2:
+        yield
+        return
+    watch = SupervisorWatch(wait)
+    _watches.append(watch)
+    threading.Thread(target=watch.run, daemon=True).start()
+    try:
+        yield
+    finally:
+        watch.stop()
+        _watches.remove(watch)
 
 
 def was_killed_by_user(wait: TaskWait, timeout: float = QUERY_TIMEOUT) -> bool:
@@ -107,7 +199,7 @@ async def was_killed_by_user_async(wait: TaskWait, timeout: float = QUERY_TIMEOU
 
 def warm_up(wait: TaskWait) -> None:
     """Send the first query of this triggerer ahead of time: on Airflow 3 it takes about ten seconds."""
-    if not _warm_up_queries and not airflow_version.startswith("2."):
+    if not _warm_up_queries and not IS_AIRFLOW_2:
         query = asyncio.create_task(was_killed_by_user_async(wait, LONG_QUERY_TIMEOUT))
         _warm_up_queries.append(query)
 
@@ -125,7 +217,7 @@ def _state_on_airflow_3(wait: TaskWait) -> Any:
         map_index=wait.map_index,
     )
     name = wait.task_id if wait.map_index < 0 else f"{wait.task_id}_{wait.map_index}"
-    return states.get(wait.run_id, {}).get(name)
+    return states.get(wait.run_id, {}).get(name, DELETED)
 
 
 def _state_on_airflow_2(wait: TaskWait) -> Any:
@@ -135,7 +227,7 @@ def _state_on_airflow_2(wait: TaskWait) -> Any:
 
     session: Session
     with create_session() as session:
-        return (
+        row = (
             session.query(TaskInstance.state)
             .filter_by(
                 dag_id=wait.dag_id,
@@ -143,5 +235,28 @@ def _state_on_airflow_2(wait: TaskWait) -> Any:
                 run_id=wait.run_id,
                 map_index=wait.map_index,
             )
-            .scalar()
+            .one_or_none()
         )
+        return DELETED if row is None else row[0]
+
+
+def _has_scheduler_event(wait: TaskWait) -> bool:
+    """Whether the log table of Airflow 2 has an event of the scheduler for this try."""
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+
+    session: Session
+    with create_session() as session:
+        found = (
+            session.query(Log.id)
+            .filter_by(
+                dag_id=wait.dag_id,
+                task_id=wait.task_id,
+                run_id=wait.run_id,
+                map_index=wait.map_index,
+                try_number=wait.try_number,
+            )
+            .filter(Log.event.in_(SCHEDULER_EVENTS))
+            .first()
+        )
+        return found is not None

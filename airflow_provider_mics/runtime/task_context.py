@@ -2,52 +2,51 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow import __version__ as airflow_version
-
-from airflow_provider_mics.core.exactly_once.identity import TaskTry
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry
+from airflow_provider_mics.core.exactly_once.moments import TaskName
+from airflow_provider_mics.runtime.generations import generation_of, read_try_state, write_try_state
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-CLEARS_ARE_COUNTED = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 2)
-"""Whether every clear increments the run's ``clear_number``. Before Airflow 3.2 a clear of a running run did not."""
-EXECUTION_STATE_KEY = "mics_execution"
-"""Key of the execution in the task's state store (Airflow 3.3)."""
-logger = logging.getLogger(__name__)
 
-
-def task_try_of(context: Context) -> TaskTry:
+def task_try_of(context: Context, siblings: tuple[TaskName, ...] = ()) -> TaskTry:
     """Return what the identity of this try's execution depends on.
 
-    The number of tries before the task's last clear is ``max_tries - retries`` on all lines of Airflow: a clear sets
-    ``max_tries`` to the tries so far plus the retries, and a retry does not change it (``clear_task_instances`` in
-    Airflow's ``models/taskinstance.py``). A larger number than there were tries, or any number without a clear, only
-    means that ``retries`` was lowered in the DAG in the meantime.
+    ``siblings`` are the tasks of the DAG that create executions.
     """
     task_instance: Any = context["ti"]
     dag_run: Any = context["dag_run"]
     run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
     moment = _run_moment(dag_run, run_type)
-    tries_before = task_instance.try_number - 1
-    generation = max(0, task_instance.max_tries - context["task"].retries)
-    was_never_cleared = CLEARS_ARE_COUNTED and getattr(dag_run, "clear_number", None) == 0
-    if generation > tries_before or was_never_cleared:
-        generation = 0
+    generation = generation_of(context)
+    is_test = _is_task_test(context)
     return TaskTry(
         dag_id=task_instance.dag_id,
         run_id=task_instance.run_id,
         task_id=task_instance.task_id,
         map_index=task_instance.map_index,
-        run_type=run_type,
+        run_type="manual" if is_test else run_type,
         run_moment=moment,
         run_started=dag_run.start_date or moment,
         generation=generation,
-        is_retry=tries_before > generation,
+        is_retry=task_instance.try_number - 1 > generation and not is_test,
+        logical_date=getattr(dag_run, "logical_date", None),
+        # Airflow 2 gives none to a task of `airflow dags test`.
+        try_started=getattr(task_instance, "start_date", None) or datetime.now(UTC),
+        siblings=siblings,
     )
+
+
+def _is_task_test(context: Context) -> bool:
+    """Whether this is ``airflow tasks test``. If the date has a run, Airflow gives the test that run's try number."""
+    is_test_mode: Any = context.get("test_mode", False)
+    return bool(is_test_mode) or os.environ.get("AIRFLOW_TEST_MODE") == "True"
 
 
 def _run_moment(dag_run: Any, run_type: str) -> datetime:
@@ -102,32 +101,39 @@ def _first_reschedule_date(context: Context) -> Any:
     )
 
 
-def store_execution_id(context: Context, execution_id: str) -> None:
-    """Save the execution of this try for the next one, where Airflow has a task state store (3.3)."""
-    store: Any = context.get("task_state_store")
-    if store is None:
-        return
-    try:
-        generation = task_try_of(context).generation
-        store.set(EXECUTION_STATE_KEY, {"execution_id": execution_id, "generation": generation})
-    except Exception as error:  # noqa: BLE001 - the next try finds the execution without it
-        logger.debug("Could not save the execution id: %s", error)
+def store_moment(
+    context: Context, instance_id: str, moment: datetime | None, execution_id: str | None = None
+) -> None:
+    """Leave the moment and the execution of this try to the next one, where Airflow has a place for them (3.3).
 
-
-def stored_execution_id(context: Context) -> str | None:
-    """Return the execution that an earlier try saved, unless the task was cleared since.
-
-    The state store survives a clear, so the saved generation is compared.
+    The moment is stored before the execution is created, so that it is certain even if the worker dies.
     """
-    store: Any = context.get("task_state_store")
+    state = {
+        "instance_id": instance_id,
+        "expected_start_date": None if moment is None else milliseconds(moment),
+        "execution_id": execution_id,
+    }
+    write_try_state(context, task_try_of(context).generation, state)
+
+
+def with_stored_moment(context: Context, identity: ExecutionIdentity) -> ExecutionIdentity:
+    """Return the identity at the moment that an earlier try stored; as it is if none did since the last clear."""
+    moment = _stored_for(context, identity).get("expected_start_date")
+    if identity.moments is None or not isinstance(moment, int):
+        return identity
+    return identity.settled_at(from_milliseconds(moment))
+
+
+def stored_execution_id(context: Context, identity: ExecutionIdentity) -> str | None:
+    """Return the execution that an earlier try stored; None if none did since the last clear."""
+    execution_id = _stored_for(context, identity).get("execution_id")
+    return None if execution_id is None else str(execution_id)
+
+
+def _stored_for(context: Context, identity: ExecutionIdentity) -> dict[str, Any]:
     task_try = task_try_of(context)
-    if store is None or not task_try.is_retry:
-        return None
-    try:
-        stored = store.get(EXECUTION_STATE_KEY)
-    except Exception as error:  # noqa: BLE001 - the execution is found without it
-        logger.debug("Could not read the execution id of an earlier try: %s", error)
-        return None
-    if not isinstance(stored, dict) or stored.get("generation") != task_try.generation:
-        return None
-    return str(stored.get("execution_id"))
+    stored = read_try_state(context) if task_try.is_retry else None
+    expected = (task_try.generation, identity.instance_id)
+    if stored is None or (stored["generation"], stored.get("instance_id")) != expected:
+        return {}
+    return stored

@@ -1,4 +1,4 @@
-"""The event with which a trigger resumes its task: a small dict of plain JSON, written and read only here."""
+"""The event with which a trigger resumes its task: plain JSON of a bounded size, written and read only here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.json_size import shortened
 from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.text import one_line
+
+EVENT_LIMIT = 4 * 1024
+"""Bytes of an execution in an event, as JSON. Airflow stores an event in its database, several times over."""
+LONGEST_MESSAGE = 2000
+"""Characters of a message in an event."""
 
 
 @dataclass(frozen=True)
@@ -16,31 +23,52 @@ class Outcome:
     """How a wait ended.
 
     ``execution`` is the execution that ended, or that was created for a tick; without it, ``message`` says why.
+    ``is_cut``: the execution is too large for an event, so its texts are shortened.
     ``timed_out``: the deadline passed. ``is_handled``: the trigger has already canceled the execution where it had
-    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way.
+    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way. ``twins``: the
+    ids of other executions of the same tick that the trigger has noticed.
     """
 
     execution_id: str
     execution: Execution | None
+    is_cut: bool
     timed_out: bool
     is_handled: bool
     is_final: bool
     message: str
+    twins: tuple[str, ...] = ()
 
 
 def completed(execution: Execution) -> dict[str, Any]:
     """Event: the execution has ended, or the execution of a tick has been created."""
-    return {"status": "completed", "execution_id": execution.id, "execution": execution.to_json()}
+    whole = execution.to_json()
+    short = shortened(whole, EVENT_LIMIT)
+    return {
+        "status": "completed",
+        "execution_id": execution.id,
+        "execution": short,
+        "is_cut": short != whole,
+    }
 
 
 def timed_out(execution_id: str, message: str, *, is_handled: bool = False) -> dict[str, Any]:
     """Event: the deadline passed. See `Outcome` for ``is_handled``."""
-    return {"status": "timeout", "execution_id": execution_id, "message": message, "handled": is_handled}
+    return {
+        "status": "timeout",
+        "execution_id": execution_id,
+        "message": one_line(message, LONGEST_MESSAGE),
+        "handled": is_handled,
+    }
 
 
 def failed(execution_id: str, error: MicsError, *, is_final: bool) -> dict[str, Any]:
     """Event: an error ended the wait. See `Outcome` for ``is_final``."""
-    return {"status": "error", "execution_id": execution_id, "message": str(error), "final": is_final}
+    return {
+        "status": "error",
+        "execution_id": execution_id,
+        "message": one_line(str(error), LONGEST_MESSAGE),
+        "final": is_final,
+    }
 
 
 def outcome_of(event: dict[str, Any] | None) -> Outcome:
@@ -55,8 +83,10 @@ def outcome_of(event: dict[str, Any] | None) -> Outcome:
     return Outcome(
         execution_id=str(event.get("execution_id", "")),
         execution=Execution.model_validate(execution) if status == "completed" else None,
+        is_cut=bool(event.get("is_cut")),
         timed_out=status == "timeout",
         is_handled=bool(event.get("handled")),
         is_final=bool(event.get("final")),
         message=str(event.get("message", "")),
+        twins=tuple(map(str, event.get("twins", ()))),
     )

@@ -137,7 +137,9 @@ class Quirks(BaseModel):
         "first", description="which of the two hours of the same name in autumn a fixed hour fires in"
     )
     clock_offset_s: float = Field(
-        0, description="seconds by which the platform's clock is ahead, or behind if negative"
+        0,
+        description="seconds by which the platform's clock, also in the Date of its answers, is ahead, or behind if "
+        "negative",
     )
     start_latency_s: float = Field(0, ge=0, description="seconds from expected_start_date to the start")
 

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from email.utils import formatdate
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from airflow_provider_mics.sandbox.state import PlatformState
 from airflow_provider_mics.sandbox.traffic import ADMIN_PREFIX, Traffic, TrafficMiddleware
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 BACKLOG = 1024
@@ -59,7 +60,26 @@ def application(platform: PlatformState, plan: FaultPlan, downtime: Downtime) ->
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(HTTPException, _answer_missing_route)
     app.add_exception_handler(Exception, _answer_crash)
-    return TrafficMiddleware(FaultMiddleware(app, plan, downtime), app.state.traffic)
+    return TrafficMiddleware(
+        DateMiddleware(FaultMiddleware(app, plan, downtime), platform), app.state.traffic
+    )
+
+
+class DateMiddleware:
+    """ASGI middleware that gives each answer a ``Date`` by the platform's clock, in place of uvicorn's."""
+
+    def __init__(self, app: ASGIApp, platform: PlatformState) -> None:
+        self._app = app
+        self._platform = platform
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._platform.now_ms / 1000, usegmt=True).encode()
+                message["headers"] = [*message.get("headers", ()), (b"date", date)]
+            await send(message)
+
+        await self._app(scope, receive, dated_send)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -93,6 +113,7 @@ def serve(app: ASGIApp, listening: socket.socket, downtime: Downtime, on_ready: 
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=1,
         backlog=BACKLOG,
     )

@@ -65,7 +65,7 @@ class TestTimes:
         assert read is not None
         assert read.tzinfo is UTC
 
-    @given(st.integers(0, LAST_MOMENT))
+    @given(st.integers(0, 10**8 - 1) | st.integers(10**11, LAST_MOMENT))
     def test_are_exact_to_the_millisecond_both_ways(self, number):
         assert milliseconds(from_milliseconds(number)) == number
         assert instance(creation_ts=number).to_json()["creation_ts"] == number
@@ -79,7 +79,44 @@ class TestTimes:
         assert execution(start_date=value).start_date == NOON
 
     @pytest.mark.parametrize(
-        "value", [None, "", "soon", True, [], {}, 10**30, -(10**30), 9223372036854775807]
+        "value",
+        [
+            NOON_MS // 1000,
+            str(NOON_MS // 1000),
+            NOON_MS / 1000,
+            NOON_MS * 1000,
+            "2026-03-02T12:00:00Z",
+            "2026-03-02T12:00:00.000000+00:00",
+            "2026-03-02T13:00:00.000+0100",
+            "2026-03-02 12:00:00+00:00",
+            "20260302T120000Z",
+        ],
+    )
+    def test_may_come_in_another_unit_or_as_iso_text(self, value):
+        assert execution(start_date=value).start_date == NOON
+        assert (
+            execution(parameters={"expected_start_date": value}).to_json()
+            == execution(parameters={"expected_start_date": NOON_MS}).to_json()
+        )
+
+    @pytest.mark.parametrize("value", ["2026-03-02T12:00:00", "2026-03-02", "0001-01-01T00:00:00+14:00"])
+    def test_without_a_time_zone_are_not_guessed(self, value):
+        assert execution(start_date=value).start_date is None
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            "",
+            "soon",
+            True,
+            [],
+            {},
+            10**30,
+            -(10**30),
+            9223372036854775807,
+            "Mon, 02 Mar 2026 12:00:00 GMT",
+        ],
     )
     def test_that_make_no_sense_read_as_none(self, value):
         assert execution(start_date=value, creation_date=value).start_date is None

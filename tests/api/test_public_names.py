@@ -63,6 +63,7 @@ BEYOND = [
     "Step",
     "Sleep",
     "Now",
+    "PlatformNow",
     "Log",
     "drive",
     "adrive",

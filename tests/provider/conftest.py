@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.provider.airflow_home import copy_of, migrate, set_for_this_process
+from local_airflow.home import copy_of, migrate, set_for_this_process
 from tests.provider.dag_runs import DagFolder
 from tests.provider.mics_connections import connection_to
 

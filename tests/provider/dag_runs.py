@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.provider.airflow_home import environ_for
+from local_airflow.home import environ_for
 
 RUN_LIMIT_SECONDS = 400
 RUNNER = Path(__file__).with_name("run_dag_file.py")

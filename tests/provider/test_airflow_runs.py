@@ -39,9 +39,9 @@ class Ask(BaseOperator):
     def execute(self, context):
         context["ti"].xcom_push(key="asked", value={"question": self.question, "conf": context["dag_run"].conf})
         self.log.info("asking %s", self.question)
-        self.defer(trigger=Soon(), method_name="hear")
+        self.defer(trigger=Soon(), method_name="after_answer")
 
-    def hear(self, context, event):
+    def after_answer(self, context, event):
         return event["answer"]
 
 
@@ -89,7 +89,7 @@ def test_these_tests_have_an_airflow_of_their_own(airflow_home: Path) -> None:
     from airflow.configuration import conf
 
     database = airflow_home / "airflow.db"
-    assert conf.get("database", "sql_alchemy_conn") == f"sqlite:///{database}"
+    assert conf.get("database", "sql_alchemy_conn").startswith(f"sqlite:///{database}?")
     assert conf.get("core", "dags_folder") == str(airflow_home / "dags")
     assert database.is_file()
     assert "AIRFLOW__CORE__UNIT_TEST_MODE" not in os.environ

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.triggers import MicsExecutionEventTrigger
-from tests.provider.airflow_home import copy_of
+from local_airflow.components import IS_AIRFLOW_2, SOON_TAKEN_FOR_DEAD, LocalAirflow
+from local_airflow.home import copy_of
 from tests.provider.mics_connections import connection_to
-from tests.provider.running_airflow import IS_AIRFLOW_2, RunningAirflow
 from tests.sandbox_server import SandboxServer
 
 PATIENCE_S = 20
@@ -237,7 +237,7 @@ def test_a_dag_runs_after_each_execution_of_another_origin(
     home = copy_of(airflow_home, tmp_path / "airflow")
     (home / "dags" / "after_the_batch.py").write_text(DAGS)
     mics_default.reset_counters()
-    with RunningAirflow(home, {"INSTANCE": instance_id}) as airflow:
+    with LocalAirflow(home, {"INSTANCE": instance_id, **SOON_TAKEN_FOR_DEAD}) as airflow:
 
         def wait_for_run(execution_id: str) -> None:
             airflow.until(lambda: f"after {execution_id}" in airflow.task_log("after_the_batch"), 120)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, MicsCreateInstanceOperator
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_mics import operators
 from airflow_provider_mics.links import MicsInstanceLink, MicsPluginLink
 from airflow_provider_mics.sensors import MicsExecutionSensor
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_mics import __version__
 from airflow_provider_mics.provider_info import get_provider_info
-from tests.provider.airflow_home import environ_for
+from local_airflow.home import environ_for
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.sensors import MicsExecutionSensor
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of, log_of
@@ -23,7 +23,7 @@ TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - ti
 DAG_FILE = """
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
@@ -57,6 +57,12 @@ with DAG("watching", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC))
         watch(f"never_{how}_soft", "never", expected_start_date=TICK, appear_timeout=0.5, soft_fail=True, **arguments)
         watch(f"hangs_{how}", "hang", execution_id=E["hang"], timeout=1, **arguments)
         watch(f"hangs_{how}_soft", "hang", execution_id=E["hang"], timeout=1, soft_fail=True, **arguments)
+    watch(
+        "overdue", "hang", execution_id=E["hang"], deferrable=True, execution_timeout=timedelta(seconds=2), timeout=300
+    )
+    watch(
+        "overdue_tick", "never", expected_start_date=TICK, deferrable=True, execution_timeout=timedelta(seconds=2)
+    )
     watch("bad_soft", "bad", execution_id=E["bad"], soft_fail=True)
     watch("unknown", "bad", execution_id="4711")
     rarely = {"mode": "reschedule", "poke_interval": 1}
@@ -216,3 +222,27 @@ def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         MicsExecutionSensor(task_id="watch", instance_id="42", **arguments)
+
+
+@pytest.mark.parametrize("task_id", ["overdue", "overdue_tick"])
+def test_the_execution_timeout_of_a_deferred_sensor_ends_it(watched: Watched, task_id: str) -> None:
+    assert watched.run.task(task_id).state == "failed"
+    assert "execution_timeout has passed" in failure_of(watched.run, task_id)
+    assert watched.sandbox.executions(watched.instances["hang"])[0]["status"] == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "poked", "polled"),
+    [
+        ({}, 60, 60),
+        ({"poke_interval": 7}, 7, 7),
+        ({"poll_interval": timedelta(seconds=5)}, 5, 5),
+        ({"poke_interval": 7, "poll_interval": 5}, 7, 5),
+    ],
+)
+def test_one_interval_holds_whether_deferred_or_not(
+    arguments: dict[str, Any], poked: float, polled: float
+) -> None:
+    sensor = MicsExecutionSensor(task_id="watch", instance_id="42", **arguments)
+    assert float(sensor.poke_interval) == poked
+    assert sensor.poll_interval == polled

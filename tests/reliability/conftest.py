@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.provider.airflow_home import migrate, set_for_this_process
+from local_airflow.home import migrate, set_for_this_process
 
 HAS_AIRFLOW = importlib.util.find_spec("airflow") is not None
 AIRFLOW_LINE = metadata.version("apache-airflow").partition(".")[0] if HAS_AIRFLOW else ""

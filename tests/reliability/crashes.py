@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
-from airflow_provider_mics.api.calls import Now, Sleep, Step
+from airflow_provider_mics.api.calls import Now, PlatformNow, Sleep, Step
 
 
 class Crash(BaseException):
@@ -42,7 +42,7 @@ def observed(
     def observe(step: Step) -> Any:
         before(step)
         match step:
-            case Now():
+            case Now() | PlatformNow():
                 result: Any = lab.now()
             case Sleep(seconds):
                 result = lab.sleep(seconds)

@@ -34,6 +34,7 @@ globals().update(
 """
 MINUTE_MS = 60_000
 DURATION_S = 20
+START_S = 240
 FIRST_RUN_S = 480
 RUN_S = 300
 
@@ -57,42 +58,41 @@ def by_api(server: SandboxServer, instance_id: str) -> set[int]:
 def test_each_tick_has_one_execution_whoever_fires_and_whoever_stops(
     migrated_home: Path, tmp_path: Path, sandbox: SandboxServer, tell: Tell
 ) -> None:
-    from tests.reliability.airflow_processes import AirflowProcesses, home_of
+    from local_airflow.components import SOON_TAKEN_FOR_DEAD, LocalAirflow
+    from local_airflow.home import copy_of
 
     instance_id = sandbox.create_instance(cron="*/1 * * * *", properties={"duration_s": DURATION_S})
-    environ = {"AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox)}
-    with AirflowProcesses(home_of(migrated_home, tmp_path / "home", DAGS), environ) as airflow:
+    home = copy_of(migrated_home, tmp_path / "home")
+    (home / "dags" / "batches.py").write_text(DAGS)
+    environ = {"AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox), **SOON_TAKEN_FOR_DEAD}
+    with LocalAirflow(home, environ) as airflow:
+        airflow.until(airflow.api.is_healthy, START_S)
 
         def succeeded() -> int:
-            return int(airflow.rows("SELECT count(*) FROM dag_run WHERE state = 'success'")[0][0])
-
-        def deferred() -> bool:
-            return bool(airflow.rows("SELECT 1 FROM task_instance WHERE state = 'deferred'"))
+            return airflow.api.count_runs(state="success")
 
         def further_runs(count: int) -> Callable[[], bool]:
             before = succeeded()
             return lambda: succeeded() >= before + count
 
-        airflow.until("a run", further_runs(1), FIRST_RUN_S)
-        airflow.until("a wait", deferred, RUN_S)
+        airflow.until(further_runs(1), FIRST_RUN_S)
+        airflow.until(lambda: airflow.api.count_tasks(state="deferred"), RUN_S)
         airflow.kill("triggerer")
         airflow.start("triggerer")
-        airflow.until("a run after the triggerer was killed", further_runs(1), RUN_S)
+        airflow.until(further_runs(1), RUN_S)
 
         airflow.stop("scheduler")
         stopped_at = sandbox.now_ms()
         resumes_at = (stopped_at // MINUTE_MS + 3) * MINUTE_MS + 5_000
-        airflow.until("three ticks", lambda: sandbox.now_ms() >= resumes_at, RUN_S)
+        airflow.until(lambda: sandbox.now_ms() >= resumes_at, RUN_S)
         airflow.start("scheduler")
-        airflow.until("a run after the scheduler came back", further_runs(1), RUN_S)
+        airflow.until(further_runs(1), RUN_S)
 
         sandbox.quirks(platform_silent=True)
-        airflow.until(
-            "two ticks that Airflow fires", lambda: len(by_api(sandbox, instance_id)) >= 2, 2 * RUN_S
-        )
-        airflow.until("their end", further_runs(1), RUN_S)
+        airflow.until(lambda: len(by_api(sandbox, instance_id)) >= 2, 2 * RUN_S)
+        airflow.until(further_runs(1), RUN_S)
         airflow.stop("scheduler")
-        states = dict(airflow.rows("SELECT state, count(*) FROM dag_run GROUP BY state"))
+        states = {state: airflow.api.count_runs(state=state) for state in ("success", "failed", "running")}
 
     counts, ours = ticks_on(sandbox, instance_id), by_api(sandbox, instance_id)
     missed = set(range((stopped_at // MINUTE_MS + 1) * MINUTE_MS, resumes_at, MINUTE_MS))
@@ -105,4 +105,4 @@ def test_each_tick_has_one_execution_whoever_fires_and_whoever_stops(
     assert set(counts.values()) == {1}, {minute(tick): count for tick, count in counts.items()}
     assert set(range(min(counts), max(counts) + 1, MINUTE_MS)) == set(counts), "no tick was lost"
     assert not missed & ours, "the platform fired what the scheduler missed, and nobody ran it again"
-    assert "failed" not in states
+    assert not states["failed"]

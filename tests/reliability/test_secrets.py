@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Job
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.raw_server import RawServer, Reply, answer_of
 from tests.reliability.conftest import HAS_AIRFLOW, Tell

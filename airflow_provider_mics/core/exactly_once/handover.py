@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
-from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
+from airflow_provider_mics.api.calls import Flow, Job, Log, Now, PlatformNow, Sleep, Steps, flow
+from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError, MicsUncertainError
 from airflow_provider_mics.api.executions import newest_execution
-from airflow_provider_mics.api.field_types import CronStatus, ExecutionType
+from airflow_provider_mics.api.field_types import CronStatus
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution, Instance
-from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, retry_through_outages
+from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable, retry_through_outages
 from airflow_provider_mics.api.progress import utc
+from airflow_provider_mics.core.exactly_once.cron_evidence import check_history, is_tick_of_earlier_cron
+from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.exactly_once.submission import find_executions, list_until_match
-from airflow_provider_mics.core.planning.cron_ticks import Cron, infer_timezone
+from airflow_provider_mics.core.exactly_once.submission import find_executions
+from airflow_provider_mics.core.exactly_once.twins import learned_grace, unnoticed_twins
+from airflow_provider_mics.core.planning.cron_ticks import Cron, CronPeriod
 
+T = TypeVar("T")
 DEFAULT_PLATFORM_GRACE = timedelta(minutes=2)
-CHECKED_TICKS = 3
-"""How many of the newest earlier ticks are checked against the cron and the time zone."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +34,46 @@ class TickContext:
     :param schedule_since: since when ``cron`` is in force (an aware datetime); None where that is not known
     :param platform_grace: how long after a tick the platform may create its execution; None means that Airflow never
         creates it
+    :param cron_periods: which crons were in force on the platform, and when, as far as the inventory knows
     """
 
     cron: str | None
     timezone: str
     schedule_since: datetime | None
     platform_grace: timedelta | None = DEFAULT_PLATFORM_GRACE
+    cron_periods: tuple[CronPeriod, ...] = field(default=(), compare=False)
+
+    @property
+    def known_periods(self) -> tuple[CronPeriod, ...]:
+        """When which cron was in force, as far as it is known: the DAG's own cron at least since its schedule is."""
+        if not self.cron or self.schedule_since is None:
+            return self.cron_periods
+        return (*self.cron_periods, CronPeriod(self.cron, self.schedule_since))
 
 
 @dataclass(frozen=True)
 class CreateNow:
-    """The tick's execution exists, in ``existing``, or Airflow may create it now."""
+    """The tick's execution exists, in ``existing``, or Airflow may create it now.
+
+    ``replaces_existing``: all of ``existing`` were canceled by a pause, and the tick needs another execution.
+    """
 
     identity: ExecutionIdentity
     existing: tuple[Execution, ...]
+    replaces_existing: bool = False
 
 
 @dataclass(frozen=True)
 class WaitForPlatform:
-    """The platform has until ``until`` (UTC) to create the tick's execution."""
+    """The platform has until ``until`` (UTC) to create the tick's execution.
+
+    ``grace`` is how long it has after an outage. ``ignored_ids`` are executions of the tick that are not waited for.
+    """
 
     identity: ExecutionIdentity
     until: datetime
+    grace: timedelta = timedelta(0)
+    ignored_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,101 +88,121 @@ TickDecision = CreateNow | WaitForPlatform | Skip
 
 @flow
 def decide_tick(
-    identity: ExecutionIdentity, context: TickContext, *, give_up_at: datetime, grace_is_over: bool = False
+    identity: ExecutionIdentity,
+    context: TickContext,
+    *,
+    give_up_at: datetime,
+    is_retry: bool = False,
+    grace_is_over: bool = False,
 ) -> Steps[TickDecision]:
     """Decide who creates a tick's execution, from the present state of the instance and its executions.
 
-    Outages are tolerated until ``give_up_at`` (UTC). ``grace_is_over`` ends the platform's grace early.
+    Outages are tolerated until ``give_up_at`` (UTC). ``is_retry``: an earlier try of the task may have run the tick.
+    ``grace_is_over`` ends the platform's grace early, unless the platform has only just come back from an outage.
 
     :raises MicsError: the instance's history contradicts the cron or its time zone; the message names the time zone
-        that would match, if there is one
+        that would match, if there is one. Or the tick is none of the cron, and nothing explains why
     :raises MicsTimeoutError: the platform did not fire, and ``context.platform_grace`` is None
     """
-    instance = yield from retry_through_outages(get_instance(identity.instance_id), give_up_at)
+    outages: list[MicsError] = []
+    instance = yield from _noting(outages, get_instance(identity.instance_id), give_up_at)
     cron = Cron(instance.cron, context.timezone) if instance.cron else None
     identity = identity.as_tick_of(cron)
-    executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+    executions = yield from _noting(outages, list_until_match(identity), give_up_at)
+    if not grace_is_over:
+        yield from unnoticed_twins(executions, identity, context.platform_grace)
     existing = tuple(each for each in executions if identity.matches(each))
     tick = identity.expected_start_date
-    reason = None if context.cron is None else _skip_reason(instance, cron, tick)
-    # Pausing an instance cancels the executions that the platform had planned: that is no failure of this run.
-    if existing and not (reason and all(each.canceled for each in existing)):
+    if any(not failed_or_canceled(each) for each in existing):
         return CreateNow(identity, existing)
-    if reason:
+    reason = None if context.cron is None else _skip_reason(instance, cron, context, tick)
+    # Pausing an instance cancels the executions that the platform had planned: that is no failure of this run.
+    if reason and (is_retry or all(each.canceled for each in existing)):
         return Skip(reason)
+    revoked = tuple(each for each in existing if _was_revoked_by_pause(each, instance))
+    if len(revoked) < len(existing):
+        return CreateNow(identity, existing)
+    may_create = CreateNow(identity, revoked, replaces_existing=bool(revoked))
     if cron is None or not instance.is_active or not cron.is_tick(tick):
-        return CreateNow(identity, ())
-    now = yield Now()
+        return may_create
     grace = DEFAULT_PLATFORM_GRACE if context.platform_grace is None else context.platform_grace
-    if not grace_is_over and now < tick + grace:
-        return WaitForPlatform(identity, tick + grace)
+    grace = learned_grace(executions, cron.tolerance, grace)
+    until = yield from _end_of_grace(tick, grace, after_outage=bool(outages))
+    now = yield Now()
+    if now < until and (outages or not grace_is_over):
+        return WaitForPlatform(identity, until, grace, tuple(each.id for each in revoked))
     if context.platform_grace is None:
         raise MicsTimeoutError(
             f"{_label(instance)}: the platform did not fire the tick of {utc(tick)} by {utc(now)}. "
             "No execution created: with platform_grace=None, only the platform creates it"
         )
-    _check_history(instance, cron, context, tick, executions)
-    return CreateNow(identity, ())
+    check_history(instance, context.timezone, context.known_periods, tick, executions)
+    return may_create
 
 
-def _skip_reason(instance: Instance, cron: Cron | None, tick: datetime) -> str | None:
-    """Return why a scheduled run has nothing to run: the platform's schedule changed after the DAG was built."""
+@flow
+def _noting(outages: list[MicsError], job: Job[T], give_up_at: datetime) -> Steps[T]:
+    """Run an idempotent job through outages until ``give_up_at``, and add to ``outages`` the errors of each."""
+
+    def steps() -> Steps[T]:
+        try:
+            return (yield from job)
+        except MicsError as error:
+            outages.append(error)
+            raise
+
+    return (yield from retry_through_outages(Flow(steps), give_up_at))
+
+
+def _end_of_grace(tick: datetime, grace: timedelta, *, after_outage: bool) -> Steps[datetime]:
+    """Return when the platform's grace for a tick ends, by our clock.
+
+    A platform whose clock is behind fires later by that much. One that comes back from an outage may fire late.
+    """
+    now: datetime = yield Now()
+    behind = max(timedelta(0), now - (yield PlatformNow()))
+    if behind:
+        yield Log(f"The platform's clock is {readable(behind)} behind: it has so much longer for its ticks.")
+    until: datetime = tick + behind + grace
+    return max(until, now + grace) if after_outage else until
+
+
+def _was_revoked_by_pause(execution: Execution, instance: Instance) -> bool:
+    """Whether an execution was canceled because its instance was paused, and the pause was taken back.
+
+    Either changes the instance. A person who cancels the execution alone changes nothing but the execution.
+    """
+    if not execution.canceled or execution.start_date is not None or not instance.is_active:
+        return False
+    created, modified = execution.creation_date, instance.last_modified_ts
+    return created is not None and modified is not None and modified > created
+
+
+def _skip_reason(instance: Instance, cron: Cron | None, context: TickContext, tick: datetime) -> str | None:
+    """Return why a scheduled run has nothing to run: the platform's schedule changed after the DAG was built.
+
+    :raises MicsError: the tick is none of the cron, and no change of the schedule explains why: the scheduler and
+        this worker do not agree on the time zone
+    """
     if instance.archived:
         return f"{_label(instance)} is archived on the platform: nothing to run"
     if cron is None:
         return f"{_label(instance)} no longer has a cron on the platform: nothing to run at {utc(tick)}"
     if instance.cron_status == CronStatus.PAUSED:
         return f"{_label(instance)} is PAUSED on the platform: nothing to run at {utc(tick)}"
-    if not cron.is_tick(tick):
-        return (
-            f"{_label(instance)} has the cron {instance.cron!r} on the platform, "
-            f"which does not fire at {utc(tick)}: nothing to run"
+    if cron.is_tick(tick):
+        return None
+    if not is_tick_of_earlier_cron(
+        instance, context.cron or "", context.timezone, context.cron_periods, tick
+    ):
+        raise MicsError(
+            f"{_label(instance)}: {utc(tick)} is no tick of its cron {cron}, and the schedule has not changed since. "
+            "Nothing was run. The scheduler knows another time zone or cron than this worker: compare the "
+            "connection's timezone, and the age of the snapshot, on both"
         )
-    return None
-
-
-def _check_history(
-    instance: Instance, cron: Cron, context: TickContext, tick: datetime, executions: Sequence[Execution]
-) -> None:
-    """Refuse a tick that the instance's history contradicts.
-
-    The API does not show the platform's time zone, and with a wrong one every batch would run twice.
-
-    :raises MicsError: an earlier execution does not match the cron in its time zone
-    """
-    earlier = _earlier_ticks(executions, tick)
-    since = context.schedule_since or instance.last_modified_ts
-    in_force = [moment for moment in earlier if since is None or moment >= since]
-    checked = (in_force or earlier)[:CHECKED_TICKS]
-    mismatches = [moment for moment in checked if not cron.could_fire_at(moment)]
-    if not mismatches:
-        return
-    matching_zone = infer_timezone(cron.expression, checked, [context.timezone])
-    if not in_force and matching_zone is None:
-        # These are older than the present schedule, and no time zone explains them: they are of another cron.
-        return
-    advice = (
-        f"set the connection's timezone to {matching_zone!r}"
-        if matching_zone
-        else "compare the connection's timezone with the platform's"
-    )
-    raise MicsError(
-        f"{_label(instance)}: no execution created for {utc(tick)}, a tick of {instance.cron!r}. The platform fired "
-        f"this cron at {utc(mismatches[0])}, which does not match the cron in time zone {context.timezone}: {advice}"
-    )
-
-
-def _earlier_ticks(executions: Sequence[Execution], tick: datetime) -> list[datetime]:
-    """Return the times of the ticks before ``tick``, newest first."""
-    return sorted(
-        (
-            each.expected_start_date
-            for each in executions
-            if each.execution_type == ExecutionType.CRON
-            and each.expected_start_date is not None
-            and each.expected_start_date < tick
-        ),
-        reverse=True,
+    return (
+        f"{_label(instance)} has the cron {instance.cron!r} on the platform, "
+        f"which does not fire at {utc(tick)}: nothing to run"
     )
 
 
@@ -171,26 +211,30 @@ def _label(instance: Instance) -> str:
 
 
 @flow
-def wait_for_tick_execution(
-    identity: ExecutionIdentity, until: datetime, poll_interval: float
-) -> Steps[Execution | None]:
-    """Wait until the platform has created the tick's execution; None if it has not by ``until`` (UTC).
+def wait_for_tick_execution(decision: WaitForPlatform, poll_interval: float) -> Steps[Execution | None]:
+    """Wait until the platform has created the tick's execution; None if it has not in its grace.
 
-    Polls every ``poll_interval`` seconds, through outages of any length. An outage that lasts until ``until`` leads
-    to None too.
+    Polls every ``poll_interval`` seconds, through outages. After an outage the grace begins anew; one that lasts until
+    the end of the grace leads to None too.
 
     :raises MicsError: anything but an outage
     """
-    outage = OutageLog()
+    outage, until = OutageLog(), decision.until
     while True:
         pause = poll_interval
         try:
-            found = yield from find_executions(identity)
+            found = yield from find_executions(decision.identity)
+            if outage.failures:
+                until = max(until, (yield Now()) + decision.grace)
             yield from outage.answered((yield Now()))
+            found = [each for each in found if each.id not in decision.ignored_ids]
             if found:
                 execution = newest_execution(found)
                 yield Log(f"The platform created execution {execution.id} for the tick.")
                 return execution
+        except MicsUncertainError:
+            # The decision after the grace says so.
+            pass
         except MicsError as error:
             if not is_outage(error):
                 raise

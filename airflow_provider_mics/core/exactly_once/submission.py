@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -19,9 +19,9 @@ from airflow_provider_mics.api.executions import (
     cancel_execution,
     create_execution,
     get_execution,
-    list_executions,
     newest_execution,
 )
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import (
     DEFAULT_SUBMISSION_TIMEOUT,
@@ -30,9 +30,11 @@ from airflow_provider_mics.api.outages import (
     retry_through_outages,
     wait_out,
 )
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
+from airflow_provider_mics.api.progress import utc
+from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 
+OnIdentified = Callable[[ExecutionIdentity], object]
 OnCreated = Callable[[Execution], object]
 
 
@@ -41,10 +43,12 @@ class Interruption:
     """What a submission that an outage interrupted must know to go on in another process. All of it is plain JSON.
 
     ``known_ids``: the executions of this identity before a request to create one more whose outcome is not known yet;
-    None if no such request was made. ``created_id``: the execution that it created, as soon as that is known.
+    None if no such request was made. ``moment``: the ``expected_start_date`` of that request, in epoch milliseconds.
+    ``created_id``: the execution that it created, as soon as that is known.
     """
 
     known_ids: list[str] | None = None
+    moment: int | None = None
     created_id: str | None = None
 
 
@@ -63,25 +67,31 @@ def submit_execution(
     is_retry: bool = False,
     existing: Sequence[Execution] | None = None,
     submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
+    on_identified: OnIdentified = lambda _: None,
     on_created: OnCreated = lambda _: None,
     interruption: Interruption | None = None,
 ) -> Steps[Submission]:
     """Find the one execution of ``identity``, or create it if it certainly does not exist.
 
-    A retry whose execution failed or was canceled gets the next execution of the same identity. ``existing`` are the
+    A retry whose execution failed or was canceled gets the next execution of the same identity. A first try adopts
+    nothing that belongs to one piece of work: what is there before it is a stranger's. ``existing`` are the
     executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
-    outage of the platform is tolerated. ``on_created`` is called as soon as the id of a new execution is known,
-    before the check for duplicates. With an ``interruption``, which this updates, the submission goes on where an
-    outage ended an earlier one, and an outage ends the check for duplicates too.
+    outage of the platform is tolerated. ``on_identified`` is called with the identity before anything is created, and
+    ``on_created`` as soon as the id of a new execution is known, before the check for duplicates. With an
+    ``interruption``, which this updates, the submission goes on where an outage ended an earlier one, and an outage
+    ends the check for duplicates too.
 
     :raises MicsAuthError: at once, if the token is wrong or lacks rights
     :raises MicsApiError: the platform rejected the execution
+    :raises MicsUncertainError: whether it exists already cannot be known
     :raises MicsError: the outage outlasted ``submission_timeout``. Whether the execution was created may be unknown;
         the next try finds out
     """
     give_up_at = (yield Now()) + submission_timeout
+    if interruption is not None and interruption.moment is not None:
+        identity = identity.settled_at(from_milliseconds(interruption.moment))
     if existing is None:
-        existing = yield from retry_through_outages(find_executions(identity), give_up_at)
+        identity, existing = yield from find_own(identity, is_retry, give_up_at)
     if interruption is not None and interruption.known_ids is not None:
         return (yield from _resume(identity, existing, give_up_at, on_created, interruption))
     adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
@@ -90,31 +100,51 @@ def submit_execution(
         adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is not None:
         return Submission(adopted, "found")
+    on_identified(identity)
     return (yield from _create(identity, existing, give_up_at, on_created, interruption))
+
+
+@flow
+def find_own(
+    identity: ExecutionIdentity, has_tried: bool, give_up_at: datetime
+) -> Steps[tuple[ExecutionIdentity, list[Execution]]]:
+    """Return the identity at the moment of this piece of work, and its executions there.
+
+    ``has_tried``: whether this piece of work may have an execution, as in a retry. A first try takes the first moment
+    that is free. So of a retry, a moment is its own only if all moments before it are taken. Where moments are many, a
+    stranger would have to have the next one too, so the last one that is taken is its own. Where they are few, others
+    may have the next one, so it is the first one that a run of this time has.
+    """
+    own: tuple[ExecutionIdentity, list[Execution]] | None = None
+    while True:
+        executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+        found = [each for each in executions if identity.matches(each)]
+        if identity.moments is None or identity.is_settled:
+            return identity, found
+        if found and has_tried and not identity.moments.is_wide:
+            return identity, found
+        taken = found or [each for each in executions if identity.has_moment_of(each)]
+        if not taken:
+            return own or (identity, [])
+        if found and has_tried:
+            own = identity, found
+        elif not has_tried:
+            yield Log(
+                f"Execution {newest_execution(taken).id} has the moment {utc(identity.expected_start_date)}, but it is "
+                "not of this run: taking the next moment."
+            )
+        identity = identity.next()
 
 
 @flow
 def find_executions(identity: ExecutionIdentity) -> Steps[list[Execution]]:
     """Return the executions of this identity, in the platform's order.
 
+    :raises MicsUncertainError: the list does not show whether there are any
     :raises MicsError: the list could not be read
     """
     executions = yield from list_until_match(identity)
     return [each for each in executions if identity.matches(each)]
-
-
-def list_until_match(identity: ExecutionIdentity) -> Flow[list[Execution]]:
-    """List the instance's executions; reading ends early only after an execution of this identity to go on with."""
-    return list_executions(
-        identity.instance_id,
-        page_size=LARGE_PAGE_SIZE,
-        until=lambda each: identity.matches(each) and not failed_or_canceled(each),
-    )
-
-
-def failed_or_canceled(execution: Execution) -> bool:
-    """Whether an execution is over without success."""
-    return execution.failed or execution.canceled
 
 
 @flow
@@ -221,6 +251,7 @@ def _create(
     outage = OutageLog()
     if interruption is not None:
         interruption.known_ids = sorted(existing_ids)
+        interruption.moment = milliseconds(identity.expected_start_date)
     while True:
         try:
             created = yield from create_execution(
@@ -241,10 +272,25 @@ def _create(
             if not new:
                 continue
             created = newest_execution(new)
+        else:
+            yield from _check_answer(identity, created)
         on_created(created)
         if interruption is not None:
             interruption.created_id = created.id
         return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at, interruption))
+
+
+def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[Log]:
+    """Warn if the platform's answer does not show the type and the moment, by which a retry would find it."""
+    if not identity.was_sent_as(created):
+        moment = created.expected_start_date
+        yield Log(
+            f"The platform answered that execution {created.id} has the type {created.execution_type} and the expected "
+            f"start {utc(moment) if moment else None}, but {identity.execution_type} and "
+            f"{utc(identity.expected_start_date)} were sent: on this platform a retry may not recognise the execution "
+            "and may run the batch again.",
+            logging.WARNING,
+        )
 
 
 @flow
@@ -256,9 +302,7 @@ def _check_for_duplicates(
     interruption: Interruption | None,
 ) -> Steps[Submission]:
     """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
-    listing = list_executions(
-        identity.instance_id, page_size=LARGE_PAGE_SIZE, until=lambda each: each.id == created.id
-    )
+    listing = list_until_match(identity, known_ids={created.id, *existing_ids})
     listed = yield from list_after_create(
         retry_through_outages(listing, give_up_at),
         created,

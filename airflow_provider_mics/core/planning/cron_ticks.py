@@ -20,15 +20,20 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import croniter
-
-from airflow_provider_mics.api.cron_syntax import cron_problem, cron_warning, normalised
+from airflow_provider_mics.api.cron_syntax import (
+    collapse_spaces,
+    cron_problem,
+    cron_warning,
+    normalised,
+    read_cron,
+)
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 CALENDAR_CYCLE = 28 * 366
 """Days after which dates fall on the same days of the week again (1901 to 2099)."""
+DAYS_OF_A_MONTH = 31
 MAX_TOLERANCE = timedelta(seconds=60)
 WELL_KNOWN_ZONES = (
     "Europe/Paris",
@@ -57,7 +62,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 @dataclass(frozen=True)
 class CronFields:
-    """The values that a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None where the field is ``*``."""
+    """The values that a cron matches. ``days`` and ``weekdays`` (Sunday is 0) are None for every day."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -101,19 +106,15 @@ def _syntax_problem(expression: str) -> str | None:
 @lru_cache(maxsize=8192)
 def _parse(expression: str) -> CronFields:
     """Parse a cron that has no problem."""
-    minutes, hours, days, months, weekdays = croniter(normalised(expression)).expanded
+    minutes, hours, days, months, weekdays = read_cron(expression)
     return CronFields(
-        minutes=_restriction(minutes) or frozenset(range(60)),
-        hours=_restriction(hours) or frozenset(range(24)),
-        is_hourly=_restriction(hours) is None,
-        months=_restriction(months) or frozenset(range(1, 13)),
-        days=_restriction(days),
-        weekdays=_restriction(weekdays),
+        minutes=minutes,
+        hours=hours,
+        is_hourly=len(hours) == 24,
+        months=months,
+        days=None if len(days) == 31 else days,
+        weekdays=None if len(weekdays) == 7 else weekdays,
     )
-
-
-def _restriction(field: Sequence[int | str]) -> frozenset[int] | None:
-    return None if list(field) == ["*"] else frozenset(int(value) for value in field)
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,17 @@ class Cron:
     def could_fire_at(self, moment: datetime) -> bool:
         """Whether any scheduler could fire the cron at a moment, however it handles a change of clocks."""
         return self._holds_near(moment, lambda minute: self.fires_at(minute) or self._may_fire_at(minute))
+
+    def may_be_stepped_to(self, moment: datetime) -> bool:
+        """Whether Airflow may make a run of an hourly cron at a moment that is no tick.
+
+        It steps such a cron by elapsed time, and so also over a change of clocks since the tick before.
+        """
+        if self.problem is not None or not self._fields.is_hourly:
+            return False
+        minute = _plain_utc(moment).replace(second=0, microsecond=0)
+        offsets = {self._offset(minute - number * DAY) for number in range(DAYS_OF_A_MONTH + 1)}
+        return any(self._fields.match(minute.replace(tzinfo=None) + offset) for offset in offsets)
 
     def fires_at(self, minute: datetime) -> bool:
         """Whether the cron fires at a whole minute, given as a standard datetime in UTC.
@@ -285,6 +297,33 @@ def _offset_of(local: datetime) -> timedelta:
     return local.utcoffset() or timedelta(0)
 
 
+@dataclass(frozen=True)
+class CronPeriod:
+    """A cron and when it was in force on the platform: from ``since`` to ``until`` (UTC), or until now if that is None.
+
+    It was in force at least then, perhaps for longer.
+    """
+
+    cron: str
+    since: datetime
+    until: datetime | None = None
+
+    def is_of(self, cron: str | None) -> bool:
+        """Whether it is the period of this cron, however it is spaced."""
+        return cron is not None and collapse_spaces(self.cron) == collapse_spaces(cron)
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment <= self.until)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A moment at which the platform fired a cron."""
+
+    cron: str
+    moment: datetime
+
+
 def infer_timezone(
     expression: str, moments: Sequence[datetime], candidates: Sequence[str] = ()
 ) -> str | None:
@@ -292,11 +331,15 @@ def infer_timezone(
 
     Zones are tried in this order: UTC, ``candidates``, well-known zones, all others.
     """
-    if not moments or _syntax_problem(expression) is not None:
+    return common_timezone([Firing(expression, moment) for moment in moments], candidates)
+
+
+def common_timezone(firings: Sequence[Firing], candidates: Sequence[str] = ()) -> str | None:
+    """Return the first time zone in which each firing could be one of its cron, or None; see `infer_timezone`."""
+    if not firings or any(_syntax_problem(each.cron) is not None for each in firings):
         return None
     others = sorted(available_timezones(), key=lambda name: ("/" not in name, name.startswith("Etc/"), name))
     for name in dict.fromkeys(("UTC", *candidates, *WELL_KNOWN_ZONES, *others)):
-        cron = Cron(expression, name)
-        if all(cron.could_fire_at(moment) for moment in moments):
+        if all(Cron(each.cron, name).could_fire_at(each.moment) for each in firings):
             return name
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zlib import crc32
 
@@ -12,18 +12,21 @@ from airflow_provider_mics.api.console import instance_page
 from airflow_provider_mics.api.field_types import CronStatus
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.text import one_line
-from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.core.planning.cron_ticks import Cron, CronPeriod
 from airflow_provider_mics.core.planning.inventory import Inventory
 
-DAG_ID_PREFIX = "mics_integration_batch_"
+DAG_ID_STEM = "mics_integration_batch_"
+"""What a DAG id has before the instance's id, and after the prefix that a user chose."""
+LONGEST_PREFIX = 25
 LONGEST_NAME = 250
 LONGEST_VALUE = 250
 LONGEST_TAG = 100
 LONGEST_REASON = 500
 TAG = "mediarithmics"
-PAUSED_TAG = "paused"
+PAUSED_TAG = "cron paused"
 INVALID_CRON_TAG = "invalid-cron"
 CANNOT_BE_PLANNED_TAG = "cannot-be-planned"
+_PREFIX = re.compile(rf"[A-Za-z0-9_.-]{{0,{LONGEST_PREFIX}}}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _MARKS = re.compile(r"([\\`*_\[\]<>|~])")
@@ -34,7 +37,8 @@ class DagPlan:
     """The DAG that an instance becomes.
 
     ``cron`` is the schedule, or None for manual runs only. ``timezone`` (IANA name) is the time zone of the cron.
-    ``schedule_since`` is the moment since which the schedule is in force: earlier ticks never run. ``problem`` is the
+    ``schedule_since`` is the moment since which the schedule is in force: earlier ticks never run. ``cron_periods``
+    say when which cron of the instance was in force, by which past executions are judged. ``problem`` is the
     reason why the instance has no DAG as configured, or None. All text must be the same at each parse while the
     instance does not change: any difference makes a new version of the DAG.
     """
@@ -48,6 +52,7 @@ class DagPlan:
     cron: str | None = None
     timezone: str = "UTC"
     schedule_since: datetime | None = None
+    cron_periods: tuple[CronPeriod, ...] = field(default=(), compare=False)
     console_page: str | None = None
     problem: str | None = None
 
@@ -63,15 +68,28 @@ def is_id(text: str) -> bool:
 def dag_id_of(instance_id: str) -> str:
     """Return the DAG id of an instance. It depends on the instance's id only, so a renamed instance keeps its DAG."""
     if is_id(instance_id):
-        return f"{DAG_ID_PREFIX}{instance_id}"
+        return f"{DAG_ID_STEM}{instance_id}"
     readable = re.sub(r"[^A-Za-z0-9_-]+", "_", instance_id)[:100]
-    return f"{DAG_ID_PREFIX}{readable}.{crc32(instance_id.encode('utf-8', 'replace')):08x}"
+    return f"{DAG_ID_STEM}{readable}.{crc32(instance_id.encode('utf-8', 'replace')):08x}"
 
 
-def instance_id_of(dag_id: str) -> str | None:
-    """Return the instance id in a DAG id that `dag_id_of` made, or None for other DAG ids."""
-    instance_id = dag_id.removeprefix(DAG_ID_PREFIX)
-    return instance_id if instance_id != dag_id and is_id(instance_id) else None
+def instance_id_of(dag_id: str, prefix: str = "") -> str | None:
+    """Return the instance id in a DAG id that `dag_id_of` made, with a prefix before it, or None for other DAG ids."""
+    stem = prefix + DAG_ID_STEM
+    instance_id = dag_id.removeprefix(stem)
+    return instance_id if dag_id.startswith(stem) and is_id(instance_id) else None
+
+
+def is_prefix(text: object) -> bool:
+    """Whether a text can be the beginning of DAG ids, asset URIs and tags."""
+    return isinstance(text, str) and _PREFIX.fullmatch(text) is not None
+
+
+def prefixed(plan: DagPlan, prefix: str) -> DagPlan:
+    """Return the plan with a prefix before its DAG id, and a tag with it."""
+    if not prefix or not isinstance(plan.dag_id, str):
+        return plan
+    return replace(plan, dag_id=prefix + plan.dag_id, tags=_tags(*plan.tags, prefix + TAG))
 
 
 def plan_instance(inventory: Inventory, instance: Instance) -> DagPlan:
@@ -97,6 +115,7 @@ def plan_instance(inventory: Inventory, instance: Instance) -> DagPlan:
         doc_md=plan.doc_md + (f"\n**Warning**: its cron {cron.warning}.\n" if cron.warning else ""),
         cron=cron.normalised,
         schedule_since=inventory.schedule_since.get(instance.id),
+        cron_periods=inventory.cron_periods.get(instance.id, ()),
     )
 
 
@@ -138,17 +157,22 @@ def plan_all(
     *,
     plan: Planner = plan_instance,
     select: Callable[[Instance], bool] | None = None,
+    dag_id_prefix: str = "",
 ) -> list[tuple[Instance, DagPlan]]:
-    """Return the selected instances with their plans. The plan of one that cannot be planned shows the reason."""
+    """Return the selected instances with their plans. The plan of one that cannot be planned shows the reason.
+
+    :param dag_id_prefix: what each DAG id begins with, also one from ``plan``
+    """
     plans: dict[str, tuple[Instance, DagPlan]] = {}
     for instance in inventory.instances:
         planned = _plan_one(inventory, instance, plan, select)
         if planned is None:
             continue
+        planned = prefixed(planned, dag_id_prefix)
         taken = plans.get(planned.dag_id)
         if taken is not None:
             reason = f"the DAG id {planned.dag_id} is taken by instance {taken[0].id}"
-            planned = unplanned(inventory, instance, reason)
+            planned = prefixed(unplanned(inventory, instance, reason), dag_id_prefix)
         if planned.dag_id in plans:
             planned = replace(planned, dag_id=f"{planned.dag_id}.{crc32(instance.id.encode()):08x}")
         plans[planned.dag_id] = (instance, planned)

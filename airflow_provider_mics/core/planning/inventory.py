@@ -1,4 +1,4 @@
-"""The instances of an organisation: how they are listed, and how they are kept between two parses.
+"""The instances of an organisation, and how they are kept between two parses.
 
 An inventory is stored as JSON lines: a header, then one line per instance, sorted by id. One instance of thousands
 can be read without parsing the others.
@@ -7,80 +7,37 @@ can be read without parsing the others.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_mics.api.calls import Call, Job, Now, Step, Steps, flow
-from airflow_provider_mics.api.cron_syntax import collapse_spaces
-from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
-from airflow_provider_mics.api.instances import INSTANCES
+from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, list_with_completeness
+from airflow_provider_mics.core.planning.cron_ticks import CronPeriod
 
-T = TypeVar("T")
-
-
-@flow
-def within(job: Job[T], limit: timedelta) -> Steps[T]:
-    """Run a call or flow with a time limit, so that a slow platform cannot stall DAG parsing.
-
-    The limit is checked before each request. The last request may exceed it by the client's own timeouts.
-
-    :raises MicsTimeoutError: the job still has a request to send when ``limit`` has passed
-    """
-    deadline: datetime = (yield Now()) + limit
-    steps = iter(job)
-    resume: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        if isinstance(step, Call) and (yield Now()) > deadline:
-            raise MicsTimeoutError(f"{step}: timed out: not done within {limit.total_seconds():g} s")
-        try:
-            result: Any = yield step
-        except MicsError as error:
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, result)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The instances that a list gave, archived ones too, and whether it gave as many as its total says."""
-
-    instances: tuple[Instance, ...]
-    is_complete: bool = True
-
-
-@flow
-def listed_within(limit: timedelta) -> Steps[Listing]:
-    """List the instances of the client's organisation, with a time limit.
-
-    :raises MicsTimeoutError: the list was not read within ``limit``
-    """
-    query = {"organisation_id": None}
-    listing = list_with_completeness(
-        INSTANCES, Instance, lambda each: each.id, query, page_size=LARGE_PAGE_SIZE
-    )
-    instances, is_complete = yield from within(listing, limit)
-    return Listing(tuple(instances), is_complete)
-
-
-MAX_CLOCK_SKEW = timedelta(minutes=5)
-"""How far the platform's clock may be ahead of ours. A modification later than that cannot be dated."""
 FORMAT = "mics-inventory"
 VERSION = 1
 
 
 class UnreadableInventoryError(MicsError):
     """The bytes are not an inventory, have another format version, or are cut off."""
+
+
+class UnfinishedListing(BaseModel):
+    """A list that was read in part: the offset and the size of the next page.
+
+    ``without_line`` are the ids that the list gave and that have no line in the inventory, since they are archived.
+    """
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    started_at: AwareDatetime
+    start: int
+    page_size: int
+    without_line: tuple[str, ...] = ()
 
 
 class _Header(BaseModel):
@@ -94,6 +51,17 @@ class _Header(BaseModel):
     fetched_at: AwareDatetime
     count: int
     host: str | None = None
+    source: str | None = None
+    whole_at: AwareDatetime | None = None
+    unfinished: UnfinishedListing | None = None
+
+
+class _Period(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+    cron: str
+    since: AwareDatetime
+    until: AwareDatetime | None = None
 
 
 class _Line(BaseModel):
@@ -102,15 +70,25 @@ class _Line(BaseModel):
     id: str
     schedule_since: AwareDatetime
     instance: Instance
+    checked_at: AwareDatetime | None = None
+    gone_at: AwareDatetime | None = None
+    cron_periods: tuple[_Period, ...] = ()
 
 
 @dataclass(frozen=True)
 class Inventory:
     """The instances of an organisation, without archived ones.
 
-    ``timezone`` is the time zone of the crons (IANA name). ``fetched_at`` is when the list was read (UTC). ``host`` is
-    the address of the platform. ``schedule_since`` has, by instance id, the moment since which the present cron,
-    status and time zone are in force (UTC).
+    ``timezone`` is the time zone of the crons (IANA name). ``fetched_at`` is when the platform was last asked (UTC),
+    and ``whole_at`` when the whole list was last read, or None. ``unfinished`` is where a list that is not read to its
+    end goes on. ``host`` is the address of the platform, ``source`` names the settings that the inventory was made
+    with.
+
+    By instance id: ``schedule_since`` is the moment since which the present cron, status and time zone are in force
+    (UTC), ``checked_at`` when the platform last showed the instance or was asked for it. ``gone`` are the instances
+    that the platform said do not exist, with the moment; should one return, its schedule is still known.
+    ``cron_periods`` says when its present cron and the one before it were in force: by these, and not by the present
+    cron alone, past executions are judged.
     """
 
     organisation_id: str | None
@@ -120,6 +98,18 @@ class Inventory:
     instances: tuple[Instance, ...] = ()
     schedule_since: Mapping[str, datetime] = field(default_factory=dict)
     host: str | None = None
+    source: str | None = None
+    whole_at: datetime | None = None
+    unfinished: UnfinishedListing | None = None
+    checked_at: Mapping[str, datetime] = field(default_factory=dict)
+    gone: Mapping[str, tuple[Instance, datetime]] = field(default_factory=dict)
+    cron_periods: Mapping[str, tuple[CronPeriod, ...]] = field(default_factory=dict)
+    unreadable_lines: int = field(default=0, compare=False)
+
+    @property
+    def is_empty_start(self) -> bool:
+        """Whether nothing is known yet but how to read the list."""
+        return not self.instances and self.whole_at is None
 
     def is_of(self, host: str, organisation_id: str | None) -> bool:
         """Whether the inventory belongs to this organisation and platform; an unknown platform counts as the same."""
@@ -135,37 +125,53 @@ class Inventory:
 
     def to_bytes(self) -> bytes:
         """Return the inventory as JSON lines. Equal inventories give equal bytes."""
-        header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "organisation_id": self.organisation_id,
-            "timezone": self.timezone,
-            "console_url": self.console_url,
-            "fetched_at": self.fetched_at.isoformat(),
-            "count": len(self.instances),
-            "host": self.host,
+        header = _Header(
+            format=FORMAT,
+            version=VERSION,
+            organisation_id=self.organisation_id,
+            timezone=self.timezone,
+            console_url=self.console_url,
+            fetched_at=self.fetched_at,
+            count=len(self.instances) + len(self.gone),
+            host=self.host,
+            source=self.source,
+            whole_at=self.whole_at,
+            unfinished=self.unfinished,
+        )
+        present = [self._line(each, None) for each in self.instances]
+        gone = [self._line(instance, gone_at) for instance, gone_at in self.gone.values()]
+        return b"".join(_json_line(line) for line in (header.model_dump(mode="json"), *present, *gone))
+
+    def _line(self, instance: Instance, gone_at: datetime | None) -> dict[str, object]:
+        moments = {"checked_at": self.checked_at.get(instance.id), "gone_at": gone_at}
+        return {
+            "id": instance.id,
+            "schedule_since": self.schedule_since[instance.id].isoformat(),
+            "instance": instance.to_json(),
+            "cron_periods": [
+                _Period(cron=each.cron, since=each.since, until=each.until).model_dump(mode="json")
+                for each in self.cron_periods.get(instance.id, ())
+            ],
+            **{name: moment.isoformat() for name, moment in moments.items() if moment is not None},
         }
-        lines = [
-            {
-                "id": instance.id,
-                "schedule_since": self.schedule_since[instance.id].isoformat(),
-                "instance": instance.to_json(),
-            }
-            for instance in self.instances
-        ]
-        return b"".join(_json_line(line) for line in (header, *lines))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Inventory:
-        """Read what `to_bytes` wrote.
+        """Read what `to_bytes` wrote. Lines that cannot be read, or are missing, are counted and left out.
 
-        :raises UnreadableInventoryError: the bytes are not an inventory, or are cut off
+        :raises UnreadableInventoryError: the bytes are not an inventory
         """
-        first, *lines = content.splitlines() or [b""]
-        header = _header(first)
-        if len(lines) != header.count:
-            raise UnreadableInventoryError(f"it holds {len(lines)} instances and should hold {header.count}")
-        return cls._of(header, [_line(line) for line in lines])
+        first, *lines = content.split(b"\n")
+        return cls._of(_header(first), [line for line in map(_line, filter(None, lines)) if line is not None])
+
+    @classmethod
+    def of_header(cls, content: bytes) -> Inventory:
+        """Read an inventory without its instances.
+
+        :raises UnreadableInventoryError: the bytes are not an inventory
+        """
+        header = _header(content.partition(b"\n")[0])
+        return cls._of(header.model_copy(update={"count": 0}), [])
 
     @classmethod
     def of_one(cls, content: bytes, instance_id: str) -> Inventory:
@@ -173,73 +179,58 @@ class Inventory:
 
         :raises UnreadableInventoryError: the bytes are not an inventory
         """
-        header = _header(content[: content.find(b"\n") + 1])
+        header = _header(content.partition(b"\n")[0]).model_copy(update={"count": 0})
         start = content.find(b'\n{"id":' + json.dumps(instance_id).encode() + b",")
-        if start < 0:
-            return cls._of(header, [])
-        return cls._of(header, [_line(content[start + 1 : content.find(b"\n", start + 1)])])
+        line = None if start < 0 else _line(content[start + 1 :].partition(b"\n")[0])
+        return cls._of(header, [] if line is None or line.gone_at is not None else [line])
+
+    def filled_in_from(self, other: Inventory) -> Inventory:
+        """Return the inventory with the instances that only another inventory of the same organisation has."""
+        missing = {each.id: each for each in other.instances if each.id not in self._by_id}
+        missing = {key: each for key, each in missing.items() if key not in self.gone}
+        return replace(
+            self,
+            instances=tuple(sorted((*self.instances, *missing.values()), key=sort_key)),
+            schedule_since={**other.schedule_since, **self.schedule_since},
+            whole_at=self.whole_at or other.whole_at,
+            checked_at={**other.checked_at, **self.checked_at},
+            cron_periods={**other.cron_periods, **self.cron_periods},
+            gone={**{key: each for key, each in other.gone.items() if key not in self._by_id}, **self.gone},
+        )
 
     @classmethod
     def _of(cls, header: _Header, lines: list[_Line]) -> Inventory:
+        # Before it was kept, every inventory was whole.
+        lines = list({line.id: line for line in lines}.values())
+        is_old = "whole_at" not in header.model_fields_set
+        lost = max(0, header.count - len(lines))
+        fetched_at = header.fetched_at.astimezone(UTC)
+        whole_at = fetched_at if is_old else header.whole_at and header.whole_at.astimezone(UTC)
         return cls(
             organisation_id=header.organisation_id,
             timezone=header.timezone,
             console_url=header.console_url,
-            fetched_at=header.fetched_at.astimezone(UTC),
-            instances=tuple(line.instance for line in lines),
+            fetched_at=fetched_at,
+            instances=tuple(line.instance for line in lines if line.gone_at is None),
             schedule_since={line.id: line.schedule_since.astimezone(UTC) for line in lines},
             host=header.host,
+            source=header.source,
+            # An instance of a lost line is not new.
+            whole_at=None if lost else whole_at,
+            unfinished=header.unfinished,
+            checked_at={line.id: (line.checked_at or fetched_at).astimezone(UTC) for line in lines},
+            gone={line.id: (line.instance, line.gone_at.astimezone(UTC)) for line in lines if line.gone_at},
+            cron_periods={
+                line.id: tuple(CronPeriod(each.cron, each.since, each.until) for each in line.cron_periods)
+                for line in lines
+            },
+            unreadable_lines=lost,
         )
 
 
-def merged(
-    listing: Listing,
-    previous: Inventory | None,
-    *,
-    host: str,
-    organisation_id: str | None,
-    timezone: str,
-    console_url: str,
-    fetched_at: datetime,
-) -> Inventory:
-    """Merge a listing into the previous inventory, and determine since when each schedule is in force.
-
-    An unchanged schedule keeps its moment, whatever else was edited. A changed schedule is in force since the instance
-    was last modified. If that cannot be the moment of the change, it is in force since now, because a past tick must
-    never run. Instances of ``previous`` are only removed by a complete listing.
-    """
-    if previous is not None and not previous.is_of(host, organisation_id):
-        previous = None
-    kept = {} if previous is None or listing.is_complete else {each.id: each for each in previous.instances}
-    by_id = kept | {each.id: each for each in listing.instances}
-    present = [each for each in by_id.values() if not each.archived]
-    instances = tuple(sorted(present, key=lambda each: (len(each.id), each.id)))
-    since = {each.id: _in_force_since(each, previous, timezone, fetched_at) for each in instances}
-    return Inventory(organisation_id, timezone, console_url, fetched_at, instances, since, host)
-
-
-def _in_force_since(
-    instance: Instance, previous: Inventory | None, timezone: str, fetched_at: datetime
-) -> datetime:
-    modified = instance.last_modified_ts
-    earliest = None if previous is None else previous.fetched_at
-    if previous is not None:
-        known = previous.get(instance.id)
-        if known is not None and _schedule(known) == _schedule(instance):
-            if previous.timezone == timezone:
-                return previous.schedule_since[instance.id]
-            return fetched_at
-    if (
-        modified is None
-        or modified > fetched_at + MAX_CLOCK_SKEW
-        or (earliest is not None and modified < earliest)
-    ):
-        return fetched_at
-    return modified
-
-
-def _schedule(instance: Instance) -> tuple[str, str]:
-    return collapse_spaces(instance.cron or ""), str(instance.cron_status or "")
+def sort_key(instance: Instance) -> tuple[int, str]:
+    """Return the key that sorts instances by id, numbers by their value."""
+    return len(instance.id), instance.id
 
 
 def _header(line: bytes) -> _Header:
@@ -252,11 +243,13 @@ def _header(line: bytes) -> _Header:
     return header
 
 
-def _line(line: bytes) -> _Line:
+def _line(content: bytes) -> _Line | None:
+    """Return a line, or None if it cannot be read: one bad line harms no other instance."""
     try:
-        return _Line.model_validate_json(line)
+        line = _Line.model_validate_json(content)
     except ValidationError:
-        raise UnreadableInventoryError("one of its instances cannot be read") from None
+        return None
+    return line if line.id == line.instance.id else None
 
 
 def _json_line(value: object) -> bytes:

@@ -1,4 +1,4 @@
-"""Keeping an inventory in a file: whole or not at all, for its owner's eyes, written by one process at a time."""
+"""Files of the inventory: replaced whole, readable by their owner only, written by one process at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class SnapshotPlace(Protocol):
+class SnapshotStorage(Protocol):
     """Where a snapshot is kept: a `LocalFile`, or a path of an object store."""
 
     def read_bytes(self) -> bytes:
@@ -54,7 +54,7 @@ class LocalFile:
 
 
 @contextmanager
-def one_at_a_time(lock: Path) -> Iterator[bool]:
+def try_lock(lock: Path) -> Iterator[bool]:
     """Whether this process alone holds the lock; another's hold ends with that process, however it ends.
 
     Where a file cannot be locked, everybody holds it: the worst of it is work done twice.

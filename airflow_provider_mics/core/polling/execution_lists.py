@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_mics.api.calls import Call, Flow, Steps, flow
 from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS, executions_path, newest_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import MOST_PAGES, PAGE_SIZE
-from airflow_provider_mics.api.responses import Page, page
+from airflow_provider_mics.api.responses import page_of_any
 
 M = TypeVar("M", bound=BaseModel)
 Matches = Callable[[Execution], bool]
@@ -81,27 +81,13 @@ def lenient_page(
 
 
 def _page_reader(model: type[M]) -> Callable[[bytes], LenientPage[M]]:
-    read_strictly = page(model)
-    read_any = page(cast("type[Any]", Any))
+    read_page = page_of_any(model)
 
     def read(content: bytes) -> LenientPage[M]:
-        try:
-            answer: Page[Any] = read_strictly(content)
-        except ValidationError:
-            answer = read_any(content)
-            items = [item for raw in answer.data if (item := _item_or_none(model, raw)) is not None]
-        else:
-            items = answer.data
-        return LenientPage(items, len(answer.data), answer.total)
+        given = read_page(content)
+        return LenientPage(given.data, given.size, given.total)
 
     return read
-
-
-def _item_or_none(model: type[M], raw: Any) -> M | None:
-    try:
-        return model.model_validate(raw)
-    except ValidationError:
-        return None
 
 
 E = TypeVar("E", ExecutionSummary, Execution)

@@ -162,7 +162,10 @@ class ExecutionRequests:
 
 
 def _by_id(client: AsyncMicsClient, targets: Targets, poll_interval: float) -> Results[Target, Execution]:
-    jobs = {target: Call("GET", execution_path(*target), one(Execution)) for target in targets}
+    jobs = {
+        target: Call("GET", execution_path(*target), one(Execution, has_id=target.execution_id))
+        for target in targets
+    }
     return gather_limited(client, jobs, poll_interval)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from contextvars import Context
 from datetime import UTC, datetime
@@ -80,13 +80,18 @@ async def wait_until_created(
     matches: Matches,
     poll_interval: float = 30.0,
     log: LogCallback,
+    on_outage: Callable[[bool], object] | None = None,
 ) -> Execution:
     """Wait until the instance has an execution that ``matches``, and return it; the newest if there are several.
+
+    ``on_outage`` is called with True when an outage of the platform begins, and with False when it is over.
 
     ``matches`` must depend only on fields that never change: an execution that did not match once is not checked
     again at every poll. Everything else is as in `wait_until_over`.
     """
-    return await _wait(key, CreationSubscription(instance_id, matches, poll_interval, make_client), log)
+    subscription = CreationSubscription(instance_id, matches, poll_interval, make_client)
+    subscription.on_outage = on_outage
+    return await _wait(key, subscription, log)
 
 
 async def _wait(key: Hashable, subscription: Subscription, log: LogCallback) -> Execution:

@@ -125,6 +125,8 @@ class Subscription:
         self._missing_since: datetime | None = None
         self._failures = 0
         self._backs_off_until = float("-inf")
+        self.on_outage: Callable[[bool], object] | None = None
+        """Called with True when an outage of the platform begins, and with False when it is over."""
 
     async def stream(self, log: LogCallback) -> Execution:
         """Pass each log line to ``log`` as it comes, and return the execution waited for."""
@@ -148,6 +150,8 @@ class Subscription:
             self._on_not_found(error, now)
         elif is_outage(error):
             self._missing_since = None
+            if self.on_outage is not None and not self._outage.failures:
+                self.on_outage(True)
             self.log(self._outage.failed(error, now))
         else:
             self.end(error)
@@ -184,6 +188,8 @@ class Subscription:
         self._failures = 0
         self._backs_off_until = float("-inf")
         if self._outage.failures:
+            if self.on_outage is not None:
+                self.on_outage(False)
             self.log(self._outage.answered(now))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.text import clean_text
 
 _SENSITIVE = re.compile(
     r"passw|passphrase|secret|token|api_?key|credential|private_?key|authorization", re.IGNORECASE
@@ -73,13 +74,18 @@ def checked_text(argument: str, value: Any) -> str:
     a template makes of a missing value, and the API cannot delete a plugin of that name.
 
     :param argument: the name of the argument, for the error; one of `TEXT_EXAMPLES`
-    :raises MicsError: the value is not text, or is empty
+    :raises MicsError: the value is not text, is empty, or holds characters that are replaced when it is read again
     """
     is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
     text = str(value).strip() if is_text else ""
     if text in ("", "None"):
         problem = "is empty" if is_text or value is None else "is not text"
         raise MicsError(f"{argument} {value!r} {problem}: give a text, such as {TEXT_EXAMPLES[argument]!r}")
+    if clean_text(text) != text:
+        raise MicsError(
+            f"{argument} {value!r} holds a control character or half of a character: give a text, "
+            f"such as {TEXT_EXAMPLES[argument]!r}"
+        )
     return text
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
 
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
+from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.progress import wait_for_execution
-from airflow_provider_mics.core.exactly_once.identity import TaskTry, identity_of
+from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.submission import Interruption, submit_execution
 from tests.foreign_answers import SHAPES, STATUSES, foreign_until
 from tests.simulated_platform import (
@@ -23,7 +25,9 @@ from tests.simulated_platform import (
     refused,
 )
 
-IDENTITY = identity_of(TaskTry("nightly", "run", "import", -1, "manual", START, START), "42")
+TRY = TaskTry("nightly", "run", "import", -1, "manual", START, START)
+IDENTITY = identity_of(TRY, "42")
+GIVEN = identity_of(TRY, "42", expected_start_date=START + timedelta(days=1))
 each_answer = pytest.mark.parametrize(
     ("status", "shape"), [(status, shape) for status in STATUSES for shape in SHAPES]
 )
@@ -77,13 +81,19 @@ def test_a_token_that_has_worked_may_be_refused_for_a_moment() -> None:
     assert len(platform.ids) == 1
 
 
-def resumed(platform: SimulatedPlatform, seconds: float, *, is_retry: bool = False) -> tuple[int, str]:
+def resumed(
+    platform: SimulatedPlatform,
+    seconds: float,
+    *,
+    is_retry: bool = False,
+    identity: ExecutionIdentity = IDENTITY,
+) -> tuple[int, str]:
     """Submit without patience, as a worker does, and go on in another process after each outage."""
-    state, cuts = {"known_ids": None, "created_id": None}, 0
+    interruption, cuts = Interruption(), 0
     while cuts < 100:
-        interruption = Interruption(**json.loads(json.dumps(state)))
+        interruption = Interruption(**json.loads(json.dumps(asdict(interruption))))
         job = submit_execution(
-            IDENTITY, is_retry=is_retry, submission_timeout=NOWHERE, interruption=interruption
+            identity, is_retry=is_retry, submission_timeout=NOWHERE, interruption=interruption
         )
         try:
             return cuts, platform.run(job).execution.id
@@ -91,7 +101,6 @@ def resumed(platform: SimulatedPlatform, seconds: float, *, is_retry: bool = Fal
             if not is_outage(error):
                 raise
             cuts += 1
-            state = {"known_ids": interruption.known_ids, "created_id": interruption.created_id}
             platform.now += timedelta(seconds=seconds)
     raise AssertionError("the submission does not end")
 
@@ -110,6 +119,32 @@ def test_a_submission_that_goes_on_in_another_process_creates_one_execution(
     platform.faults = iter([*[None] * first, *[fault] * length])  # type: ignore[list-item]
     _, execution_id = resumed(platform, 5, is_retry=is_retry)
     assert platform.ids == [execution_id]
+
+
+@pytest.mark.parametrize("strangers", [1, 3])
+@pytest.mark.parametrize("is_retry", [False, True])
+@pytest.mark.parametrize("first", range(9))
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.parametrize("identity", [IDENTITY, GIVEN], ids=["at once", "given"])
+def test_a_submission_that_goes_on_finds_its_own_behind_strangers(
+    identity: ExecutionIdentity, fault: object, first: int, strangers: int, *, is_retry: bool
+) -> None:
+    """A resumed first try must neither take its own execution for a stranger's nor adopt a stranger's."""
+    moments = identity.moments
+    assert moments is not None
+    platform = SimulatedPlatform(stale_for=timedelta(seconds=3))
+    platform.now -= timedelta(hours=2)
+    for attempt in range(strangers):
+        platform.create(
+            {"execution_type": "MANUAL", "expected_start_date": milliseconds(moments.at(attempt))}, "FAILED"
+        )
+    platform.now = START
+    others = platform.ids
+    platform.faults = iter([*[None] * first, fault, fault])  # type: ignore[list-item]
+    _, execution_id = resumed(platform, 5, is_retry=is_retry, identity=identity)
+    assert platform.ids == [*others, execution_id]
+    sent = platform.execution(execution_id)["parameters"]["expected_start_date"]
+    assert sent == milliseconds(moments.at(strangers))
 
 
 def test_an_execution_that_failed_during_the_outage_is_not_created_again() -> None:

@@ -62,16 +62,24 @@ def test_an_existing_execution_is_adopted(state):
     assert len(platform.executions) == 1
 
 
+@pytest.mark.parametrize("identity", [IDENTITY, ExecutionIdentity("42", ExecutionType.CRON, START)])
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED", "LOST"])
-def test_a_first_try_adopts_a_failed_execution_and_a_retry_creates_a_new_one(state):
+def test_a_retry_of_a_failed_execution_creates_a_new_one(state, identity):
     platform = SimulatedPlatform()
-    platform.run(submit_execution(IDENTITY))
+    platform.run(submit_execution(identity))
     platform.executions[0]["status"] = state
-    assert platform.run(submit_execution(IDENTITY)).execution.id == "1"
-    retried = platform.run(submit_execution(IDENTITY, is_retry=True))
+    retried = platform.run(submit_execution(identity, is_retry=True))
     assert (retried.outcome, retried.execution.id) == ("created", "2")
-    once_more = platform.run(submit_execution(IDENTITY, is_retry=True))
+    once_more = platform.run(submit_execution(identity, is_retry=True))
     assert (once_more.outcome, once_more.execution.id) == ("found", "2")
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED", "LOST"])
+def test_a_first_try_adopts_a_tick_that_failed(state):
+    platform = SimulatedPlatform()
+    platform.fire(START, state)
+    submission = platform.run(submit_execution(ExecutionIdentity("42", ExecutionType.CRON, START)))
+    assert (submission.outcome, submission.execution.id) == ("found", "1")
 
 
 @pytest.mark.parametrize("newest_first", [True, False])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.core.planning.inventory import Inventory, Listing, merged
+from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.inventory_updates import Listing, updated_inventory
 from tests.core.planning.wall_clock_oracle import utc
 
 CONSOLE = "https://console.test"
@@ -40,15 +42,17 @@ def inventory(
     fetched_at: datetime = FETCHED,
     timezone: str = "Europe/Paris",
     organisation_id: str = "1185",
-    is_complete: bool = True,
     host: str = "https://platform.test",
+    gone: Collection[str] = (),
+    source: str | None = None,
 ) -> Inventory:
-    return merged(
-        Listing(instances, is_complete),
+    return updated_inventory(
         previous,
+        Listing(instances, gone=frozenset(gone)),
         host=host,
         organisation_id=organisation_id,
         timezone=timezone,
         console_url=CONSOLE,
         fetched_at=fetched_at,
+        source=source,
     )

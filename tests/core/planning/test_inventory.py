@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from contextlib import suppress
@@ -54,14 +55,56 @@ def test_archived_instances_are_left_out():
     assert inventory(instance(1, archived=True), instance(2)).get("1") is None
 
 
-def test_only_a_complete_listing_takes_an_instance_away():
+def test_only_the_platform_takes_an_instance_away():
     known = inventory(instance(1), instance(2))
-    cut_off = inventory(instance(2, name="renamed"), previous=known, fetched_at=LATER, is_complete=False)
+    cut_off = inventory(instance(2, name="renamed"), previous=known, fetched_at=LATER)
     assert [(each.id, each.name) for each in cut_off.instances] == [("1", "batch 1"), ("2", "renamed")]
     assert cut_off.schedule_since == known.schedule_since
-    archived = inventory(instance(2, archived=True), previous=known, fetched_at=LATER, is_complete=False)
+    assert inventory(previous=known, fetched_at=LATER).instances == known.instances
+    archived = inventory(instance(2, archived=True), previous=known, fetched_at=LATER)
     assert [each.id for each in archived.instances] == ["1"]
-    assert [each.id for each in inventory(instance(2), previous=known, fetched_at=LATER).instances] == ["2"]
+    gone = inventory(instance(2), previous=known, fetched_at=LATER, gone=["1"])
+    assert [each.id for each in gone.instances] == ["2"]
+    assert Inventory.from_bytes(gone.to_bytes()) == gone
+    assert Inventory.of_one(gone.to_bytes(), "1").instances == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_line_that_cannot_be_read_harms_no_other(number):
+    known = inventory(instance(1), instance(2), instance(3))
+    lines = known.to_bytes().split(b"\n")
+    for damaged in (lines[number][:-30], b"\x00\xff", lines[number].replace(b'"id"', b'"no"'), b""):
+        content = b"\n".join([*lines[:number], damaged, *lines[number + 1 :]])
+        read = Inventory.from_bytes(content)
+        assert [each.id for each in read.instances] == [each for each in "123" if each != str(number)]
+        assert read.unreadable_lines == 1
+        assert read.whole_at is None, "an instance of a lost line is not new"
+        mended = read.filled_in_from(known)
+        assert mended.instances == known.instances
+        assert mended.schedule_since == known.schedule_since
+    assert inventory(*known.instances, previous=read, fetched_at=LATER).schedule_since == known.schedule_since
+
+
+@pytest.mark.parametrize("cut", range(300, 1500, 37))
+def test_of_a_truncated_inventory_the_whole_lines_are_read(cut):
+    known = inventory(instance(1), instance(2), instance(3))
+    content = known.to_bytes()
+    read = Inventory.from_bytes(content[:cut])
+    assert len(read.instances) + read.unreadable_lines == 3
+    assert read.instances == known.instances[: len(read.instances)]
+
+
+def test_an_inventory_of_an_earlier_version_of_this_package_is_read():
+    content = inventory(instance(1)).to_bytes()
+    header, line, _ = content.split(b"\n")
+    old = {
+        key: value
+        for key, value in json.loads(header).items()
+        if key not in ("source", "whole_at", "unfinished")
+    }
+    old_line = {key: value for key, value in json.loads(line).items() if key != "checked_at"}
+    read = Inventory.from_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in (old, old_line)))
+    assert read == inventory(instance(1))
 
 
 @pytest.mark.parametrize(
@@ -75,9 +118,7 @@ def test_only_a_complete_listing_takes_an_instance_away():
         b"\x00\xff\xfe",
         inventory(instance()).to_bytes().replace(b'"version":1', b'"version":2'),
         inventory(instance()).to_bytes().replace(b"mics-inventory", b"other"),
-        inventory(instance()).to_bytes()[:-200],
-        inventory(instance(1), instance(2)).to_bytes().rsplit(b"\n", 2)[0] + b"\n",
-        inventory(instance()).to_bytes().replace(b'"id"', b'"no"'),
+        inventory(instance()).to_bytes()[:100],
     ],
 )
 def test_bytes_of_something_else_say_so(content):
@@ -154,3 +195,62 @@ class TestScheduleSince:
     def test_the_inventory_of_another_organisation_says_nothing(self):
         other = inventory(instance(cron="0 6 * * *"), organisation_id="2")
         assert inventory(instance(), previous=other, fetched_at=LATER).schedule_since["42"] == MODIFIED
+
+
+class TestCronPeriods:
+    """When which cron was in force: what past executions are judged by."""
+
+    def periods(self, *instances: Instance | None, incomplete: tuple[int, ...] = (), **changes: str):
+        """The periods after listings five minutes apart; None lists the instance no more."""
+        known = None
+        for number, each in enumerate(instances):
+            known = inventory(
+                *filter(None, [each]),
+                previous=known,
+                fetched_at=FETCHED + number * timedelta(minutes=5),
+                is_complete=number not in incomplete,
+                **(changes if number else {}),
+            )
+            known = Inventory.from_bytes(known.to_bytes())
+        return [(each.cron, each.since, each.until) for each in known.cron_periods["42"]]
+
+    def test_a_cron_was_in_force_since_the_instance_was_last_modified(self):
+        assert self.periods(instance()) == [("30 5 * * *", MODIFIED, None)]
+        assert Inventory.of_one(inventory(instance()).to_bytes(), "42").cron_periods["42"]
+
+    @pytest.mark.parametrize(
+        "edit", [{"name": "renamed"}, {"cron_status": "PAUSED"}, {"cron": "30  5 * * *"}]
+    )
+    def test_a_pause_or_another_edit_leaves_the_cron_in_force(self, edit):
+        assert self.periods(instance(), instance(modified=BETWEEN, **edit)) == [
+            ("30 5 * * *", MODIFIED, None)
+        ]
+
+    def test_another_time_zone_of_ours_changes_nothing_on_the_platform(self):
+        assert self.periods(instance(), instance(), timezone="UTC") == [("30 5 * * *", MODIFIED, None)]
+
+    def test_the_cron_before_is_kept_up_to_when_it_was_last_seen(self):
+        moved = instance(modified=BETWEEN, cron="0 6 * * *")
+        expected = [("30 5 * * *", MODIFIED, FETCHED), ("0 6 * * *", BETWEEN, None)]
+        assert self.periods(instance(), moved) == expected
+        assert self.periods(instance(), moved, moved) == expected
+
+    def test_only_the_last_cron_before_is_kept(self):
+        crons = [instance(modified=None, cron=f"{minute} 5 * * *") for minute in range(5)]
+        assert [cron for cron, _, _ in self.periods(*crons)] == ["3 5 * * *", "4 5 * * *"]
+
+    def test_an_instance_that_a_listing_lacked_was_not_seen_then(self):
+        moved = instance(modified=None, cron="0 6 * * *")
+        periods = self.periods(instance(), None, None, moved, incomplete=(1, 2))
+        assert periods[0] == ("30 5 * * *", MODIFIED, FETCHED)
+        assert self.periods(instance(), None, instance(), incomplete=(1,)) == [("30 5 * * *", MODIFIED, None)]
+
+    def test_a_snapshot_from_before_periods_were_kept_can_be_read(self):
+        lines = inventory(instance()).to_bytes().splitlines(keepends=True)
+        old = b"".join(
+            line.split(b',"cron_periods":')[0] + b"}\n" * (b"cron_periods" in line) for line in lines
+        )
+        known = Inventory.from_bytes(old)
+        assert known.cron_periods["42"] == ()
+        later = inventory(instance(modified=BETWEEN), previous=known, fetched_at=LATER)
+        assert [each.since for each in later.cron_periods["42"]] == [MODIFIED]

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, one_at_a_time
+from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, try_lock
 from tests.core.planning.wall_clock_oracle import utc
 
 NOW = utc(2026, 3, 1)
 HOLD_THE_LOCK = """
 import sys
 from pathlib import Path
-from airflow_provider_mics.core.planning.snapshots import one_at_a_time
-with one_at_a_time(Path(sys.argv[1])) as is_alone:
+from airflow_provider_mics.core.planning.snapshots import try_lock
+with try_lock(Path(sys.argv[1])) as is_alone:
     print(is_alone, flush=True)
     sys.stdin.read()
 """
@@ -91,19 +91,19 @@ def test_one_process_holds_the_lock_and_a_killed_one_holds_it_no_more(tmp_path):
     with holder_of(lock) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
-        with one_at_a_time(lock) as is_alone:
+        with try_lock(lock) as is_alone:
             assert not is_alone
         holder.kill()
         holder.wait()
-        with one_at_a_time(lock) as is_alone:
+        with try_lock(lock) as is_alone:
             assert is_alone
-        with one_at_a_time(lock) as is_alone:
+        with try_lock(lock) as is_alone:
             assert is_alone
 
 
 def test_a_lock_that_cannot_be_made_keeps_nobody_from_working(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with one_at_a_time(tmp_path / "file" / "lock") as is_alone:
+    with try_lock(tmp_path / "file" / "lock") as is_alone:
         assert is_alone
 
 

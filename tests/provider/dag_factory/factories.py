@@ -46,13 +46,15 @@ def new_organisation(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> 
         server.start()
 
 
-def write_snapshot(path: Path, *instances: Instance, age: timedelta = timedelta(0)) -> Inventory:
+def write_snapshot(
+    path: Path, *instances: Instance, age: timedelta = timedelta(0), **given: Any
+) -> Inventory:
     """A snapshot of what ``mics_default`` leads to, where there is such a connection, in Europe/Paris."""
     connection = json.loads(os.environ.get("AIRFLOW_CONN_MICS_DEFAULT", "{}"))
     source = {"host": connection.get("host", "https://platform.test")}
     if "extra" in connection:
         source["organisation_id"] = connection["extra"]["organisation_id"]
-    kept = inventory(*instances, fetched_at=datetime.now(UTC) - age, **source)
+    kept = inventory(*instances, fetched_at=datetime.now(UTC) - age, **(source | given))
     LocalFile(path).write_bytes(kept.to_bytes())
     return kept
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pendulum
 import pytest
 from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
+from croniter import croniter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.dag_factory import cron_schedule
+from tests.core.planning.cron_spellings import CLEAR, DAYS_ONLY, SPELLINGS
+from tests.core.planning.crond_reading import Crond
 from tests.core.planning.wall_clock_oracle import MINUTE, Fields, last_tick_before, utc
 
+VERSION = tuple(map(int, version("croniter").split(".")[:2]))
+STARTS = st.datetimes(datetime(2001, 1, 1), datetime(2060, 1, 1))  # noqa: DTZ001
 CRONS = [
     "30 2 * * *",
     "0 3 * * *",
@@ -151,6 +160,39 @@ class TestClocksThatChangeByLessThanAnHour:
         cron = Cron(expression, zone)
         start, end = tick - timedelta(hours=30), tick + timedelta(hours=30)
         assert set(found_ticks(cron, start, end)) - set(runs_of_airflow(cron, start, end)) == {tick}
+
+
+@settings(max_examples=200, deadline=None)
+@given(SPELLINGS | DAYS_ONLY | st.sampled_from(CLEAR), STARTS)
+def test_of_whatever_is_scheduled_airflow_creates_the_ticks_of_crond(expression, start):
+    cron = Cron(expression)
+    start = start.replace(second=0, microsecond=0)
+    if cron.problem is not None or (VERSION < (6, 2) and start.month < 4):
+        return
+    timetable = CronTriggerTimetable(cron.normalised, timezone="UTC")
+    timetable.validate()
+    last = pendulum.instance(start.replace(tzinfo=UTC))
+    for tick in islice(Crond(expression).ticks_after(start), 6):
+        if VERSION < (6, 2) and tick.month in (2, 3):
+            return
+        last = timetable._get_next(last)
+        assert last == tick.replace(tzinfo=UTC)
+
+
+def test_a_croniter_that_leaves_out_days_is_noticed(monkeypatch):
+    class LeavesOutTheFirst(croniter):
+        def get_next(self, *arguments, **more):
+            found = super().get_next(*arguments, **more)
+            return super().get_next(*arguments, **more) if (found.month, found.day) == (3, 1) else found
+
+    cron_schedule._check_end_of_february.cache_clear()
+    cron_schedule._check_end_of_february("*/5", "*")
+    cron_schedule._check_end_of_february.cache_clear()
+    monkeypatch.setattr(cron_schedule, "croniter", LeavesOutTheFirst)
+    with pytest.raises(ValueError, match="upgrade croniter"):
+        cron_schedule._check_end_of_february("*/5", "*")
+    cron_schedule._check_end_of_february("5", "*")
+    cron_schedule._check_end_of_february.cache_clear()
 
 
 def test_runs_come_in_order():

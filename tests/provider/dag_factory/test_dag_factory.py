@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,8 +19,8 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
+from local_airflow.home import PROJECT
 from tests.core.planning.instances import MODIFIED, instance
-from tests.provider.airflow_home import PROJECT
 from tests.provider.dag_factory.factories import as_bytes, read_back, write_snapshot
 
 PAGE = "https://console.test/#/o/1185/jobs/integration_batch_instances/42"
@@ -95,6 +96,17 @@ def test_the_trigger_form_has_an_optional_start_date(snapshot):
         assert param.schema["type"] == ["null", "string"]
         assert param.schema["format"] == "date-time"
         assert "starts at once" in param.description
+        pattern = re.compile(param.schema["pattern"])
+        for text in (
+            "",
+            "2026-03-01T05:30:00Z",
+            "2026-03-01 05:30+01:00",
+            "2026-03-01T05:30:00.123+0100",
+            "1772343000000",
+        ):
+            assert pattern.search(text), text
+        for text in ("tomorrow", "2026-03-01", "2026-03-01T05:30:00", "05:30Z", "2026-03-01T05:30:00Z or so"):
+            assert not pattern.search(text), text
         assert dag.params.dump() == {"expected_start_date": None}
 
 
@@ -107,7 +119,7 @@ def test_no_two_dags_share_their_params(snapshot):
 @pytest.mark.parametrize(
     ("fields", "tag"),
     [
-        ({"cron_status": "PAUSED"}, "paused"),
+        ({"cron_status": "PAUSED"}, "cron paused"),
         ({"cron": "61 5 * * *"}, "invalid-cron"),
         ({"cron_status": "HIBERNATING"}, "cannot-be-planned"),
         ({"cron": None, "cron_status": None}, None),
@@ -275,6 +287,104 @@ class TestAdaptation:
             dags_of(snapshot, instance(), timezone="Paris")
         with pytest.raises(ValueError, match="has no time zone"):
             dags_of(snapshot, instance(), start_date=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+class TestDefaultArgs:
+    def test_a_start_date_is_that_of_the_dag(self, snapshot):
+        later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+        for given in (later, later.isoformat(), later.replace(tzinfo=None)):
+            dag = dag_of(snapshot, instance(), default_args={"start_date": given, "retries": 1})
+            assert dag.start_date == dag.tasks[0].start_date == later
+            assert TestSchedule().first_run(dag) >= later
+        assert dag_of(snapshot, instance(), default_args={"start_date": MODIFIED}).start_date == MODIFIED
+
+    def test_of_two_start_dates_the_later_holds(self, snapshot):
+        now = datetime.now(UTC)
+        earlier, later = now + timedelta(days=1), now + timedelta(days=2)
+        for argument, shared in ((earlier, later), (later, earlier)):
+            dag = dag_of(snapshot, instance(), start_date=argument, default_args={"start_date": shared})
+            assert dag.start_date == later
+
+    def test_an_end_date_is_that_of_the_dag(self, snapshot):
+        past = datetime(2026, 1, 11, tzinfo=UTC)
+        dag = dag_of(snapshot, instance(), default_args={"end_date": past})
+        assert dag.end_date == past
+
+    @pytest.mark.parametrize("given", ["tomorrow", 7, object()])
+    def test_what_is_no_date_is_refused(self, snapshot, given):
+        with pytest.raises(ValueError, match="default_args: start_date"):
+            dag_of(snapshot, instance(), default_args={"start_date": given})
+
+    def test_waiting_and_outlets_are_honoured_and_arguments_win(self, snapshot):
+        shared = {
+            "deferrable": False,
+            "poll_interval": timedelta(seconds=7),
+            "outlets": [instance_asset("else")],
+        }
+        [task] = dag_of(snapshot, instance(), default_args=shared).tasks
+        assert (task.deferrable, task.poll_interval) == (False, 7)
+        assert [each.uri for each in task.outlets] == [instance_asset("else").uri, instance_asset("42").uri]
+        [task] = dag_of(snapshot, instance(), default_args=shared, deferrable=True, poll_interval=9).tasks
+        assert (task.deferrable, task.poll_interval) == (True, 9)
+        [task] = dag_of(snapshot, instance(), default_args={"outlets": instance_asset("else")}).tasks
+        assert len(task.outlets) == 2
+
+    def test_what_other_operators_share_does_not_change_what_runs(self, snapshot):
+        shared = {
+            "execution_type": "MANUAL",
+            "instance_id": "7",
+            "expected_start_date": "2030-01-01T00:00:00Z",
+        }
+        [task] = dag_of(snapshot, instance(), default_args=shared).tasks
+        assert (task.execution_type, task.instance_id) == (None, "42")
+        assert "params.expected_start_date" in task.expected_start_date
+
+
+class TestPrefix:
+    def test_it_enters_dag_ids_assets_and_tags(self, snapshot):
+        dag = dag_of(snapshot, instance(), dag_id_prefix="staging_")
+        assert dag.dag_id == "staging_mics_integration_batch_42"
+        assert "staging_mediarithmics" in dag.tags
+        assert [each.uri for each in dag.tasks[0].outlets] == [instance_asset("42", prefix="staging_").uri]
+        assert instance_asset("42", prefix="staging_").uri != instance_asset("42").uri
+
+    def test_it_enters_the_dag_ids_of_a_plan_and_of_what_cannot_be_planned(self, snapshot):
+        def fail(known: Any, one: Any) -> Any:
+            raise KeyError(one.id)
+
+        for plan in (fail, lambda known, one: replace(plan_instance(known, one), dag_id="mine")):
+            assert dag_of(snapshot, instance(), plan=plan, dag_id_prefix="staging_").dag_id.startswith(
+                "staging_"
+            )
+        dag = dag_of(snapshot, instance(), customize=fail, dag_id_prefix="staging_")
+        assert dag.dag_id == "staging_mics_integration_batch_42"
+
+    @pytest.mark.parametrize("prefix", ["a b", "x" * 26, "é", "a/b", "a\n", None])
+    def test_an_invalid_one_is_refused(self, snapshot, prefix):
+        with pytest.raises(ValueError, match="must have at most 25 ASCII letters"):
+            dag_of(snapshot, instance(), dag_id_prefix=prefix)
+        with pytest.raises(ValueError, match="must have at most 25 ASCII letters"):
+            instance_asset("42", prefix=prefix)
+
+    def test_two_platforms_with_equal_ids_are_an_error_without_one(self, tmp_path):
+        def dags_of_platform(name: str, **arguments: Any) -> dict[str, Any]:
+            write_snapshot(tmp_path / name, *map(instance, range(1, 7)), host=f"https://{name}.test")
+            return integration_batch_dags(name, snapshot=tmp_path / name, **arguments)
+
+        kept = dags_of_platform("one")
+        with pytest.raises(
+            ValueError, match=r"6 DAG id\(s\) of connection 'other' are also .* dag_id_prefix="
+        ) as raised:
+            dags_of_platform("other")
+        assert "connection 'one'" in str(raised.value)
+        assert len({*kept, *dags_of_platform("other", dag_id_prefix="other_")}) == 12
+        assert dags_of_platform("one").keys() == kept.keys(), "the same factory again"
+
+    def test_two_connections_to_one_platform_are_no_error(self, tmp_path):
+        for name in ("first", "second"):
+            write_snapshot(tmp_path / name, instance(1), host="https://same.test")
+        kept = integration_batch_dags("first", snapshot=tmp_path / "first")
+        assert integration_batch_dags("second", snapshot=tmp_path / "second").keys() == kept.keys()
 
 
 class TestSchedule:

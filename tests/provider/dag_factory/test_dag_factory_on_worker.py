@@ -133,6 +133,16 @@ def test_nothing_is_written(mics_default, snapshot, work_on, airflow_home):
     assert files() == before
 
 
+def test_a_prefixed_dag_is_found_by_its_own_factory_only(snapshot, work_on):
+    write_snapshot(snapshot, instance(1), instance("a b"))
+    work_on("staging_mics_integration_batch_1")
+    assert integration_batch_dags(snapshot=snapshot) == {}
+    [dag] = integration_batch_dags(snapshot=snapshot, dag_id_prefix="staging_").values()
+    assert (dag.dag_id, dag.tasks[0].instance_id) == ("staging_mics_integration_batch_1", "1")
+    work_on("mics_integration_batch_1")
+    assert integration_batch_dags(snapshot=snapshot, dag_id_prefix="staging_") == {}
+
+
 class TestSeveralFactoriesInOneFile:
     def test_an_instance_of_another_organisation_is_not_ours(self, mics_default, snapshot, work_on):
         ours, theirs = mics_default.organisation_id, "9999"

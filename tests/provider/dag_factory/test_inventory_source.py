@@ -20,11 +20,12 @@ import pytest
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.planning.inventory import Inventory
-from airflow_provider_mics.core.planning.snapshots import one_at_a_time
-from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_source
-from airflow_provider_mics.dag_factory.inventory_source import InventorySource, _StoredObject, snapshot_place
+from airflow_provider_mics.core.planning.snapshots import try_lock
+from airflow_provider_mics.dag_factory import integration_batch_dags, parse_time_client
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource
+from airflow_provider_mics.dag_factory.snapshot_store import StoredObject, snapshot_storage
+from local_airflow.home import PROJECT
 from tests.core.planning.instances import instance
-from tests.provider.airflow_home import PROJECT
 from tests.provider.dag_factory.factories import as_bytes, write_snapshot
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
@@ -43,13 +44,13 @@ print("<<" + json.dumps([list(dags), sorted(sys.modules)]))
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> Iterator[None]:
     """Airflow parses each time in a new process."""
-    inventory_source._unreachable_since.clear()
+    parse_time_client.unreachable_since.clear()
     yield
-    inventory_source._unreachable_since.clear()
+    parse_time_client.unreachable_since.clear()
 
 
 def forget_the_failure(snapshot: Path) -> None:
-    InventorySource("mics_default", snapshot=snapshot)._last_failure.forget()
+    InventorySource("mics_default", snapshot=snapshot).store.last_failure.forget()
 
 
 def ids_of(dags: dict[str, Any]) -> list[str]:
@@ -91,7 +92,7 @@ class TestFirstParse:
         ]
         for source in sources:
             source.current()
-        paths = {str(source._place) for source in sources}
+        paths = {str(source.store.storage) for source in sources}
         assert len(paths) == 4
         assert all(Path(path).is_relative_to(airflow_home / "mics") for path in paths)
         assert all(Path(path).is_file() for path in paths)
@@ -176,7 +177,7 @@ class TestRefresh:
         write_snapshot(snapshot, instance("old"), age=HOUR)
         source = InventorySource("mics_default", snapshot=snapshot)
         mics_default.reset_counters()
-        with one_at_a_time(source._local_path.with_suffix(".lock")) as is_alone:
+        with try_lock(source.store._writable_path(".lock")) as is_alone:
             assert is_alone
             assert ids_of(integration_batch_dags(snapshot=snapshot)) == ["old"]
         assert mics_default.counters() == {}
@@ -227,12 +228,12 @@ class TestRefresh:
 
     def test_a_snapshot_in_an_object_store_is_read_as_written(self, snapshot):
         # The one store that needs no further provider on any line of Airflow.
-        stored = _StoredObject(f"file://{snapshot}")
+        stored = StoredObject(f"file://{snapshot}")
         with pytest.raises(FileNotFoundError):
             stored.read_bytes()
         stored.write_bytes(b"kept")
         assert stored.read_bytes() == snapshot.read_bytes() == b"kept"
-        assert type(snapshot_place("s3://bucket/inventory.jsonl", snapshot)) is _StoredObject
+        assert type(snapshot_storage("s3://bucket/inventory.jsonl", snapshot)) is StoredObject
 
 
 class TestOutage:

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
-from tests.provider.airflow_home import copy_of
+from local_airflow.home import copy_of
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of, log_of
@@ -63,9 +63,16 @@ with DAG("cases", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as
     run("deferred", "good")
     run("on_worker", "good", deferrable=False)
     run("not_waited_for", "hang", wait_for_completion=False)
-    run("found_running", "found_running", expected_start_date=MOMENT, wait_for_completion=False)
-    run("found_succeeded", "found_succeeded", expected_start_date=MOMENT)
-    run("found_canceled", "found_canceled", expected_start_date=MOMENT, retries=2)
+    found = {"execution_type": "CRON", "expected_start_date": MOMENT}
+    run("found_running", "found_running", wait_for_completion=False, **found)
+    run("found_succeeded", "found_succeeded", **found)
+    run("found_canceled", "found_canceled", retries=2, **found)
+    run("chosen_before", "chosen_before", expected_start_date=MOMENT)
+    for number in (1, 2):
+        run(f"one_moment_{number}", "one_moment", expected_start_date=MOMENT)
+    MicsCreateExecutionOperator.partial(
+        task_id="mapped_moment", poll_interval=0.2, retries=0, deferrable=True, expected_start_date=MOMENT
+    ).expand(instance_id=[I["one_moment"]] * 3)
     run("fails_deferred", "bad")
     run("fails_on_worker", "bad", deferrable=False)
     run("late_deferred", "hang", timeout=0.6)
@@ -97,6 +104,8 @@ INSTANCES: dict[str, dict[str, Any]] = {
     "templated": {"duration_s": 0},
     "retried": {"duration_s": 8},
     "mapped": {"duration_s": 0},
+    "chosen_before": {"duration_s": 0},
+    "one_moment": {"duration_s": 0},
     "twice": {"duration_s": 0},
 }
 TICKS = (
@@ -136,9 +145,10 @@ def prepare(sandbox: SandboxServer) -> dict[str, str]:
         how = {"duration_s": 0}
         ids[name] = sandbox.create_instance(name, cron=DAILY, cron_status=status, properties=how)
     for name in ("found_running", "found_succeeded", "found_canceled"):
-        created = sandbox.create_execution(ids[name], milliseconds(MOMENT))
+        created = sandbox.create_execution(ids[name], milliseconds(MOMENT), "CRON")
         if name == "found_canceled":
             sandbox.end_execution(created["id"], "CANCELED")
+    sandbox.create_execution(ids["chosen_before"], milliseconds(MOMENT))
     sandbox.create_execution(ids["platform_fired"], milliseconds(TICK), "CRON")
     for days in (1, 2, 3):
         midnight_in_tokyo = TICK - timedelta(days=days, hours=9)
@@ -252,7 +262,20 @@ def test_a_batch_that_takes_too_long_is_canceled_and_fails_the_task(played: Play
 
 def test_the_instance_and_the_moment_can_be_templates(played: Played) -> None:
     [execution] = played.executions("templated")
-    assert execution["expected_start_date"] == milliseconds(datetime(2026, 2, 1, 0, 2, 3, 4000, tzinfo=UTC))
+    moment = milliseconds(datetime(2026, 2, 1, 0, 2, 3, 4000, tzinfo=UTC))
+    assert moment <= execution["expected_start_date"] < moment - 4 + 1000
+
+
+def test_a_moment_given_to_several_tasks_is_an_execution_for_each(played: Played) -> None:
+    moments = [each["expected_start_date"] for each in played.executions("one_moment")]
+    assert len(moments) == len(set(moments)) == 5
+    assert {moment // 1000 for moment in moments} == {milliseconds(MOMENT) // 1000}
+    assert min(moments) >= milliseconds(MOMENT)
+
+
+def test_the_executions_of_others_for_the_moment_given_are_not_adopted(played: Played) -> None:
+    assert played.run.task("chosen_before").state == "success"
+    assert len(played.executions("chosen_before")) == 2
 
 
 def test_a_retry_reuses_the_execution_of_the_first_try(played: Played) -> None:

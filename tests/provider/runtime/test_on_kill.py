@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user, was_killed_by_user_async
-from tests.provider.airflow_home import copy_of
+from local_airflow.components import IS_AIRFLOW_2, SOON_TAKEN_FOR_DEAD, LocalAirflow
+from local_airflow.home import copy_of
 from tests.provider.mics_connections import connection_to
-from tests.provider.running_airflow import IS_AIRFLOW_2, RunningAirflow
 from tests.sandbox_server import SandboxServer
 
 SECONDS_TO_CANCEL = 45  # some three on a machine that has nothing else to do
@@ -69,7 +69,7 @@ for dag in (
 class Stage:
     """The running Airflow, the platform, and an instance that never ends for each case."""
 
-    airflow: RunningAirflow
+    airflow: LocalAirflow
     sandbox: SandboxServer
     instances: dict[str, str]
     process_file: Path
@@ -84,14 +84,14 @@ class Stage:
         return run_id
 
     def state(self, case: str, map_index: int = -1) -> str | None:
-        return self.airflow.state(case, self.runs[case], map_index)
+        return self.airflow.api.task_state(case, self.runs[case], "run", map_index)
 
     def statuses(self, case: str) -> list[str]:
         return [each["status"] for each in self.sandbox.executions(self.instances[case])]
 
     def link_opens_its_instance(self, case: str, map_index: int = -1) -> bool:
         """Whether the link is there while the task waits."""
-        link = self.airflow.link(case, self.runs[case], map_index)
+        link = self.airflow.api.link(case, self.runs[case], "run", map_index)
         return link.endswith(f"/integration_batch_instances/{self.instances[case]}")
 
     def becomes(self, case: str, statuses: list[str]) -> bool:
@@ -111,21 +111,24 @@ def stage(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox),
             "INSTANCES": json.dumps(instances),
             "PROCESS_FILE": str(folder / "process"),
+            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            **SOON_TAKEN_FOR_DEAD,
         }
-        with RunningAirflow(home, environ) as airflow:
+        with LocalAirflow(home, environ) as airflow:
             yield Stage(airflow, sandbox, instances, folder / "process")
 
 
 def test_marking_a_deferred_task_failed_cancels_its_execution_within_seconds(stage: Stage) -> None:
     run_id = stage.begin("marked")
-    stage.airflow.mark("marked", run_id, "failed")
+    stage.airflow.api.set_task_state("marked", run_id, "run", "failed")
     assert stage.becomes("marked", ["CANCELED"])
 
 
 def test_stopping_one_mapped_task_cancels_only_its_execution(stage: Stage) -> None:
     run_id = stage.begin("mapped", executions=2)
     assert stage.link_opens_its_instance("mapped", map_index=1)
-    stage.airflow.mark("mapped", run_id, "failed", map_index=0)
+    stage.airflow.api.set_task_state("mapped", run_id, "run", "failed", map_index=0)
     stage.airflow.until(lambda: "CANCELED" in stage.statuses("mapped"), SECONDS_TO_CANCEL)
     assert sorted(stage.statuses("mapped")) == ["CANCELED", "RUNNING"]
     assert stage.state("mapped", 1) == "deferred"
@@ -133,16 +136,22 @@ def test_stopping_one_mapped_task_cancels_only_its_execution(stage: Stage) -> No
 
 def test_clearing_a_deferred_task_cancels_the_old_execution_and_not_the_new_one(stage: Stage) -> None:
     run_id = stage.begin("cleared")
-    stage.airflow.clear("cleared", run_id)
+    stage.airflow.api.clear_task("cleared", run_id, "run")
     assert stage.becomes("cleared", ["CANCELED", "RUNNING"])
     stage.airflow.until(lambda: stage.state("cleared") == "deferred")
     assert stage.statuses("cleared") == ["CANCELED", "RUNNING"]
+    # The new try asks the old execution to stop before it creates its own.
+    path = f"/v1/integration_batch_instances/{stage.instances['cleared']}/executions"
+    posts = [each["path"] for each in stage.sandbox.seen_requests() if each["method"] == "POST"]
+    own = [each.removeprefix(path) for each in posts if each.startswith(path)]
+    old = stage.sandbox.executions(stage.instances["cleared"])[0]["id"]
+    assert own[:3].index(f"/{old}/action") < own.index("", 1)
 
 
 def test_without_cancel_on_kill_the_execution_outlives_the_task(stage: Stage) -> None:
     run_id = stage.begin("kept")
     assert stage.link_opens_its_instance("kept")
-    stage.airflow.mark("kept", run_id, "failed")
+    stage.airflow.api.set_task_state("kept", run_id, "run", "failed")
     stage.airflow.until(lambda: stage.state("kept") == "failed")
     assert stage.statuses("kept") == ["RUNNING"]
 
@@ -165,7 +174,7 @@ def test_a_triggerer_restart_cancels_nothing_and_the_task_keeps_waiting(stage: S
 def test_marking_a_running_task_failed_cancels_its_execution(stage: Stage) -> None:
     run_id = stage.begin("on_worker")
     assert stage.link_opens_its_instance("on_worker")
-    stage.airflow.mark("on_worker", run_id, "failed")
+    stage.airflow.api.set_task_state("on_worker", run_id, "run", "failed")
     assert stage.becomes("on_worker", ["CANCELED"])
 
 

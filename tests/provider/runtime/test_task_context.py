@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.core.exactly_once.identity import TaskTry
-from airflow_provider_mics.runtime.task_context import CLEARS_ARE_COUNTED, task_try_of
+from airflow_provider_mics.runtime.generations import CLEARS_ARE_COUNTED
+from airflow_provider_mics.runtime.task_context import task_try_of
 
 MOMENT = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 
@@ -23,6 +24,7 @@ def the_try(number: int, max_tries: int, retries: int, clear_number: int = 1) ->
             map_index=-1,
             try_number=number,
             max_tries=max_tries,
+            start_date=MOMENT + timedelta(seconds=2),
         ),
         "dag_run": SimpleNamespace(
             run_type="scheduled",

@@ -55,7 +55,7 @@ def test_a_paused_one_has_no_schedule_a_tag_and_its_cron_in_the_description():
     plan = plan_of(cron_status="PAUSED")
     assert plan.cron is None
     assert plan.schedule_since is None
-    assert "paused" in plan.tags
+    assert "cron paused" in plan.tags
     assert plan.description == "Integration batch, paused; cron 30 5 * * * (Europe/Paris)."
     assert plan.problem is None
 

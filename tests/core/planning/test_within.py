@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_mics.api.calls import Call, flow
 from airflow_provider_mics.api.errors import MicsConnectionError, MicsTimeoutError
-from airflow_provider_mics.core.planning.inventory import within
+from airflow_provider_mics.core.planning.listing import within
 from tests.flow_driver import FlowDriver
 
 PAGE: Call[int] = Call("GET", "pages", len)

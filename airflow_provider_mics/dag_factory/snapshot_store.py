@@ -1,0 +1,232 @@
+"""Where the snapshot of an inventory is kept: at its place, and once more on the machine.
+
+The copy serves where the place cannot be read or written, is damaged, or holds the snapshot of another factory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from airflow.configuration import AIRFLOW_HOME
+
+from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventoryError
+from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, SnapshotStorage, try_lock
+from airflow_provider_mics.runtime.failures import one_line_of
+
+FOLDER = "mics"
+"""Folder of the local snapshots, below AIRFLOW_HOME."""
+ABANDONED_AFTER = timedelta(hours=1)
+"""A snapshot of other settings that was not refreshed for so long may be replaced."""
+logger = logging.getLogger(__name__)
+_warned: set[str] = set()
+
+
+class SnapshotStore:
+    """The snapshot of one source.
+
+    :param snapshot: a path or a URL, or None for a file below AIRFLOW_HOME
+    :param key: the source: the connection, the organisation and the time zone, as the factory was given them
+    """
+
+    def __init__(self, snapshot: str | Path | None, *key: str | None) -> None:
+        self.source = "|".join(part or "" for part in key)
+        self._key = (*key, None if snapshot is None else str(snapshot))
+        self._snapshot = snapshot
+
+    def __str__(self) -> str:
+        return str(self.storage)
+
+    @cached_property
+    def storage(self) -> SnapshotStorage:
+        return snapshot_storage(self._snapshot, self.local_path)
+
+    @cached_property
+    def local_path(self) -> Path:
+        return local_path(*self._key)
+
+    @property
+    def last_failure(self) -> LastFailure:
+        return LastFailure(self._writable_path(".failed"))
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Return a context whose value is whether this process alone refreshes the snapshot."""
+        return try_lock(self._writable_path(".lock"))
+
+    def is_ours(self, inventory: Inventory) -> bool:
+        """Whether an inventory was made with these settings; before it was kept, this was not known."""
+        return inventory.source in (None, self.source)
+
+    def read(self, only: str | None = None) -> Inventory | None:
+        """Return the newest snapshot, or only the instance ``only`` of it; None if there is none that can be read.
+
+        Lines that cannot be read are filled in from the other one of snapshot and copy.
+        """
+        contents = [(self.storage, self._content_of(self.storage))]
+        contents += [(copy, self._content_of(copy, is_copy=True)) for copy in self._copies()]
+        headers = [each for each in (_with_header(*content) for content in contents) if each is not None]
+        headers.sort(key=lambda each: (self.is_ours(each[0]), each[0].fetched_at), reverse=True)
+        readable = [_inventory_of(content, only) for _, content in headers]
+        if not readable:
+            return None
+        if only is not None:
+            return next((each for each in readable if self.is_ours(each) and each.get(only)), readable[0])
+        newest, *others = readable
+        return newest if newest.unreadable_lines == 0 else self._mended(newest, others)
+
+    def save(self, inventory: Inventory) -> None:
+        """Write the snapshot and its copy. A failure is a warning, the first time in this process."""
+        content = inventory.to_bytes()
+        if not self._is_taken:
+            try:
+                self.storage.write_bytes(content)
+            except Exception as error:  # noqa: BLE001
+                self._warn_once(f"Could not write snapshot {self.storage}: {one_line_of(error)}.")
+        for copy in self._copies(is_to_write=True):
+            try:
+                copy.write_bytes(content)
+            except OSError:
+                continue
+            return
+
+    @property
+    def _is_taken(self) -> bool:
+        """Whether a factory with other settings keeps its snapshot at this place."""
+        header = _with_header(self.storage, self._content_of(self.storage, is_copy=True), is_logged=False)
+        if header is None or self.is_ours(header[0]):
+            return False
+        if abs(datetime.now(UTC) - header[0].fetched_at) > ABANDONED_AFTER:
+            return False
+        self._warn_once(
+            f"Snapshot {self.storage} is of a factory with another connection, organisation or time zone. "
+            f"This one keeps its own ({self._copies()[0]}). Give each factory its own snapshot=."
+        )
+        return True
+
+    def _content_of(self, storage: SnapshotStorage, *, is_copy: bool = False) -> bytes | None:
+        try:
+            return storage.read_bytes()
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001
+            if not is_copy:
+                logger.warning("Could not read snapshot %s: %s.", storage, one_line_of(error))
+            return None
+
+    def _mended(self, inventory: Inventory, others: Iterable[Inventory]) -> Inventory:
+        logger.warning(
+            "Snapshot %s is damaged: %d of its lines cannot be read.",
+            self.storage,
+            inventory.unreadable_lines,
+        )
+        for other in others:
+            if self.is_ours(other) and other.is_of(inventory.host or "", inventory.organisation_id):
+                inventory = inventory.filled_in_from(other)
+        return inventory
+
+    def _warn_once(self, message: str) -> None:
+        if message not in _warned:
+            _warned.add(message)
+            logger.warning("%s", message)
+
+    def _copies(self, *, is_to_write: bool = False) -> list[LocalFile]:
+        """Return where the copy can be: below AIRFLOW_HOME, or else in a folder for temporary files."""
+        folders = self.local_path.parent, _temporary_folder(is_to_write=is_to_write)
+        return [
+            LocalFile(folder / f"{self.local_path.name}.copy") for folder in folders if folder is not None
+        ]
+
+    def _writable_path(self, suffix: str) -> Path:
+        folder = self.local_path.parent
+        if not _is_writable(folder):
+            folder = _temporary_folder(is_to_write=True) or folder
+        return (folder / self.local_path.name).with_suffix(suffix)
+
+
+def _with_header(
+    storage: SnapshotStorage, content: bytes | None, *, is_logged: bool = True
+) -> tuple[Inventory, bytes] | None:
+    """Return what the header of a snapshot says, and the snapshot; None, with a warning, if it cannot be read."""
+    if content is None:
+        return None
+    try:
+        return Inventory.of_header(content), content
+    except UnreadableInventoryError as error:
+        if is_logged:
+            logger.warning("Ignoring snapshot %s: %s.", storage, error)
+        return None
+
+
+def _inventory_of(content: bytes, only: str | None) -> Inventory:
+    return Inventory.from_bytes(content) if only is None else Inventory.of_one(content, only)
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def _temporary_folder(*, is_to_write: bool) -> Path | None:
+    """Return a folder for temporary files that nobody else can write to, or None if there is none."""
+    folder = Path(tempfile.gettempdir(), f"airflow-{FOLDER}-{os.getuid()}")
+    try:
+        if is_to_write:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return folder if is_private else None
+
+
+def snapshot_storage(snapshot: str | Path | None, default: Path) -> SnapshotStorage:
+    """Return where a snapshot is kept: at a path or URL, or in the file ``default``."""
+    if snapshot is None:
+        return LocalFile(default)
+    address = str(snapshot)
+    if address.startswith("file://"):
+        return LocalFile(Path(address.removeprefix("file://")))
+    if "://" not in address:
+        return LocalFile(Path(address).expanduser())
+    return StoredObject(address)
+
+
+def local_path(*key: str | None) -> Path:
+    """Return the file below AIRFLOW_HOME for a key: the connection, the organisation, and so on."""
+    readable = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part)[:60] for part in key[:2] if part)
+    exact = crc32("\0".join(part or "" for part in key).encode())
+    return Path(AIRFLOW_HOME, FOLDER, f"inventory-{readable}-{exact:08x}.jsonl")
+
+
+class StoredObject:
+    """A snapshot in an object store. Its path is created on use, since ObjectStoragePath takes long to import."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __str__(self) -> str:
+        return self._url
+
+    def read_bytes(self) -> bytes:
+        return bytes(self._path().read_bytes())
+
+    def write_bytes(self, data: bytes) -> None:
+        self._path().write_bytes(data)
+
+    def _path(self) -> Any:
+        from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+        return ObjectStoragePath(self._url)

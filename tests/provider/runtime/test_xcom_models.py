@@ -1,0 +1,113 @@
+"""What the hook returns goes through XCom: the next task gets the same models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_mics.api import executions, models
+from airflow_provider_mics.runtime.xcom_models import MODELS
+from local_airflow.home import environ_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.provider.dag_runs import DagFolder
+    from tests.sandbox_server import SandboxServer
+
+DAGS = """
+from datetime import UTC, datetime
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+with DAG("hooks", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as dag:
+
+    @task
+    def ask(params):
+        from airflow_provider_mics.hooks import MicsHook
+
+        hook, instance_id = MicsHook(), params["instance_id"]
+        execution = hook.create_execution(instance_id)
+        return {
+            "instance": hook.get_instance(instance_id),
+            "instances": hook.list_instances(),
+            "created": execution,
+            "executions": hook.list_executions(instance_id),
+            "canceled": hook.cancel_execution(instance_id, execution.id),
+        }
+
+    @task
+    def read(answers):
+        execution = answers["executions"][0]
+        return {
+            "name": answers["instance"].name,
+            "names": [each.name for each in answers["instances"]],
+            "same": execution.id == answers["created"].id == answers["canceled"].execution.id,
+            "start": (execution.expected_start_date - answers["created"].expected_start_date).total_seconds(),
+            "json": answers["instance"].to_json(),
+        }
+
+    read(ask())
+"""
+# What a process that runs a task does before it reads XCom, without a DAG file that imports this package.
+READ = """
+import json, sys
+from {plugins} import integrate_macros_plugins
+integrate_macros_plugins()
+assert "airflow_provider_mics.api.models" not in sys.modules
+from {serde} import deserialize
+print("<<" + deserialize(json.loads(sys.argv[1])).name)
+"""
+
+
+def test_the_next_task_reads_what_the_hook_returned(
+    dag_folder: DagFolder, mics_default: SandboxServer
+) -> None:
+    instance_id = mics_default.create_instance("nightly", cron="0 5 * * *", properties={"outcome": "hang"})
+    run = dag_folder.run(DAGS, conf={"instance_id": instance_id})
+    assert run.state == "success", run.log
+    answer = run.xcom("read")
+    stored = mics_default.call("GET", f"integration_batch_instances/{instance_id}")
+    assert (answer["name"], answer["names"], answer["same"], answer["start"]) == (
+        "nightly",
+        ["nightly"],
+        True,
+        0,
+    )
+    assert {key: value for key, value in answer["json"].items() if value is not None} == {
+        key: value for key, value in stored.items() if value is not None
+    }
+
+
+def test_a_process_that_does_not_import_this_package_can_read_them(airflow_home: Path) -> None:
+    try:
+        from airflow.sdk import plugins_manager, serde
+    except ImportError:
+        from airflow import plugins_manager
+        from airflow.serialization import serde
+
+    source = READ.format(plugins=plugins_manager.__name__, serde=serde.__name__)
+    instance = models.Instance.model_validate({"id": "7", "name": "nightly"})
+    done = subprocess.run(
+        [sys.executable, "-c", source, json.dumps(serde.serialize(instance))],
+        env=environ_for(airflow_home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "<<nightly" in done.stdout, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("module", [models, executions])
+def test_every_model_is_allowed(module) -> None:
+    public = {
+        f"{each.__module__}.{name}"
+        for name, each in vars(module).items()
+        if isinstance(each, type) and each.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert public - {"airflow_provider_mics.api.models.Resource"} <= set(MODELS)
