@@ -18,8 +18,8 @@ class Airflow2:
         self._environ = environ
         self._console: subprocess.Popen[bytes] | None = None
 
-    def trigger(self, dag_id: str, run_id: str) -> str | None:
-        return self._ask("trigger", dag_id, run_id)
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> str | None:
+        return self._ask("trigger", dag_id, run_id, conf)
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
         self._ask("set_task_state", dag_id, run_id, task_id, state, map_index)

@@ -15,9 +15,9 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 
 
-def trigger(dag_id: str, run_id: str) -> str | None:
+def trigger(dag_id: str, run_id: str, conf: dict[str, Any]) -> str | None:
     try:
-        run = trigger_dag(dag_id, run_id=run_id)
+        run = trigger_dag(dag_id, run_id=run_id, conf=conf)
     except DagRunAlreadyExists:
         return run_id
     except (DagNotFound, KeyError):

@@ -114,11 +114,11 @@ class LocalAirflow:
             time.sleep(0.2)
         return value
 
-    def trigger(self, dag_id: str) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run as the button does, as soon as Airflow knows the DAG; its run id."""
         # The run has a name, so that one whose answer was lost is not started again.
         run_id = f"manual__{uuid4().hex}"
-        self.until(lambda: self.api.trigger(dag_id, run_id), START_SECONDS)
+        self.until(lambda: self.api.trigger(dag_id, run_id, dict(conf or {})), START_SECONDS)
         return run_id
 
 

@@ -67,9 +67,9 @@ class AirflowApi:
         path = f"dags/~/dagRuns/~/taskInstances?state={state}&limit=1"
         return int(self._ask("GET", path)["total_entries"])
 
-    def trigger(self, dag_id: str, run_id: str) -> str | None:
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> str | None:
         """Start a run by hand; its id. None where Airflow does not know the DAG yet, or does not answer."""
-        body = {"dag_run_id": run_id, "logical_date": None}
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         try:
             self._ask("POST", f"dags/{dag_id}/dagRuns", body)
         except requests.HTTPError as refusal:
@@ -77,6 +77,9 @@ class AirflowApi:
         except requests.RequestException:
             return None
         return run_id
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        return str(self._ask("GET", f"dags/{dag_id}/dagRuns/{quote(run_id)}")["state"])
 
     def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
         task: dict[str, Any] = self._ask("GET", _task_path(dag_id, run_id, task_id, map_index))

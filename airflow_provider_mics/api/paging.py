@@ -88,11 +88,13 @@ class ListResult(Generic[T]):
     """The items of a list that can be read, each once, and the others as JSON, by their position in the list.
 
     ``is_complete``: all items of the list were given and can be read. A list without ``total`` counts as given whole.
+    ``total`` is the platform's, or None.
     """
 
     items: tuple[T, ...]
     unreadable: Mapping[int, Any]
     is_complete: bool
+    total: int | None
 
 
 @flow
@@ -133,15 +135,20 @@ def read_list(
     items = progress.items
     unreadable: dict[int, Any] = {}
     known_before, readings, is_whole = 0, 1, False
+    same_page_start = 0
+    last_page: tuple[list[Any], dict[int, Any]] = ([], {})
     reading = _Reading(page_size, progress.start, items)
     for _ in range(MOST_PAGES):
         given = yield from list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned)
         keys = [key(item) for item in given.data]
         for each, item in zip(keys, given.data, strict=True):
             items.setdefault(each, item)
+        # The same page again is no further page: the platform ignores paging.
+        same_page_start = reading.start if (keys, given.unreadable) != last_page else same_page_start
+        last_page = list(keys), given.unreadable
         for position, item in sorted(given.unreadable.items()):
-            unreadable[reading.start + position] = item
-            keys.insert(position, _UnreadableAt(reading.start + position))
+            unreadable[same_page_start + position] = item
+            keys.insert(position, _UnreadableAt(same_page_start + position))
         known = len(items) + len(unreadable)
         is_whole = given.total is None or known >= given.total
         if until is not None and any(until(item) for item in given.data):
@@ -161,7 +168,7 @@ def read_list(
         raise MicsResponseError(f"GET /v1/{path}: the list does not end after {MOST_PAGES} pages")
     if unreadable:
         yield Log(f"GET /v1/{path}: {_described(unreadable)}", logging.WARNING)
-    return ListResult(tuple(items.values()), unreadable, is_whole and not unreadable)
+    return ListResult(tuple(items.values()), unreadable, is_whole and not unreadable, given.total)
 
 
 class _UnreadableAt(NamedTuple):

@@ -35,6 +35,7 @@ T = TypeVar("T")
 HINTS = {
     401: "the token is wrong or has expired: check the password of the connection",
     403: "the token has no rights in that organisation, or not these: check organisation_id and the token",
+    304: "something between us and the platform answers from its own memory: exempt the platform from its cache",
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
@@ -289,8 +290,9 @@ def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, se
     status, from_platform = response.status_code, _has_status(wrapper, "error")
     wrapper = wrapper or _Wrapper()
     message = wrapper.error or ""
-    if 300 <= status < 400:
-        where = response.headers.get("location", "another address")
+    where = response.headers.get("location")
+    if status in (301, 302, 303, 307, 308) or (300 <= status < 400 and where):
+        where = where or "another address"
         message = f"the platform redirects to {where}: set the connection's host to the final address"
     error_type = _ERROR_TYPES.get(status, MicsApiError)
     if not from_platform and error_type is not MicsRateLimitError:

@@ -18,6 +18,10 @@ LARGEST_BODY = 64 * 1024 * 1024
 CHUNK_SIZE = 64 * 1024
 """Bytes read from the network at a time."""
 ACCEPTED_ENCODING = "gzip"
+COMPRESSIONS = frozenset(
+    ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip"]
+)
+"""Content encodings that change the bytes. Others, such as ``identity``, ``none`` or ``utf-8``, say nothing."""
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -64,12 +68,14 @@ class BodyReader:
     def __init__(self, call: Call[Any], headers: Mapping[str, str]) -> None:
         self._call = call
         self._content = bytearray()
-        encoding = headers.get("content-encoding", "").strip().lower()
-        if encoding not in ("", "identity", "gzip", "x-gzip"):
+        encodings = [each.strip().lower() for each in headers.get("content-encoding", "").split(",")]
+        compressions = [each for each in encodings if each in COMPRESSIONS]
+        if compressions not in ([], ["gzip"], ["x-gzip"]):
+            encoding = one_line(", ".join(compressions), 40)
             raise MicsResponseError(
-                f"{call}: the response has the encoding {encoding[:40]!r}, which was not requested"
+                f"{call}: the response has the encoding {encoding!r}, which was not requested"
             )
-        self._gzip = zlib.decompressobj(GZIP_WINDOW) if encoding.endswith("gzip") else None
+        self._gzip = zlib.decompressobj(GZIP_WINDOW) if compressions else None
         self._has_begun = False
 
     def add(self, chunk: bytes) -> None:

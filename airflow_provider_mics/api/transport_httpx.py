@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Generator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -58,8 +58,10 @@ class HttpxTransport:
             ):
                 headers = dict(response.headers)
                 body = BodyReader(call, headers)
-                async for chunk in response.aiter_raw():
+                # Not `aiter_raw`, which gives the connection back to the pool at the end of the response.
+                async for chunk in cast("httpx.AsyncByteStream", response.stream):
                     body.add(chunk)
+                _drop_if_unread(response)
                 return Response(response.status_code, headers, body.content())
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             is_permanent = isinstance(error, INVALID_REQUEST) or is_untrusted_certificate(error)
@@ -70,6 +72,19 @@ class HttpxTransport:
                 certainly_not_sent=is_permanent or isinstance(error, NOT_CONNECTED),
                 retriable=not is_permanent,
             ) from None
+
+
+def _drop_if_unread(response: httpx.Response) -> None:
+    """Let the connection be closed if more has been read from it than this response.
+
+    A server that answers twice must not have its second answer taken for that to the next request. ``httpcore`` keeps
+    what it has read ahead, and shows it nowhere else.
+    """
+    part: Any = response.stream
+    for name in ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state"):
+        part = getattr(part, name, None)
+    if part is not None and part.trailing_data[0]:
+        part.send_failed()
 
 
 class _Token(httpx.Auth):

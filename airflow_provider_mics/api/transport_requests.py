@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import time
 from typing import Any
@@ -25,6 +26,26 @@ from airflow_provider_mics.api.transport import (
     causes,
     is_untrusted_certificate,
 )
+
+LARGEST_HEAD = 100 * 1024
+"""Bytes of the status line and the headers of a response, as in ``httpcore``."""
+MOST_HEADERS = 90
+LONGEST_HEADER = 60_000
+"""Bytes. Of more headers, or of longer ones, only `NEEDED_HEADERS` are kept: `http.client` takes no more."""
+NEEDED_HEADERS = frozenset(
+    [
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"date",
+        b"keep-alive",
+        b"location",
+        b"retry-after",
+        b"transfer-encoding",
+    ]
+)
+_INTERIM = re.compile(rb"HTTP/\S+\s+1(?!01)\d\d\b")
 
 
 class RequestsTransport:
@@ -143,10 +164,56 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    """A response for which the socket's timeout limits the whole response, not each read."""
+    """A response for which the socket's timeout limits the whole response, not each read.
+
+    `http.client` takes any interim answer but 100 for the response, and leaves the response to the next request; and
+    it takes at most 100 headers. Here, as in ``httpx``, interim answers are skipped, and the size of the headers is
+    limited in place of their number.
+    """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(_DeadlineSocket(sock), *args, **kwargs)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        if self.headers is not None:
+            return
+        from_server = self.fp
+        self.fp = io.BufferedReader(io.BytesIO(_final_head(from_server)))
+        try:
+            super().begin()
+        finally:
+            self.fp = from_server
+        # After this answer, the server speaks another protocol.
+        self.will_close = self.will_close or self.status == http.client.SWITCHING_PROTOCOLS
+
+
+def _final_head(stream: io.BufferedIOBase) -> bytes:
+    """Read the status line and the headers of the next response that is no interim one.
+
+    :raises http.client.HTTPException: they are larger than `LARGEST_HEAD`
+    """
+    while True:
+        lines = _head_lines(stream)
+        if _INTERIM.match(lines[0]) is None:
+            break
+    if len(lines) > MOST_HEADERS or max(map(len, lines)) > LONGEST_HEADER:
+        lines = [lines[0], *(line for line in lines[1:] if line.partition(b":")[0].lower() in NEEDED_HEADERS)]
+    return b"".join([*lines, b"\r\n"])
+
+
+def _head_lines(stream: io.BufferedIOBase) -> list[bytes]:
+    lines: list[bytes] = []
+    left = LARGEST_HEAD
+    while True:
+        line = stream.readline(left + 1)
+        left -= len(line)
+        if left < 0:
+            raise http.client.HTTPException(f"the headers are larger than {LARGEST_HEAD >> 10} KiB")
+        if lines and line in (b"", b"\n", b"\r\n"):
+            return lines
+        lines.append(line)
+        if not line.startswith(b"HTTP/") and len(lines) == 1:
+            return lines
 
 
 class _DeadlineSocket:

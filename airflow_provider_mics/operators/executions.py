@@ -15,7 +15,7 @@ from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import is_outage, readable, retry_through_outages
+from airflow_provider_mics.api.outages import is_outage, readable
 from airflow_provider_mics.api.progress import ending, wait_for_execution
 from airflow_provider_mics.api.validation import (
     checked_execution_type,
@@ -188,8 +188,7 @@ class MicsCreateExecutionOperator(TickOperator):
         earlier = (replace(task_try, generation=number) for number in range(task_try.generation))
         identities = [self._as_tick(self._identity_of(each)) for each in earlier]
         give_up_at = datetime.now(UTC) + self._patience
-        unfinished = retry_through_outages(unfinished_executions(identities), give_up_at)
-        for execution in self.hook.run(unfinished):
+        for execution in self.hook.run(unfinished_executions(identities, give_up_at)):
             job = cancel_on_timeout(self.instance_id, execution.id, should_cancel=True)
             try:
                 result = self.hook.run(job)

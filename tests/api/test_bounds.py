@@ -155,7 +155,7 @@ class TestSizes:
             assert isinstance(error, MicsResponseError)
             assert peak.mebibytes() < 150
 
-    @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "zstd", "x" * 1000])
+    @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "zstd", "gzip, " * 200 + "br"])
     def test_of_encodings_nobody_asked_for_are_not_even_found_out(self, kind, encoding):
         reply = http(200, bomb(2, 10), Content_Encoding=encoding)
         with RawServer([reply]) as server, client_of(kind, server.url) as client:

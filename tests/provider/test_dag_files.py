@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_mics.dag_factory import inventory_source
+from airflow_provider_mics.dag_factory import parse_time_client
 from tests.provider.dag_runs import DagFolder
 from tests.sandbox_server import SandboxServer
 
@@ -25,7 +25,7 @@ FACTORY = DAGS / "mics_integration_batches.py"
 
 @pytest.fixture(autouse=True)
 def _no_snapshot_from_before(airflow_home: Path):
-    inventory_source._unreachable_since.clear()
+    parse_time_client.unreachable_since.clear()
     for file in (airflow_home / "mics").glob("*"):
         file.unlink()
 

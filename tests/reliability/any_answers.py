@@ -6,6 +6,8 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -152,3 +154,109 @@ ENDLESS = {
         b"10000\r\n" + b"[" * 65536 + b"\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ),
 }
+
+Shape = Callable[[dict[str, Any]], bytes]
+"""Turns the body that the platform would answer into the bytes that come."""
+
+
+def of_items(change: Callable[[dict[str, Any]], Any]) -> Shape:
+    """Each resource of the answer, in a list or alone, is shown otherwise."""
+
+    def shape(body: dict[str, Any]) -> bytes:
+        data = body["data"]
+        changed = [change(each) for each in data] if isinstance(data, list) else change(data)
+        return json.dumps(body | {"data": changed}).encode()
+
+    return shape
+
+
+def of_lists(change: Callable[[list[Any]], Any], **wrapper: Any) -> Shape:
+    """A list of the answer is another, or its wrapper is; what is no list stays as it is."""
+
+    def shape(body: dict[str, Any]) -> bytes:
+        if not isinstance(body["data"], list):
+            return json.dumps(body).encode()
+        return json.dumps(body | {"data": change(body["data"])} | wrapper).encode()
+
+    return shape
+
+
+def of_bytes(change: Callable[[bytes], bytes]) -> Shape:
+    """The bytes of the answer are others."""
+    return lambda body: change(json.dumps(body).encode())
+
+
+def without(*names: str) -> Shape:
+    return of_items(lambda item: {name: value for name, value in item.items() if name not in names})
+
+
+def with_parameters(**changes: Any) -> Shape:
+    return of_items(lambda item: item | {"parameters": {**item.get("parameters", {}), **changes}})
+
+
+def with_text(text: bytes) -> Shape:
+    """Each resource has this text, as it stands in JSON, in a name, an error and a result."""
+    return of_bytes(
+        lambda body: body.replace(
+            b'"id":',
+            b'"name": "%b", "error": {"message": "%b"}, "result": {"%b": "%b"}, "id":' % ((text,) * 4),
+        )
+    )
+
+
+SHAPES: dict[str, Shape] = {
+    "as documented": of_bytes(lambda body: body),
+    "no parameters": without("parameters"),
+    "no parameters, no dates": without("parameters", "creation_date", "start_date"),
+    "parameters null": of_items(lambda item: item | {"parameters": None}),
+    "no type": with_parameters(execution_type=None),
+    "an unknown type": with_parameters(execution_type="BATCH"),
+    "no moment": with_parameters(expected_start_date=None),
+    "a moment without sense": with_parameters(expected_start_date={"$date": 1}),
+    "another moment": with_parameters(expected_start_date=1),
+    "no id": without("id"),
+    "ids as numbers": of_items(lambda item: item | {"id": int(item["id"])}),
+    "ids null": of_items(lambda item: item | {"id": None}),
+    "another id": of_items(lambda item: item | {"id": "4711"}),
+    "no status": without("status"),
+    "an unknown status": of_items(lambda item: item | {"status": "THINKING"}),
+    "items null": of_items(lambda item: None),
+    "items as numbers": of_items(lambda item: 7),
+    "items as their ids": of_items(lambda item: item["id"]),
+    "items in lists": of_items(lambda item: [item]),
+    "first a null": of_lists(lambda items: [None, *items]),
+    "last a number": of_lists(lambda items: [*items, 3]),
+    "an item without an id between": of_lists(lambda items: [*items[:1], {"name": "x"}, *items[1:]]),
+    "an empty list": of_lists(lambda items: []),
+    "half of the list": of_lists(lambda items: items[::2]),
+    "a list in an object": of_lists(lambda items: {"items": items}),
+    "a list null": of_lists(lambda items: None),
+    "each item twice": of_lists(lambda items: [*items, *items]),
+    "no total": of_lists(lambda items: items, total=None),
+    "a total of 0": of_lists(lambda items: items, total=0),
+    "a total too large": of_lists(lambda items: items, total=10**9),
+    "a total of text": of_lists(lambda items: items, total="many"),
+    "an error with a success": lambda body: b'{"status":"error","error":"busy","error_id":"id-1"}',
+    "no data": lambda body: b'{"status":"ok"}',
+    "null": lambda body: b"null",
+    "a web page": lambda body: b"<html><body>Please log in</body></html>",
+    "nothing": lambda body: b"",
+    "cut off": of_bytes(lambda body: body[:-9]),
+    "a byte order mark": of_bytes(lambda body: b"\xef\xbb\xbf" + body),
+    "UTF-16": of_bytes(lambda body: body.decode().encode("utf-16")),
+    "spaces around": of_bytes(lambda body: b"\r\n\t " + body + b"\n\n"),
+    "something behind": of_bytes(lambda body: body + b"\0"),
+    "NUL": with_text(rb"a\u0000"),
+    "raw NUL": with_text(b"a\x00"),
+    "half a character": with_text(rb"a\ud83d"),
+    "half a character in bytes": with_text("a😀".encode()[:-1]),
+    "Latin-1": with_text(b"\xe9"),
+    "a megabyte": with_text(b"x" * 250_000),
+    "NaN": of_bytes(lambda body: body.replace(b'"id":', b'"num_tasks": NaN, "result": [Infinity], "id":')),
+    "deep": of_bytes(
+        lambda body: body.replace(b'"id":', b'"result": ' + b"[" * 3000 + b"]" * 3000 + b', "id":')
+    ),
+    "5,000 digits": of_bytes(lambda body: body.replace(b'"id":', b'"result": ' + b"9" * 5000 + b', "id":')),
+    "keys twice": of_bytes(lambda body: body.replace(b'"id":', b'"result": 1, "result": 2, "id":')),
+}
+"""What an answer may look like. None of them may ever start a batch twice, or end a wait, or lose a DAG."""

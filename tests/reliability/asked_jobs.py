@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.models import ExecutionType
-from airflow_provider_mics.core.exactly_once.handover import wait_for_tick_execution
+from airflow_provider_mics.core.exactly_once.handover import WaitForPlatform, wait_for_tick_execution
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from tests.reliability.lab_time import SkippedTime
@@ -41,7 +41,9 @@ JOBS: dict[str, Callable[[], Job[Any]]] = {
     "submit_execution, a retry": lambda: submit_execution(
         TICK, is_retry=True, submission_timeout=timedelta(minutes=2)
     ),
-    "wait_for_tick_execution": lambda: wait_for_tick_execution(TICK, MOMENT + timedelta(minutes=2), 30),
+    "wait_for_tick_execution": lambda: wait_for_tick_execution(
+        WaitForPlatform(TICK, MOMENT + timedelta(minutes=2), timedelta(minutes=2)), 30
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,9 @@ def _work(pipe: Connection, instance_id: str, try_number: int) -> None:
     try:
         _Worker(pipe, SkippedTime(RUN_MOMENT)).execute(instance_id, try_number)
         pipe.send("ended")
+    except Exception:
+        traceback.print_exc()
+        raise
     finally:
         pipe.close()
         os._exit(0)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from airflow_provider_mics.api.calls import Steps, flow
-from airflow_provider_mics.api.errors import MicsNotFoundError, MicsUncertainError
+from airflow_provider_mics.api.errors import MicsNotFoundError, MicsResponseError, MicsUncertainError
 from airflow_provider_mics.api.executions import executions_path, get_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListResult, read_list
@@ -34,6 +34,7 @@ def list_until_match(identity: ExecutionIdentity, known_ids: Collection[str] = (
 
     :raises MicsUncertainError: no execution of this identity was found to go on with, and there is one of which
         nothing shows whether it is
+    :raises MicsResponseError: the list is empty, but its total is not
     """
     part = _NeededPart(identity)
     listed = yield from read_list(
@@ -44,6 +45,10 @@ def list_until_match(identity: ExecutionIdentity, known_ids: Collection[str] = (
         page_size=LARGE_PAGE_SIZE,
         until=part.is_read_after,
     )
+    if not listed.items and (listed.total or 0) > 0:
+        raise MicsResponseError(
+            f"the list of executions of instance {identity.instance_id} is empty, but its total is {listed.total}"
+        )
     executions, unclear = yield from _with_unclear_ones_in_full(identity, listed.items, known_ids)
     if any(identity.matches(each) and not failed_or_canceled(each) for each in executions):
         return executions

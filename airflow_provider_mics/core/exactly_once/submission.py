@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
-from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsUncertainError
 from airflow_provider_mics.api.eventual_consistency import (
     list_after_create,
     read_until_consistent,
@@ -117,7 +117,12 @@ def find_own(
     """
     own: tuple[ExecutionIdentity, list[Execution]] | None = None
     while True:
-        executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+        try:
+            executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+        except MicsUncertainError:
+            if own is None:
+                raise
+            return own
         found = [each for each in executions if identity.matches(each)]
         if identity.moments is None or identity.is_settled:
             return identity, found

@@ -223,6 +223,7 @@ class Inventory:
             cron_periods={
                 line.id: tuple(CronPeriod(each.cron, each.since, each.until) for each in line.cron_periods)
                 for line in lines
+                if line.gone_at is None
             },
             unreadable_lines=lost,
         )

@@ -200,15 +200,14 @@ class TestScheduleSince:
 class TestCronPeriods:
     """When which cron was in force: what past executions are judged by."""
 
-    def periods(self, *instances: Instance | None, incomplete: tuple[int, ...] = (), **changes: str):
-        """The periods after listings five minutes apart; None lists the instance no more."""
+    def periods(self, *instances: Instance | None, **changes: str):
+        """The periods after listings five minutes apart; None lacks the instance."""
         known = None
         for number, each in enumerate(instances):
             known = inventory(
                 *filter(None, [each]),
                 previous=known,
                 fetched_at=FETCHED + number * timedelta(minutes=5),
-                is_complete=number not in incomplete,
                 **(changes if number else {}),
             )
             known = Inventory.from_bytes(known.to_bytes())
@@ -241,9 +240,9 @@ class TestCronPeriods:
 
     def test_an_instance_that_a_listing_lacked_was_not_seen_then(self):
         moved = instance(modified=None, cron="0 6 * * *")
-        periods = self.periods(instance(), None, None, moved, incomplete=(1, 2))
+        periods = self.periods(instance(), None, None, moved)
         assert periods[0] == ("30 5 * * *", MODIFIED, FETCHED)
-        assert self.periods(instance(), None, instance(), incomplete=(1,)) == [("30 5 * * *", MODIFIED, None)]
+        assert self.periods(instance(), None, instance()) == [("30 5 * * *", MODIFIED, None)]
 
     def test_a_snapshot_from_before_periods_were_kept_can_be_read(self):
         lines = inventory(instance()).to_bytes().splitlines(keepends=True)

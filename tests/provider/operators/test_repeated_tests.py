@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.provider.airflow_home import copy_of, environ_for
+from local_airflow.home import copy_of, environ_for
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 

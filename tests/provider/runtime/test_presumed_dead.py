@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.provider.airflow_home import copy_of
+from local_airflow.components import IS_AIRFLOW_2, LocalAirflow
+from local_airflow.home import copy_of
 from tests.provider.mics_connections import connection_to
-from tests.provider.running_airflow import IS_AIRFLOW_2, RunningAirflow
 from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.skipif(
@@ -64,7 +64,7 @@ with DAG("short", schedule=None, start_date=START) as short:
 
 @dataclass
 class Stage:
-    airflow: RunningAirflow
+    airflow: LocalAirflow
     sandbox: SandboxServer
     instances: dict[str, str]
     folder: Path
@@ -123,13 +123,15 @@ def stage(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
         }
-        with RunningAirflow(home, environ) as airflow:
+        with LocalAirflow(home, environ) as airflow:
             yield Stage(airflow, sandbox, instances, folder)
 
 
 def test_the_batch_of_a_live_worker_that_was_taken_for_dead_goes_on(stage: Stage) -> None:
     run_id = stage.begin("alone")
-    stage.presumed_dead("alone", until=lambda: stage.airflow.state("alone", run_id) == "failed")
+    stage.presumed_dead(
+        "alone", until=lambda: stage.airflow.api.task_state("alone", run_id, "run") == "failed"
+    )
     assert stage.statuses("alone") == ["RUNNING"]
     assert "but not by a user" in stage.airflow.task_log("alone")
 
@@ -145,13 +147,13 @@ def test_the_old_worker_leaves_the_execution_to_a_new_try_that_is_still_looking(
     stage.airflow.until(lambda: "Found execution" in stage.airflow.task_log("retried"), 240)
     [execution] = stage.sandbox.executions(stage.instances["retried"])
     stage.sandbox.end_execution(execution["id"], "SUCCEEDED")
-    stage.airflow.until(lambda: stage.airflow.state("retried", run_id) == "success", 120)
+    stage.airflow.until(lambda: stage.airflow.api.task_state("retried", run_id, "run") == "success", 120)
     assert stage.statuses("retried") == ["SUCCEEDED"]
 
 
 def test_a_user_who_marks_a_task_failed_is_told_from_the_scheduler(stage: Stage) -> None:
     run_id = stage.begin("marked")
-    stage.airflow.mark("marked", run_id, "failed")
+    stage.airflow.api.set_task_state("marked", run_id, "run", "failed")
     stage.airflow.until(lambda: stage.statuses("marked") == ["CANCELED"], 60)
 
 
@@ -159,7 +161,7 @@ def test_batches_as_short_as_a_loop_of_the_scheduler_succeed(stage: Stage) -> No
     run_id = stage.airflow.trigger("short")
 
     def states() -> list[str | None]:
-        return [stage.airflow.state("short", run_id, index) for index in range(SHORT_BATCHES)]
+        return [stage.airflow.api.task_state("short", run_id, "run", index) for index in range(SHORT_BATCHES)]
 
     stage.airflow.until(lambda: len(stage.statuses("short")) == SHORT_BATCHES, 240)
     stage.airflow.until(lambda: set(states()) <= {"success", "failed"}, 240)

@@ -113,8 +113,8 @@ def test_what_an_error_says_can_be_stored(field: bytes, database: Any) -> None:
     driver = FlowDriver(lambda call: api.Response(500, {}, body))
     with pytest.raises(api.MicsError) as failure:
         driver.run(api.get_execution("42", "7"))
-    store(database, trigger_events.failed("7", failure.value, is_final=False), 3000)
-    store(database, trigger_events.timed_out("7", str(failure.value)), 3000)
+    store(database, trigger_events.failed("7", failure.value, is_final=False), 13_000)
+    store(database, trigger_events.timed_out("7", str(failure.value)), 13_000)
 
 
 @every_field
