@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_mics.api.errors import MicsConnectionError
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.links import MicsInstanceLink, push_instance_link
 from airflow_provider_mics.runtime.failures import one_line_of
@@ -77,8 +78,12 @@ class MicsBaseOperator(BaseOperator):
         return MicsHook(self.mics_conn_id, self.organisation_id or None)
 
     def _show_instance_link(self, context: Context, instance_id: str) -> None:
-        """Push the link to the instance's page to XCom, and log it."""
-        page = push_instance_link(context, self.hook, instance_id)
+        """Push the link to the instance's page to XCom, and log it; a connection that cannot be read has none."""
+        try:
+            page = push_instance_link(context, self.hook, instance_id)
+        except MicsConnectionError as error:
+            self.log.warning("No link to instance %s: %s", instance_id, error)
+            return
         if page is not None:
             self.log.info("Instance on the mediarithmics console: %s", page)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from contextlib import suppress
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mics import api
-from airflow_provider_mics.api.calls import Steps, flow
+from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
 from airflow_provider_mics.api.validation import seconds_of
-from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings
+from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+REREAD_SECONDS = 300.0
+"""How often a flow that waits reads the connection again."""
 TEST_TIMEOUT = 10.0
 """Seconds. The Test button runs inside Airflow's web server, which must not hang."""
 
@@ -52,6 +57,7 @@ class MicsHook(BaseHook):
         self.mics_conn_id = mics_conn_id
         self._organisation_id = rendered_id(organisation_id)
         self._client: api.MicsClient | None = None
+        self._read_at = 0.0
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -71,12 +77,13 @@ class MicsHook(BaseHook):
     def settings(self) -> ConnectionSettings:
         """The settings of the connection, checked.
 
-        :raises MicsError: the connection does not exist, or a setting cannot be used
+        :raises UnreadableConnectionError: Airflow cannot read the connection, or does not find it
+        :raises MicsError: a setting cannot be used
         """
         try:
             connection = self.get_connection(self.mics_conn_id)
-        except AirflowNotFoundException:
-            raise _no_connection(self.mics_conn_id) from None
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's API raises
+            raise unreadable_connection(self.mics_conn_id, error) from None
         return ConnectionSettings.of(connection)
 
     @property
@@ -101,21 +108,76 @@ class MicsHook(BaseHook):
         """
         if self._client is None:
             self._client = self.settings.make_client(api.MicsClient, self._organisation_id, self.log)
+            self._read_at = time.monotonic()
         return self._client
 
     def run(self, job: Job[T]) -> T:
         """Run a call or flow of `airflow_provider_mics.api` and return its result.
 
+        The connection is read again every few minutes and when the token is refused, as a flow may wait for hours.
+
         :param job: such as ``api.list_plugins()``
         :raises MicsError: any failure, as one line
         """
-        return self.get_conn().run(job)
+        return drive(job, self._perform)
+
+    @flow
+    def read_connection(self) -> Steps[ConnectionSettings]:
+        """Return the settings, as a flow: an outage of Airflow's connections can be waited out as any other."""
+        return self.settings
+        yield
+
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Sleep(seconds):
+                return time.sleep(seconds)
+            case Now():
+                return datetime.now(UTC)
+            case Log(message, level):
+                return self.log.log(level, "%s", message)
+        if isinstance(step, Call) and time.monotonic() - self._read_at > REREAD_SECONDS:
+            self._has_changed()
+        try:
+            return self.get_conn().perform(step)
+        except api.MicsAuthError as error:
+            if error.status_code != HTTPStatus.UNAUTHORIZED or not self._has_changed():
+                raise
+            return self.get_conn().perform(step)
+
+    def _has_changed(self) -> bool:
+        """Read the connection again; return whether it changed. What can be neither read nor used changes nothing."""
+        if self._client is None:
+            return False
+        self._read_at = time.monotonic()
+        before = self.__dict__.pop("settings", None)
+        try:
+            client = self.settings.make_client(api.MicsClient, self._organisation_id, self.log)
+        except api.MicsError as error:
+            self.log.warning("Could not read the connection again: %s", error)
+            self.__dict__["settings"] = before
+            return False
+        old, self._client = self._client, client
+        old.close()
+        return not client.has_settings_of(old)
 
     def run_with_timeout(self, job: Job[T], timeout: float) -> T:
         """As `run`, without retries and with at most ``timeout`` seconds for each request."""
         limits = {"timeout": timeout, "max_retries": 0}
         with self.settings.make_client(api.MicsClient, self._organisation_id, self.log, **limits) as client:
             return client.run(job)
+
+    async def _run_test(self, job: Job[T]) -> T:
+        """Run a job with the client of deferred tasks: it may fail where the blocking client works."""
+        limits: dict[str, Any] = {"timeout": TEST_TIMEOUT, "max_retries": 0}
+        settings = self.settings
+        async with settings.make_client(
+            api.AsyncMicsClient, self._organisation_id, self.log, **limits
+        ) as client:
+            mute_request_logs(client.base_url)
+            try:
+                return await client.run(job)
+            except api.MicsError as error:
+                raise api.MicsError(f"{error} (in the client of deferred tasks)") from None
 
     async def make_async_client(self, *, max_retries: int = 4) -> api.AsyncMicsClient:
         """Read the connection again and return an async client for the running event loop; the caller closes it.
@@ -125,8 +187,8 @@ class MicsHook(BaseHook):
         """
         try:
             connection = await get_async_connection(self.mics_conn_id)
-        except AirflowNotFoundException:
-            raise _no_connection(self.mics_conn_id) from None
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's API raises
+            raise unreadable_connection(self.mics_conn_id, error) from None
         settings = ConnectionSettings.of(connection)
         client = settings.make_client(
             api.AsyncMicsClient, self._organisation_id, self.log, max_retries=max_retries
@@ -143,15 +205,20 @@ class MicsHook(BaseHook):
             return await client.run(job)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Check token and organisation for Airflow's Test button.
+        """Check token and organisation for Airflow's Test button, with both clients.
 
         :return: whether the connection works, and the token's user and organisation or the error
         """
         try:
-            return True, self.run_with_timeout(_describe_token(self.organisation_id), TEST_TIMEOUT)
+            job = _describe_token(self.organisation_id)
+            description = self.run_with_timeout(job, TEST_TIMEOUT)
+            # In a thread of its own, as there may be an event loop in this one.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, self._run_test(job)).result()
         except Exception as error:  # noqa: BLE001 - the Test button shows any error
             # Airflow tests a connection under a random id, which means nothing to the user.
             return False, str(error).removeprefix(f"connection {self.mics_conn_id}: ")
+        return True, description
 
     def list_instances(self, **filters: Any) -> list[api.Instance]:
         """Return the organisation's instances.
@@ -262,12 +329,6 @@ class MicsHook(BaseHook):
         return self.run(api.cancel_execution(instance_id, execution_id))
 
 
-def _no_connection(conn_id: str) -> api.MicsError:
-    return api.MicsError(
-        f"there is no connection {conn_id!r}: add one of type {CONN_TYPE!r}, with the API token as its password"
-    )
-
-
 @flow
 def _describe_token(organisation_id: str | None) -> Steps[str]:
     """Return whose token it is and which organisation it reaches.
@@ -278,9 +339,12 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
     """
     name = "an unknown user (this platform does not say whose)"
     is_proven = False
-    with suppress(api.MicsNotFoundError):
+    try:
         user = yield from api.get_connected_user()
         name, is_proven = (user.display_name, True) if user.is_somebody else (name, False)
+    except api.MicsApiError as error:
+        if error.status_code != HTTPStatus.NOT_FOUND:
+            raise
     if organisation_id is None and not is_proven:
         raise api.MicsError(
             "the token could not be checked, as the host does not say whose it is: "

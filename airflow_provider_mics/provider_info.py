@@ -30,7 +30,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
         "hooks": [_modules("hooks")],
-        "triggers": [_modules("triggers")],
+        "triggers": [_modules("triggers", "tick_triggers", "outage_triggers", "asset_triggers")],
         "connection-types": [
             {
                 "connection-type": "mediarithmics",
@@ -44,8 +44,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(name: str) -> dict[str, Any]:
-    return {"integration-name": INTEGRATION, "python-modules": [f"{PACKAGE}.{name}"]}
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": INTEGRATION, "python-modules": [f"{PACKAGE}.{name}" for name in names]}
 
 
 HIDDEN_FIELDS = ["schema", "login"]

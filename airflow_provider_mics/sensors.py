@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
@@ -17,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
 )
 
-from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsUncertainError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsNotFoundError, MicsUncertainError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
@@ -29,6 +30,7 @@ from airflow_provider_mics.base_operator import MicsBaseOperator
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.runtime.connection import UnreadableConnectionError
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
 from airflow_provider_mics.runtime.templates import rendered
@@ -74,6 +76,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
     _is_prepared = False
     _started_at: datetime
     _tick_time: datetime
+    _identity: ExecutionIdentity
     _execution_deadline: datetime | None
 
     def __init__(
@@ -129,8 +132,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def _continue_or_raise(self, error: MicsError) -> None:
         """Keep waiting during an outage, or while the platform may not show a new execution yet; else raise."""
-        if is_outage(error):
+        if is_outage(error) or isinstance(error, UnreadableConnectionError) or self._may_be_temporary(error):
             self.log.warning("Platform unreachable: %s. Still waiting.", error)
+            if self.deferrable:
+                self._defer_outage()
             return
         may_be_new = datetime.now(UTC) - self._started_at < APPEARS_WITHIN
         if not isinstance(error, MicsNotFoundError) or not self._waits_for_id or not may_be_new:
@@ -138,6 +143,38 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self.log.warning("%s. Retrying for %s.", error, readable(APPEARS_WITHIN))
         if self.deferrable:
             self._defer()
+
+    def _may_be_temporary(self, error: MicsError) -> bool:
+        """Whether a token is refused that an earlier poke used; a rescheduled poke is in a process of its own."""
+        waited = datetime.now(UTC) - self._started_at
+        has_worked = self.reschedule and waited.total_seconds() >= self.poke_interval
+        return (
+            has_worked and isinstance(error, MicsAuthError) and error.status_code == HTTPStatus.UNAUTHORIZED
+        )
+
+    def _defer_outage(self) -> None:
+        """Wait for the end of an outage without a worker."""
+        if self.execution_id:
+            self._defer_until_over(self.execution_id)
+        from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+
+        if datetime.now(UTC) >= self._deadline:
+            message = f"{self.task_id}: the platform was unreachable until {utc(self._deadline)}"
+            self._time_out(message, self._sensor_deadline)
+        trigger = MicsOutageTrigger(
+            instance_id=self.instance_id,
+            execution_id="",
+            deadline=self._deadline.timestamp(),
+            cancel_on_kill=False,
+            state={},
+            **self._trigger_arguments(),
+        )
+        self.defer(trigger=trigger, method_name="after_outage")
+
+    def after_outage(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Resume when the platform answers again, or when the sensor's time is up."""
+        poked = self.poke(context)
+        return poked.xcom_value if isinstance(poked, PokeReturnValue) else None
 
     def _prepare(self, context: Context) -> None:
         if self._is_prepared:
@@ -156,7 +193,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         if self.execution_id:
             return self.hook.run(get_execution(self.instance_id, self.execution_id))
         try:
-            found = self.hook.run(find_executions(self._tick_identity()))
+            self._identity = self._tick_identity()
+            found = self.hook.run(find_executions(self._identity))
         except MicsUncertainError as error:
             self.log.warning("%s", error)
             found = []
@@ -207,7 +245,7 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
             self._defer_until_over(self.execution_id)
         from airflow_provider_mics.tick_triggers import MicsTickTrigger
 
-        identity, deadline = self._tick_identity(), min(self._appear_deadline, self._deadline)
+        identity, deadline = self._identity, min(self._appear_deadline, self._deadline)
         trigger = MicsTickTrigger.of(identity, deadline, **self._trigger_arguments())
         self.log.info("Waiting until %s for the platform to create the %s.", utc(deadline), identity)
         self.defer(trigger=trigger, method_name="after_creation")
@@ -257,9 +295,12 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         return xcom_value(execution)
 
     def _fail_with(self, outcome: Outcome, timeout_message: str, deadline: datetime) -> NoReturn:
-        """Fail as Airflow does without a deferral: before the sensor's ``deadline``, ``execution_timeout`` passed."""
         if not outcome.timed_out:
             raise task_failure(outcome.message, final=outcome.is_final)
+        self._time_out(timeout_message, deadline)
+
+    def _time_out(self, timeout_message: str, deadline: datetime) -> NoReturn:
+        """Fail as Airflow does without a deferral: before the sensor's ``deadline``, ``execution_timeout`` passed."""
         if self.execution_timeout is not None and datetime.now(UTC) < deadline:
             raise AirflowException(f"execution_timeout has passed: {timeout_message}")
         if self.soft_fail:

@@ -117,6 +117,8 @@ class MicsTickTrigger(BaseTrigger):
             return trigger_events.timed_out("", f"the platform did not create the {identity}")
         except MicsError as error:
             return trigger_events.failed("", error, is_final=is_final(error))
+        except Exception as error:  # noqa: BLE001 - as one line, and not as a traceback without retries
+            return trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
 
     def _renew_grace(self, timeout: asyncio.Timeout, has_begun: bool) -> None:
         """Stop the platform's grace while it is down, and begin it anew afterwards."""

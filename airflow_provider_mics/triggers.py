@@ -174,6 +174,8 @@ class MicsExecutionTrigger(BaseTrigger):
             return await self._handle_deadline()
         except MicsError as error:
             return trigger_events.failed(self.execution_id, error, is_final=is_final(error))
+        except Exception as error:  # noqa: BLE001 - as one line, and not as a traceback without retries
+            return trigger_events.failed(self.execution_id, MicsError(one_line_of(error)), is_final=False)
         if is_expired and self.cancel_on_kill and execution.canceled:
             # Canceled at the deadline by a triggerer that stopped before it could fire the event.
             return self._timeout_event("; it is canceled", is_handled=True)

@@ -48,8 +48,8 @@ class MicsClient(ClientSettings):
         :param transport: sends the requests in place of ``requests``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
-            `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
+            ``token_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -60,7 +60,7 @@ class MicsClient(ClientSettings):
     def _default_transport(self) -> Transport:
         from airflow_provider_mics.api.transport_requests import RequestsTransport
 
-        return RequestsTransport(self, self._token)
+        return RequestsTransport(self, self._token, self._resolved_network)
 
     def __enter__(self) -> Self:
         return self
@@ -105,10 +105,7 @@ class MicsClient(ClientSettings):
 
     def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
-            response = self._transport.send(step)
-            value = self.read(step, response)
-            self.note_date(response, self._clock())
-            return value
+            return self.read(step, self._transport.send(step), self._clock())
         return self.perform(step)
 
 
@@ -134,8 +131,8 @@ class AsyncMicsClient(ClientSettings):
         :param transport: sends the requests in place of ``httpx``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies`` and ``log``, as for
-            `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
+            ``token_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -146,7 +143,7 @@ class AsyncMicsClient(ClientSettings):
     def _default_transport(self) -> AsyncTransport:
         from airflow_provider_mics.api.transport_httpx import HttpxTransport
 
-        return HttpxTransport(self, self._token)
+        return HttpxTransport(self, self._token, self._resolved_network)
 
     async def __aenter__(self) -> Self:
         return self
@@ -191,8 +188,5 @@ class AsyncMicsClient(ClientSettings):
 
     async def _perform_attempt(self, step: Step) -> Any:
         if isinstance(step, Call):
-            response = await self._transport.send(step)
-            value = self.read(step, response)
-            self.note_date(response, self._clock())
-            return value
+            return self.read(step, await self._transport.send(step), self._clock())
         return await self.perform(step)

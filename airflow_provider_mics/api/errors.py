@@ -2,8 +2,9 @@
 
 MicsError                    any error below, or an invalid argument
 ├── MicsApiError             an error response: .status_code .error_code .error_id .message .retry_after
-│   ├── MicsAuthError        401, 403: the token or its rights
-│   ├── MicsNotFoundError    404
+│   │                        .from_platform: False for the page of a gateway, a proxy or a login
+│   ├── MicsAuthError        401, 403 of the platform: the token or its rights
+│   ├── MicsNotFoundError    404 of the platform
 │   └── MicsRateLimitError   429
 ├── MicsConnectionError      no response: .certainly_not_sent .retriable
 ├── MicsResponseError        a response that cannot be read
@@ -34,11 +35,11 @@ def _restored(
 
 
 class MicsApiError(MicsError):
-    """The platform responded with an error.
+    """The platform responded with an error, or something between us and the platform did.
 
     ``error_code`` and ``error_id`` are the platform's, or None; mediarithmics' support asks for ``error_id``.
-    ``retry_after`` is the pause in seconds that the platform asks for, or None. ``in_wrapper`` is whether the response
-    had the platform's wrapper; without it, a proxy or gateway may have sent it.
+    ``retry_after`` is the pause in seconds that the platform asks for, or None. ``from_platform`` is False if the
+    response lacks the platform's wrapper: it says nothing about the token or the resource.
     """
 
     def __init__(
@@ -50,15 +51,15 @@ class MicsApiError(MicsError):
         error_code: str | None = None,
         error_id: str | None = None,
         retry_after: float | None = None,
-        in_wrapper: bool = False,
+        from_platform: bool = True,
     ) -> None:
         self.message = message
+        self.from_platform = from_platform
         self.status_code = status_code
         self.request = request
         self.error_code = error_code
         self.error_id = error_id
         self.retry_after = retry_after
-        self.in_wrapper = in_wrapper
         details = [f"HTTP {status_code}"]
         details += [f"error_code {error_code}"] if error_code else []
         details += [f"error_id {error_id}"] if error_id else []
@@ -66,7 +67,12 @@ class MicsApiError(MicsError):
 
 
 class MicsAuthError(MicsApiError):
-    """The token is missing, wrong or expired, or has no right to do this (401, 403)."""
+    """The token is missing, wrong or expired, or has no right to do this (401, 403).
+
+    ``is_temporary``: the token has worked in this process, and has not been refused for long. It counts as an outage.
+    """
+
+    is_temporary = False
 
 
 class MicsNotFoundError(MicsApiError):

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from airflow_provider_mics.api.calls import Job, Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.outages import is_outage
 
 SETTLING_TIME = timedelta(seconds=10)
 """How long the platform may take to list what it has created. An assumption: the vendor documents no such time."""
@@ -50,16 +51,22 @@ def read_until_consistent(
 
 
 @flow
-def list_after_create(listing: Job[list[R]], created: R, label: str) -> Steps[list[R]]:
+def list_after_create(
+    listing: Job[list[R]], created: R, label: str, *, raise_outages: bool = False
+) -> Steps[list[R]]:
     """Read a list after creating a resource, to find duplicates of it; empty, with a log line, if that fails.
 
     A proxy may have delivered the request twice, or another client may have created the same at the same moment. A
     list that does not show ``created`` yet may not show its duplicate either, so it is read until it is consistent.
     ``label`` names the resource in the log line.
+
+    :raises MicsError: an outage, with ``raise_outages``, for a caller that lists again later
     """
     try:
         return (yield from read_until_consistent(listing, lambda listed: contains(listed, created)))
     except MicsError as error:
+        if raise_outages and is_outage(error):
+            raise
         yield Log(f"Created {label}, but could not check for duplicates: {error}")
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import BeforeValidator
 
@@ -39,11 +39,17 @@ NO_SUCH_ROUTE = (404, 405)
 def may_lack_route(error: MicsError) -> bool:
     """Whether ``error`` may mean that the platform does not have the requested route.
 
-    A success status code with an error or a web page in the body may mean that too.
+    A success status code with an error or a web page in the body may mean that too. So may a 404 or 405 without the
+    platform's wrapper, but it proves nothing: see `is_missing`.
     """
     if isinstance(error, MicsApiError):
         return error.status_code in NO_SUCH_ROUTE or 200 <= error.status_code < 300
     return isinstance(error, MicsResponseError)
+
+
+def is_missing(error: object) -> TypeGuard[MicsApiError]:
+    """Whether ``error`` is the platform's own word that it has no such resource, or no such route."""
+    return isinstance(error, MicsApiError) and error.from_platform and error.status_code in NO_SUCH_ROUTE
 
 
 def executions_path(instance_id: str) -> str:
@@ -174,7 +180,7 @@ def _get_with_raw(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw
     found = yield from _find_in_list(instance_id, str(execution_id))
     if found is not None:
         return found
-    if not isinstance(refusal, MicsApiError) or refusal.status_code not in NO_SUCH_ROUTE:
+    if not is_missing(refusal):
         raise refusal
     raise execution_not_found(instance_id, execution_id, refusal)
 
@@ -300,7 +306,9 @@ def cancel_execution(instance_id: str, execution_id: str) -> Steps[Cancellation]
         return Cancellation("already over", now)
     if not may_lack_route(refusals[-1]):
         raise refusals[-1]
-    raise MicsError(
+    # What a gateway says of a route is no word of the platform: the caller may ask again, as in an outage.
+    is_proven = all(not isinstance(each, MicsApiError) or each.from_platform for each in refusals)
+    raise (MicsError if is_proven else MicsResponseError)(
         f"execution {execution_id} of instance {instance_id} is still {now.status}: "
         f"the platform rejected every cancel method: {'; '.join(map(str, refusals))}"
     )

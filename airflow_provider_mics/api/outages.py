@@ -10,6 +10,7 @@ from typing import TypeVar
 from airflow_provider_mics.api.calls import Job, Log, Now, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import (
     MicsApiError,
+    MicsAuthError,
     MicsConnectionError,
     MicsError,
     MicsResponseError,
@@ -25,10 +26,16 @@ DEFAULT_SUBMISSION_TIMEOUT = timedelta(minutes=10)
 
 
 def is_outage(error: MicsError) -> bool:
-    """Whether the platform is unreachable or unavailable, so that ``error`` says nothing about the resource."""
+    """Whether the platform is unreachable or unavailable, so that ``error`` says nothing about the resource.
+
+    A response without the platform's wrapper is one too, whatever its status code: it is the page of a gateway, a
+    proxy or a login. So is the refusal of a token that has worked until now.
+    """
     if isinstance(error, MicsConnectionError):
         return error.retriable
     if isinstance(error, MicsApiError):
+        if not error.from_platform or (isinstance(error, MicsAuthError) and error.is_temporary):
+            return True
         is_error_in_success = 200 <= error.status_code < 300
         return is_error_in_success or error.status_code >= 500 or error.status_code in (408, 425, 429)
     return isinstance(error, MicsResponseError)

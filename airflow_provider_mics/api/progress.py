@@ -7,12 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from airflow_provider_mics.api.calls import Log, Now, Sleep, Steps, flow
-from airflow_provider_mics.api.errors import (
-    MicsAuthError,
-    MicsError,
-    MicsNotFoundError,
-    MicsTimeoutError,
-)
+from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsTimeoutError
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
@@ -101,7 +96,7 @@ def wait_for_execution(
     :param deadline: when to stop waiting (an aware datetime); None waits without limit
     :returns: the execution, SUCCEEDED or not
     :raises MicsTimeoutError: it is not over by the deadline; it continues on the platform
-    :raises MicsAuthError: the token is wrong or has expired
+    :raises MicsAuthError: the token is wrong or has expired; one that has worked is asked with for five minutes more
     :raises MicsNotFoundError: the platform has no such execution for a minute
     :raises MicsError: another error that is no outage
     """
@@ -113,8 +108,6 @@ def wait_for_execution(
             yield from wait.read(execution, now)
             if execution.is_over:
                 return execution
-        except MicsAuthError:
-            raise
         except MicsError as error:
             now = yield Now()
             yield from wait.failed(error, now)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeGuard, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
@@ -39,7 +39,6 @@ HINTS = {
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
-WRAPPER_STATUSES = ("ok", "error")
 """Values of ``status`` in the platform's wrapper. Error pages of other software have a number there."""
 _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     401: MicsAuthError,
@@ -48,6 +47,7 @@ _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     429: MicsRateLimitError,
 }
 _TAG = re.compile(r"<[^<>]*>")
+_SPACE = b" \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,11 @@ def _optional_text(value: Any) -> str | None:
 
 
 class _Wrapper(BaseModel):
-    """The fields of each response; those of an error are only there in an error."""
+    """The fields of each response; those of an error are only there in an error.
+
+    ``status`` is ``ok`` or ``error``. Anything else is not the platform's: Spring Boot, Kubernetes and others have a
+    ``status`` too.
+    """
 
     model_config = ConfigDict(defer_build=True)
 
@@ -132,8 +136,19 @@ def _json_of(content: bytes) -> Json:
 
 
 def _check_status(wrapper: _Wrapper | None) -> None:
-    if wrapper is not None and wrapper.status is not None and wrapper.status.lower() == "error":
+    """Check the wrapper of a response with a success status code.
+
+    :raises ErrorInSuccess: it is an error's
+    :raises UnexpectedBody: it is not the platform's
+    """
+    if _has_status(wrapper, "error"):
         raise ErrorInSuccess(wrapper)
+    if wrapper is not None and not _has_status(wrapper, "ok"):
+        raise UnexpectedBody('is not the platform\'s: it has no status "ok"')
+
+
+def _has_status(wrapper: _Wrapper | None, status: str) -> TypeGuard[_Wrapper]:
+    return wrapper is not None and (wrapper.status or "").lower() == status
 
 
 def one(model: type[T], *, has_id: str | None = None) -> Callable[[bytes], T]:
@@ -234,9 +249,8 @@ def ignore_body(content: bytes) -> None:
         body = read_json(content)
     except ValueError:
         return
-    _check_status(_wrapper_of(body))
-    if isinstance(body.value, dict) and body.value and not body.value.keys() & {"status", "data"}:
-        raise UnexpectedBody("holds neither a status nor data")
+    if body.value != {}:
+        _check_status(_wrapper_of(body))
 
 
 def read_response(call: Call[T], response: Response, secret: str) -> T:
@@ -273,13 +287,17 @@ def _wrapper_of_error(content: bytes) -> _Wrapper | None:
 
 
 def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, secret: str) -> MicsApiError:
-    status, wrapper = response.status_code, wrapper or _Wrapper()
+    status, from_platform = response.status_code, _has_status(wrapper, "error")
+    wrapper = wrapper or _Wrapper()
     message = wrapper.error or ""
     where = response.headers.get("location")
     if status in (301, 302, 303, 307, 308) or (300 <= status < 400 and where):
         where = where or "another address"
         message = f"the platform redirects to {where}: set the connection's host to the final address"
-    return _ERROR_TYPES.get(status, MicsApiError)(
+    error_type = _ERROR_TYPES.get(status, MicsApiError)
+    if not from_platform and error_type is not MicsRateLimitError:
+        error_type = MicsApiError
+    return error_type(
         excerpt(message, secret)
         or _body_excerpt(response.content, secret)
         or HINTS.get(status, "no reason given"),
@@ -288,7 +306,7 @@ def _api_error(call: Call[Any], response: Response, wrapper: _Wrapper | None, se
         error_code=wrapper.error_code and excerpt(wrapper.error_code, secret),
         error_id=wrapper.error_id and excerpt(wrapper.error_id, secret),
         retry_after=retry_after(response.headers),
-        in_wrapper=(wrapper.status or "").lower() in WRAPPER_STATUSES,
+        from_platform=from_platform,
     )
 
 
@@ -317,7 +335,7 @@ def _problem(error: ValidationError | UnexpectedBody) -> str:
 
 
 def _is_web_page(content: bytes) -> bool:
-    return content[:EXCERPT_SOURCE].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return content[:EXCERPT_SOURCE].lstrip(b"\xef\xbb\xbf" + _SPACE).startswith(b"<")
 
 
 def _body_excerpt(content: bytes, secret: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,10 +15,12 @@ from urllib.parse import urlsplit
 
 from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
-from airflow_provider_mics.api.errors import MicsConnectionError, MicsError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
+from airflow_provider_mics.api.network import Network, proxy_problem, proxy_variables, resolve_network
 from airflow_provider_mics.api.responses import Response, read_response
 from airflow_provider_mics.api.text import excerpt, redact
+from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.transport import ACCEPTED_ENCODING, root_cause
 
 T = TypeVar("T")
@@ -31,7 +32,6 @@ SMALLEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 """A ``Date`` has whole seconds and takes time to arrive: a smaller difference tells nothing."""
 LARGEST_CLOCK_DIFFERENCE = timedelta(hours=1)
 """A larger difference is no clock that somebody keeps, but a cached or invented ``Date``."""
-_HOST_NAME = re.compile(r"[\w.:-]+")
 _JSON_OPTIONS = {"ensure_ascii": True, "separators": (",", ":"), "allow_nan": False}
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class ClientOptions(TypedDict, total=False):
     verify: bool | str
     proxies: Mapping[str, str] | None
     log: LogLines
+    token_history: TokenHistory | None
+    environ: Mapping[str, str] | None
 
 
 class ClientSettings:
@@ -68,6 +70,8 @@ class ClientSettings:
         verify: bool | str = True,
         proxies: Mapping[str, str] | None = None,
         log: LogLines = logger,
+        token_history: TokenHistory | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Check the settings.
 
@@ -81,6 +85,9 @@ class ClientSettings:
         :param verify: whether to verify the server's certificate, or the path of a CA bundle
         :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; None means the environment's
         :param log: where retries and the `Log` steps of flows are logged
+        :param token_history: shared by all clients of one token; by default the client has its own
+        :param environ: the environment variables that hold proxies and CA bundles, see ``network.py``; by default the
+            proxies that Python finds, and no CA bundle
         :raises MicsError: an argument is invalid
         """
         self.base_url = _checked_base_url(base_url)
@@ -94,10 +101,21 @@ class ClientSettings:
         self.verify = _checked_verify(verify)
         self.proxies = _checked_proxies(proxies or {})
         self.log = log
+        self._token_history = token_history or TokenHistory()
+        self._environ = environ
         self._clock_difference = timedelta(0)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, organisation_id={self.organisation_id!r})"
+
+    @property
+    def _resolved_network(self) -> Network:
+        """How the client's own transport reaches the host."""
+        environ = proxy_variables() if self._environ is None else self._environ
+        try:
+            return resolve_network(self.base_url, self.proxies, self.verify, environ)
+        except MicsError as error:
+            raise MicsError(f"cannot connect to {self.base_url}: {error}") from None
 
     def url(self, call: Call[Any]) -> str:
         return f"{self.base_url}/v1/{call.path}"
@@ -153,10 +171,27 @@ class ClientSettings:
             )
         return {**fields, "organisation_id": self.organisation_id}
 
-    def read(self, call: Call[T], response: Response) -> T:
-        return read_response(call, response, self._token)
+    def has_settings_of(self, other: ClientSettings) -> bool:
+        """Whether ``other`` reaches the same platform with the same token, in the same way."""
+        return self._essentials == other._essentials
 
-    def note_date(self, response: Response, now: datetime) -> None:
+    @property
+    def _essentials(self) -> tuple[object, ...]:
+        timeouts = self.connect_timeout, self.read_timeout
+        return (self.base_url, self._token, self.organisation_id, self.verify, self.proxies, timeouts)
+
+    def read(self, call: Call[T], response: Response, now: datetime) -> T:
+        """Return the value of a response that came at ``now`` (UTC), see `read_response`."""
+        try:
+            value = read_response(call, response, self._token)
+        except MicsAuthError as error:
+            self._token_history.refused(call, error, now)
+            raise
+        self._token_history.accepted(call)
+        self._note_date(response, now)
+        return value
+
+    def _note_date(self, response: Response, now: datetime) -> None:
         """Note what the ``Date`` of a response that came at ``now`` tells of the platform's clock."""
         difference = timedelta(0) if response.date is None else response.date - now
         is_plausible = SMALLEST_CLOCK_DIFFERENCE <= abs(difference) <= LARGEST_CLOCK_DIFFERENCE
@@ -257,20 +292,7 @@ def _checked_proxies(proxies: Mapping[str, str]) -> dict[str, str]:
         if scheme not in {"http", "https", "all"}:
             given = repr(scheme) if str(scheme).isalnum() else "a scheme"
             raise MicsError(f"proxies: {given} is not one of http, https, all")
-        problem = _proxy_problem(str(url))
+        problem = proxy_problem(str(url))
         if problem:
             raise MicsError(f"proxies: the address for {scheme} {problem}")
     return dict(proxies)
-
-
-def _proxy_problem(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https", "socks5", "socks5h"}:
-            return "has no scheme: write it like http://proxy:3128"
-        is_address = parts.port != 0 and _HOST_NAME.fullmatch(parts.hostname or "")
-    except ValueError:
-        is_address = None
-    if is_address:
-        return None
-    return "is not valid: write it like http://proxy:3128, and / ? # of a password as %2F %3F %23"

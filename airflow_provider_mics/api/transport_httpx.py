@@ -13,6 +13,7 @@ import httpx
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.network import Network
 from airflow_provider_mics.api.responses import Response
 from airflow_provider_mics.api.settings import POOL_SIZE, ClientSettings
 from airflow_provider_mics.api.transport import BodyReader, is_untrusted_certificate, no_cookies, root_cause
@@ -27,10 +28,10 @@ class HttpxTransport:
     :raises MicsError: the proxy or the CA bundle cannot be used
     """
 
-    def __init__(self, settings: ClientSettings, token: str) -> None:
+    def __init__(self, settings: ClientSettings, token: str, network: Network) -> None:
         self._settings = settings
         try:
-            self._http = _http(settings, token)
+            self._http = _http(settings, token, network)
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
             raise MicsError(f"cannot connect to {settings.base_url}: {root_cause(error)}") from None
 
@@ -97,23 +98,17 @@ class _Token(httpx.Auth):
         yield request
 
 
-def _http(settings: ClientSettings, token: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=POOL_SIZE, max_keepalive_connections=POOL_SIZE)
-    context = _ssl_context(settings.verify)
-    scheme = settings.base_url.partition(":")[0]
+def _http(settings: ClientSettings, token: str, network: Network) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         auth=_Token(token),
-        verify=context,
+        verify=_ssl_context(network.verify),
         timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
-        limits=limits,
+        limits=httpx.Limits(max_connections=POOL_SIZE, max_keepalive_connections=POOL_SIZE),
         follow_redirects=False,
         cookies=no_cookies(),
-        # Proxies given here override the environment's proxies, and its NO_PROXY.
-        trust_env=not {scheme, "all"} & settings.proxies.keys(),
-        mounts={
-            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=context, limits=limits)
-            for scheme, url in settings.proxies.items()
-        },
+        # The environment is in ``network``, which the blocking client gets too.
+        trust_env=False,
+        proxy=network.proxy,
     )
 
 
@@ -126,7 +121,7 @@ def _loaded_context(verify: bool | str, modified_at: float) -> ssl.SSLContext:
     """Load a CA bundle once: it takes about 50 ms, during which the event loop is blocked."""
     del modified_at
     if isinstance(verify, bool):
-        return httpx.create_ssl_context(verify=verify)
+        return httpx.create_ssl_context(verify=verify, trust_env=False)
     if Path(verify).is_dir():
         return ssl.create_default_context(capath=verify)
     return ssl.create_default_context(cafile=verify)

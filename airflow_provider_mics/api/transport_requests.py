@@ -16,6 +16,7 @@ import urllib3
 import urllib3.connection
 
 from airflow_provider_mics.api.calls import Call
+from airflow_provider_mics.api.network import Network
 from airflow_provider_mics.api.responses import Response
 from airflow_provider_mics.api.settings import POOL_SIZE, ClientSettings
 from airflow_provider_mics.api.transport import (
@@ -50,9 +51,12 @@ _INTERIM = re.compile(rb"HTTP/\S+\s+1(?!01)\d\d\b")
 class RequestsTransport:
     """Sends requests over one session with a pool of connections."""
 
-    def __init__(self, settings: ClientSettings, token: str) -> None:
+    def __init__(self, settings: ClientSettings, token: str, network: Network) -> None:
         self._settings = settings
+        self._network = network
         self._session = _Session()
+        # The environment is in ``network``, which the async client gets too.
+        self._session.trust_env = False
         self._session.auth = _Token(token)
         self._session.cookies.set_policy(NoCookies())
         adapter = _Adapter(pool_maxsize=POOL_SIZE, max_retries=0)
@@ -77,8 +81,8 @@ class RequestsTransport:
                 data=settings.content(call),
                 headers=settings.headers(call),
                 timeout=(settings.connect_timeout, settings.read_timeout),
-                verify=settings.verify,
-                proxies=settings.proxies,
+                verify=self._network.verify,
+                proxies={} if self._network.proxy is None else {"all": self._network.proxy},
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -151,9 +155,11 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        # The pools of a SOCKS proxy connect through it; ours would connect past it.
+        if not str(proxy).lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
 

@@ -85,7 +85,11 @@ class InventorySource:
             timezone = self.timezone or client.timezone
             instance = client.instance(instance_id)
         except Exception as error:  # noqa: BLE001
-            if isinstance(error, MicsApiError) and error.status_code in NOT_OURS_STATUS_CODES:
+            if (
+                isinstance(error, MicsApiError)
+                and error.status_code in NOT_OURS_STATUS_CODES
+                and not is_outage(error)
+            ):
                 logger.debug("No DAG for instance %s: %s", instance_id, error)
                 return None
             logger.warning("Only the id of instance %s is known: %s.", instance_id, one_line_of(error))

@@ -38,6 +38,7 @@ from airflow_provider_mics.core.exactly_once.submission import (
 from airflow_provider_mics.core.exactly_once.twins import with_twin_checks
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
+from airflow_provider_mics.operators.pending_submission import PendingSubmission
 from airflow_provider_mics.operators.ticks import TickOperator
 from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
@@ -85,7 +86,7 @@ class MicsCreateExecutionOperator(TickOperator):
     :param timeout: longest wait, in seconds or as a timedelta; then the execution is canceled and the task fails
     :param cancel_on_kill: whether to cancel the execution when a user stops the task, or when its time is up
     :param submission_timeout: how long to retry during an outage while the execution is submitted, in seconds or as a
-        timedelta; 0 does not retry
+        timedelta; 0 does not retry. A deferrable task leaves its worker meanwhile
     :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
         platform may fire too
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
@@ -160,22 +161,21 @@ class MicsCreateExecutionOperator(TickOperator):
         with errors_as_task_failures():
             if self.checks_run_conf:
                 check_run_conf(context)
-            identity = self._identity(context)
-            self._show_instance_link(context, identity.instance_id)
+            self._show_instance_link(context, self._identity(context).instance_id)
+            return self._start(context, self._new_pending())
+
+    def _find_or_create(self, context: Context, pending: PendingSubmission) -> Any:
+        identity = self._identity(context)
+        if not pending.grace_is_over and not pending.has_requested:
             execution_id = stored_execution_id(context, identity)
             self._stop_earlier_executions(context)
             if execution_id is not None:
                 execution = self.hook.run(get_recorded_execution(identity.instance_id, execution_id))
                 if execution is not None:
                     return self._handle_submission(context, identity, Submission(execution, "found"))
-            if identity.is_scheduled:
-                return self._run_tick(context, identity)
-            return self._submit(context, with_stored_moment(context, identity))
-
-    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Resume when the platform has created the tick's execution, or when its grace is over."""
-        with errors_as_task_failures():
-            return self._run_tick(context, self._identity(context), grace_is_over=True)
+        if identity.is_scheduled:
+            return self._run_tick(context, identity, grace_is_over=pending.grace_is_over)
+        return self._submit(context, with_stored_moment(context, identity))
 
     def _stop_earlier_executions(self, context: Context) -> None:
         """After a clear, stop what the tries before it have left running, before this try starts its own.
@@ -187,7 +187,8 @@ class MicsCreateExecutionOperator(TickOperator):
             return
         earlier = (replace(task_try, generation=number) for number in range(task_try.generation))
         identities = [self._as_tick(self._identity_of(each)) for each in earlier]
-        for execution in self.hook.run(unfinished_executions(identities, self._retry_until)):
+        give_up_at = datetime.now(UTC) + self._patience
+        for execution in self.hook.run(unfinished_executions(identities, give_up_at)):
             job = cancel_on_timeout(self.instance_id, execution.id, should_cancel=True)
             try:
                 result = self.hook.run(job)
@@ -230,11 +231,12 @@ class MicsCreateExecutionOperator(TickOperator):
                 identity,
                 is_retry=task_try_of(context).is_retry or replaces_existing,
                 existing=existing,
-                submission_timeout=self._retry_for,
+                submission_timeout=self._patience,
                 on_identified=lambda found: store_moment(
                     context, self.instance_id, found.expected_start_date
                 ),
                 on_created=lambda created: self._record_execution(context, created),
+                interruption=self._interruption,
             )
         )
         return self._handle_submission(context, identity, submission)
@@ -322,7 +324,10 @@ class MicsCreateExecutionOperator(TickOperator):
         """Look a last time for a second execution of a tick, and finish."""
         identity = self._identity(context)
         if identity.is_scheduled:
-            self.hook.run(self._check_twins(identity, execution.id, noticed))
+            try:
+                self.hook.run(self._check_twins(identity, execution.id, noticed))
+            except MicsError as error:
+                self.log.warning("Could not check for a second execution of the tick: %s", error)
         return self._finish(context, execution)
 
     def on_kill(self) -> None:

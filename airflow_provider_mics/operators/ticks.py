@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_mics.api.calls import Flow
 from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.handover import (
     CreateNow,
@@ -23,18 +24,18 @@ from airflow_provider_mics.core.exactly_once.handover import (
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.twins import check_for_twins
 from airflow_provider_mics.core.planning.cron_ticks import Cron
-from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.operators.pending_submission import InterruptibleOperator
+from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class TickOperator(MicsOperator):
+class TickOperator(InterruptibleOperator):
     """Decides who creates the execution of a tick, Airflow or the platform, and notices when both did."""
 
     tick_context: TickContext
-    deferrable: bool
 
     def _submit(
         self,
@@ -46,7 +47,12 @@ class TickOperator(MicsOperator):
     ) -> Any:
         raise NotImplementedError
 
-    def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool = False) -> Any:
+    def after_grace(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Resume when the platform has created the tick's execution, or when its grace is over."""
+        with errors_as_task_failures():
+            return self._start(context, self._new_pending(grace_is_over=True))
+
+    def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool) -> Any:
         """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
         tick_context = replace(self.tick_context, timezone=self._cron_timezone)
         while True:
@@ -54,7 +60,7 @@ class TickOperator(MicsOperator):
                 decide_tick(
                     identity,
                     tick_context,
-                    give_up_at=self._retry_until,
+                    give_up_at=datetime.now(UTC) + self._patience,
                     is_retry=task_try_of(context).is_retry,
                     grace_is_over=grace_is_over,
                 )
@@ -69,7 +75,7 @@ class TickOperator(MicsOperator):
                     replaces_existing=decision.replaces_existing,
                 )
             self._wait_for_platform(context, decision)
-            grace_is_over = True
+            self._pending, grace_is_over = self._new_pending(grace_is_over=True), True
 
     def _wait_for_platform(self, context: Context, decision: WaitForPlatform) -> None:
         """Wait until the platform has created the tick's execution, or its grace is over."""
@@ -106,7 +112,10 @@ class TickOperator(MicsOperator):
 
     @property
     def _cron_timezone(self) -> str:
-        return self.tick_context.timezone or self.hook.timezone
+        if self.tick_context.timezone:
+            return self.tick_context.timezone
+        give_up_at = datetime.now(UTC) + self._patience
+        return self.hook.run(retry_through_outages(self.hook.read_connection(), give_up_at)).timezone
 
     def _tick_argument(self, identity: ExecutionIdentity) -> dict[str, Any] | None:
         """Return the tick for the trigger that waits for its execution; None for any other execution."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
 from airflow_provider_mics import api
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
+from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
+from airflow_provider_mics.runtime.failures import one_line_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -23,6 +29,32 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_READ_TIMEOUT = 60.0
 """Seconds, for a whole response."""
+
+
+class UnreadableConnectionError(api.MicsConnectionError):
+    """Airflow cannot read the connection, or does not find it: it finds none where a secrets backend is down.
+
+    ``retriable`` is False where Airflow does not find it, so that a mistyped id fails at once. A wait goes on then.
+    """
+
+
+def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectionError:
+    """Return the error to raise for ``error`` of Airflow."""
+    is_missing = isinstance(error, AirflowNotFoundException)
+    message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
+    if is_missing:
+        what_to_do = f"add one of type {CONN_TYPE!r}, with the API token as its password"
+        message = f"there is no connection {conn_id!r}: {what_to_do}"
+    return UnreadableConnectionError(message, certainly_not_sent=True, retriable=not is_missing)
+
+
+_token_histories: dict[bytes, TokenHistory] = {}
+"""By a hash of host and token: what is known of the tokens that this process has used."""
+
+
+def _history_of(host: str, token: str) -> TokenHistory:
+    key = sha256(f"{host} {token}".encode()).digest()
+    return _token_histories.setdefault(key, TokenHistory())
 
 
 class ConnectionSettings:
@@ -82,6 +114,8 @@ class ConnectionSettings:
             "verify": self._verify(),
             "proxies": self._proxies(),
             "log": log,
+            "token_history": _history_of(self.host, self._token),
+            "environ": os.environ,
         }
 
     def _text(self, name: str) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_mics.api.errors import MicsApiError, MicsError
+from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.text import one_line
 
 FINAL_STATUS_CODES = (400, 401, 403, 404, 405, 422)
@@ -17,7 +18,7 @@ FINAL_STATUS_CODES = (400, 401, 403, 404, 405, 422)
 def is_final(error: MicsError) -> bool:
     """Whether a retry would fail the same way: a wrong argument or setting, or a refusal by the platform."""
     return type(error) is MicsError or (
-        isinstance(error, MicsApiError) and error.status_code in FINAL_STATUS_CODES
+        isinstance(error, MicsApiError) and error.status_code in FINAL_STATUS_CODES and not is_outage(error)
     )
 
 

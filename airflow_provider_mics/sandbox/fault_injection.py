@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NO_LINGER = struct.pack("ii", 1, 0)
 HTML = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><h1>502 Bad Gateway</h1></body>\r\n</html>"
 
+LOGIN_PAGE = "<!doctype html><html><title>Sign in</title><form action=/login><input name=user></form></html>"
+
 
 class Downtime:
     """Lets a fault inside the application take the server offline. The server sets ``take_offline``."""
@@ -233,6 +235,23 @@ async def html(exchange: Exchange, parameters: FaultParameters) -> None:
     await exchange.respond(response.with_body(HTML.encode()))
 
 
+async def gateway(exchange: Exchange, parameters: FaultParameters) -> None:
+    """A gateway's or a proxy's own refusal: JSON without the platform's wrapper, with ``status``."""
+    if parameters.work_done:
+        await exchange.process()
+    content = json.dumps({"message": "no Route matched with those values"}).encode()
+    response = BufferedResponse(parameters.status, [(b"content-type", b"application/json")])
+    await exchange.respond(response.with_body(content))
+
+
+async def login(exchange: Exchange, parameters: FaultParameters) -> None:
+    """The login page of a captive portal, with HTTP 200."""
+    if parameters.work_done:
+        await exchange.process()
+    response = BufferedResponse(200, [(b"content-type", b"text/html")])
+    await exchange.respond(response.with_body(LOGIN_PAGE.encode()))
+
+
 async def cut_json(exchange: Exchange, parameters: FaultParameters) -> None:
     """The request is processed, but only a ``share`` of the answer's body is sent, as ``variant`` says."""
     response = await exchange.process()
@@ -287,8 +306,10 @@ KINDS: dict[str, Injection] = {
     "drop_after": drop_after,
     "timeout_before": timeout_before,
     "timeout_after": timeout_after,
-    **{str(status): error_with_status(status) for status in (429, 500, 502, 503, 504)},
+    **{str(status): error_with_status(status) for status in (401, 403, 429, 500, 502, 503, 504)},
     "html": html,
+    "gateway": gateway,
+    "login": login,
     "cut_json": cut_json,
     "slow": slow,
     "duplicate": duplicate,

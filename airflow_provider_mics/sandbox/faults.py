@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 Kind = Literal[
     "refuse", "drop_before", "drop_after", "timeout_before", "timeout_after", "429", "500", "502", "503", "504", "html",
-    "cut_json", "slow", "duplicate", "error_200", "stale_list", "body",
+    "cut_json", "slow", "duplicate", "error_200", "stale_list", "body", "401", "403", "gateway", "login",
 ]  # fmt: skip
 
 
@@ -40,9 +41,9 @@ class FaultParameters(BaseModel):
         False, description="stale_list: each execution has its own share of the seconds, by its id"
     )
     work_done: bool = Field(
-        False, description="429, 5xx, html, error_200, body: the request is processed first"
+        False, description="4xx, 5xx, html, gateway, login, error_200, body: the request is processed first"
     )
-    retry_after: str | None = Field(None, description="429, 5xx: value of the Retry-After header")
+    retry_after: str | None = Field(None, description="4xx, 5xx: value of the Retry-After header")
     variant: Literal["closed", "complete"] = Field(
         "closed",
         description="cut_json: the connection closes early, or Content-Length is that of the shorter body",
@@ -50,7 +51,7 @@ class FaultParameters(BaseModel):
     share: float = Field(0.5, ge=0, le=1, description="cut_json: the part of the body that is sent")
     bytes_at_a_time: int = Field(16, ge=1, description="slow: bytes in each chunk")
     delay_s: float = Field(0.02, ge=0, description="slow: seconds before each chunk")
-    status: int = Field(502, ge=0, le=9999, description="html, body: the HTTP status")
+    status: int = Field(502, ge=0, le=9999, description="html, gateway, body: the HTTP status")
     headers: list[tuple[str, str]] = Field(default=[], description="body: headers, as pairs or as an object")
     body: str = Field("", description="body: the body, as text")
     body_base64: str | None = Field(None, description="body: the body, as bytes in base64")
@@ -104,6 +105,12 @@ class FaultRule(BaseModel):
     )
     times: int | None = Field(None, ge=0, description="largest number of requests that get the fault")
     after: int = Field(0, ge=0, description="number of matching requests that are skipped first")
+    begins_after_s: float = Field(
+        0, ge=0, description="real seconds after the rule was set from which it applies"
+    )
+    ends_after_s: float | None = Field(
+        None, ge=0, description="real seconds after the rule was set from which it no longer applies"
+    )
     parameters: FaultParameters = Field(FaultParameters(), description="a JSON object, see below")
 
     @field_validator("path")
@@ -129,6 +136,7 @@ class FaultRule(BaseModel):
 class _ActiveRule:
     rule: FaultRule
     random: random.Random
+    set_at: float
     seen: int = 0
     injected: int = 0
 
@@ -138,7 +146,9 @@ class _ActiveRule:
         # Draws for every request, so that ``after`` and ``times`` do not change what the seed selects.
         is_drawn = self.random.random() < self.rule.probability
         is_used_up = self.rule.times is not None and self.injected >= self.rule.times
-        return is_drawn and self.seen > self.rule.after and not is_used_up
+        age, end = time.monotonic() - self.set_at, self.rule.ends_after_s
+        is_now = age >= self.rule.begins_after_s and (end is None or age < end)
+        return is_drawn and is_now and self.seen > self.rule.after and not is_used_up
 
 
 @dataclass
@@ -162,7 +172,7 @@ class FaultPlan:
         self.seed = seed
         # One generator for each rule, so that a change to one does not change what the others select.
         self._rules = [
-            _ActiveRule(rule, random.Random(f"{seed}/{place}"))  # noqa: S311  faults, not secrets
+            _ActiveRule(rule, random.Random(f"{seed}/{place}"), time.monotonic())  # noqa: S311  faults, not secrets
             for place, rule in enumerate(rules)
         ]
 

@@ -169,6 +169,6 @@ class TestSizes:
 
     def test_of_a_large_but_honest_list_are_fine(self, kind):
         items = [{"id": str(each), "name": "x" * 1000} for each in range(5000)]
-        reply = http(200, zipped({"data": items, "total": 5000}), Content_Encoding="gzip")
+        reply = http(200, zipped({"status": "ok", "data": items, "total": 5000}), Content_Encoding="gzip")
         with RawServer([reply]) as server, client_of(kind, server.url, timeout=30) as client:
             assert len(client.run(list_instances(page_size=5000))) == 5000

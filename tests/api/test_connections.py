@@ -175,6 +175,12 @@ def test_the_platforms_wish_to_wait_is_met(kind, headers, least):
 
 
 def test_a_delete_whose_answer_was_lost_is_done(kind):
-    with RawServer([CUT["a reset"], http(404, b"gone")]) as server, client_of(kind, server.url) as client:
+    gone = http(404, {"status": "error", "error": "gone"})
+    with RawServer([CUT["a reset"], gone]) as server, client_of(kind, server.url) as client:
         assert client.run(delete_instance("42")) is None
         assert len(server.requests) == 2
+
+
+def test_a_gateways_404_does_not_say_that_a_delete_was_done(kind):
+    with RawServer([CUT["a reset"], http(404, b"gone")]) as server, client_of(kind, server.url) as client:
+        assert "gone (HTTP 404)" in str(failure(client, delete_instance("42")))

@@ -38,7 +38,7 @@ class TestARequest:
     @pytest.mark.parametrize("name", ["a b", "été", "a/b?c=d&e#f", "100%", "a%2Fb", "+", "..", "a;b"])
     def test_reaches_the_same_place_from_both_clients(self, name):
         job = set_instance_property("42", {"technical_name": name, "value": {}})
-        answer = {"data": {"technical_name": name}}
+        answer = {"status": "ok", "data": {"technical_name": name}}
         blocking, asynchronous = (self.sent(kind, job, answer) for kind in ("blocking", "async"))
         assert blocking.target == asynchronous.target
         assert blocking.body == asynchronous.body
@@ -46,7 +46,7 @@ class TestARequest:
     @pytest.mark.parametrize("value", ["a b", "été", "a&b=c#d", "100%", "+", ""])
     def test_asks_the_same_from_both_clients(self, value):
         job = list_instances(group_id=value)
-        answer: dict[str, Any] = {"data": [], "total": 0}
+        answer: dict[str, Any] = {"status": "ok", "data": [], "total": 0}
         queries = [
             parse_qs(urlsplit(self.sent(kind, job, answer).target).query, keep_blank_values=True)
             for kind in ("blocking", "async")

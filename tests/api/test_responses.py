@@ -22,6 +22,7 @@ from airflow_provider_mics.api import (
 )
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.models import ConnectedUser, PluginProperty, PluginVersion
+from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.responses import (
     Response,
     ignore_body,
@@ -85,6 +86,38 @@ def test_a_refusal_says_the_request_the_reason_the_code_and_the_reference(status
     )
 
 
+OF_NO_PLATFORM = {
+    "nothing": b"",
+    "a web page": b"<html><h1>404 Not Found</h1></html>",
+    "text": b"upstream connect error",
+    "other JSON": b'{"message": "no Route matched with those values"}',
+    "Spring Boot": b'{"timestamp": 1, "status": 404, "error": "Not Found", "path": "/v1/plugins/1"}',
+    "a status of health": b'{"status": "DOWN", "error": "no"}',
+    "a success": b'{"status": "ok", "data": {"id": "1"}}',
+    "a list": b"[]",
+    "cut off": b'{"status": "error", "error": "no',
+}
+
+
+@pytest.mark.parametrize(
+    "status", [301, 302, 304, 307, 400, 401, 403, 404, 405, 409, 410, 413, 422, 451, 500, 502]
+)
+@pytest.mark.parametrize("body", OF_NO_PLATFORM.values(), ids=OF_NO_PLATFORM.keys())
+def test_a_refusal_without_the_platforms_wrapper_is_an_outage(status, body):
+    error = outcome(body, status)
+    assert type(error) is MicsApiError
+    assert error.status_code == status
+    assert not error.from_platform
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 422])
+def test_a_refusal_in_the_platforms_wrapper_is_no_outage(status):
+    error = outcome(WRAPPER, status)
+    assert error.from_platform
+    assert not is_outage(error)
+
+
 NGINX = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><h1>502 Bad Gateway</h1></body>\r\n</html>"
 
 
@@ -128,14 +161,18 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("null", None, "the response cannot be read (it: "),
     ("no data", {"status": "ok"}, "the response cannot be read (data: Field required)"),
     ("null data", {"status": "ok", "data": None}, "the response cannot be read (data: "),
-    ("data of another kind", {"data": "x"}, "the response cannot be read (data: "),
-    ("a list for one", {"data": []}, "the response cannot be read (data: "),
-    ("no id", {"data": {"name": "x"}}, "the response cannot be read (data.id: Field required)"),
-    ("null id", {"data": {"id": None}}, "the response cannot be read (data.id: "),
-    ("true for an id", {"data": {"id": True}}, "the response cannot be read (data.id: "),
-    ("half an id", {"data": {"id": 1.5}}, "the response cannot be read (data.id: "),
-    ("NaN", b'{"data": {"id": NaN}}', "the response "),
-    ("not UTF-8", b'{"data": {"id": "\xff"}}', "the response cannot be read (data.id: "),
+    ("data of another kind", {"status": "ok", "data": "x"}, "the response cannot be read (data: "),
+    ("a list for one", {"status": "ok", "data": []}, "the response cannot be read (data: "),
+    (
+        "no id",
+        {"status": "ok", "data": {"name": "x"}},
+        "the response cannot be read (data.id: Field required)",
+    ),
+    ("null id", {"status": "ok", "data": {"id": None}}, "the response cannot be read (data.id: "),
+    ("true for an id", {"status": "ok", "data": {"id": True}}, "the response cannot be read (data.id: "),
+    ("half an id", {"status": "ok", "data": {"id": 1.5}}, "the response cannot be read (data.id: "),
+    ("NaN", b'{"status": "ok", "data": {"id": NaN}}', "the response "),
+    ("not UTF-8", b'{"status": "ok", "data": {"id": "\xff"}}', "the response cannot be read (data.id: "),
     ("deep", b"[" * 100_000, "the response is not JSON: "),
 ]
 
@@ -165,11 +202,28 @@ def test_a_web_page_is_no_success_of_anything():
     assert "the response is a web page: 502 Bad Gateway" in str(error)
 
 
-@pytest.mark.parametrize("body", [{"message": "no route"}, {"error": "no"}, {"error": "no", "x": 3}])
-def test_json_of_somebody_elses_is_no_success_of_anything(body):
-    error = outcome(body, read=ignore_body)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "no route"},
+        {"error": "no", "x": 3},
+        {"data": {"id": "1"}},
+        {"status": 404, "error": "Not Found", "path": "/v1/plugins/1", "data": {"id": "1"}},
+        {"status": "UP", "data": {"id": "1"}},
+        {"status": None, "data": {"id": "1"}},
+    ],
+)
+@pytest.mark.parametrize("read", [one(Plugin), one_with_raw(Plugin), ignore_body])
+def test_json_of_somebody_elses_is_no_success_of_anything(body, read):
+    error = outcome(body, read=read)
     assert type(error) is MicsResponseError
-    assert "the response holds neither a status nor data" in str(error)
+    assert is_outage(error)
+    assert "the response is not the platform's" in str(error) or "data: Field required" in str(error)
+
+
+@pytest.mark.parametrize("body", [{"data": []}, {"status": "UP", "data": []}, {"status": 200, "data": []}])
+def test_a_list_without_the_platforms_wrapper_is_not_an_empty_list(body):
+    assert type(outcome(body, read=page(Plugin))) is MicsResponseError
 
 
 @pytest.mark.parametrize("read", [one(Plugin), page(Plugin), one_with_raw(Plugin), ignore_body])
@@ -183,7 +237,7 @@ def test_an_error_with_a_good_status_is_an_error_for_every_reader(read, word):
 
 def test_what_is_written_back_is_read_as_it_came():
     raw = {"id": 7, "cron": None, "when": 9223372036854775807, "new": {"deep": [1, 2.5]}}
-    value, as_it_came = outcome({"data": raw}, read=one_with_raw(Instance))
+    value, as_it_came = outcome({"status": "ok", "data": raw}, read=one_with_raw(Instance))
     assert value.id == "7"
     assert as_it_came == raw
 
@@ -268,11 +322,23 @@ READERS = [
 
 @settings(max_examples=500)
 @given(bodies, st.integers(100, 999), st.sampled_from(READERS), st.text(max_size=30), st.text(max_size=30))
-@example(b'{"data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
-@example(b'{"data": {"id": "1", "name": ' + b"9" * 5000 + b"}}", 200, one_with_raw(Instance), "", "")
-@example(b'{"data": {"id": "1", "creation_ts": 1e400}}', 200, one(Instance), "", "")
-@example(b'{"data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}", 200, one_with_raw(Instance), "", "")
-@example(b'{"data": {"id": "\\ud800"}}', 200, one(Instance), "", "")
+@example(b'{"status": "ok", "data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
+@example(
+    b'{"status": "ok", "data": {"id": "1", "name": ' + b"9" * 5000 + b"}}",
+    200,
+    one_with_raw(Instance),
+    "",
+    "",
+)
+@example(b'{"status": "ok", "data": {"id": "1", "creation_ts": 1e400}}', 200, one(Instance), "", "")
+@example(
+    b'{"status": "ok", "data": {"id": "1", "x": ' + b"[" * 150 + b"]" * 150 + b"}}",
+    200,
+    one_with_raw(Instance),
+    "",
+    "",
+)
+@example(b'{"status": "ok", "data": {"id": "\\ud800"}}', 200, one(Instance), "", "")
 def test_any_answer_at_all_gives_a_value_or_a_mics_error(body, status, read, retry, location):
     value = outcome(body, status, read, retry_after=retry, location=location)
     if status >= 300 or status < 200:

@@ -148,7 +148,7 @@ class TestTheOrganisation:
     @pytest.mark.parametrize(("given", "sent"), [(None, "1185"), ("7", "7")])
     def test_of_a_list_is_the_clients_own_unless_another_is_named(self, kind, job, given, sent):
         with (
-            RawServer([http(200, {"data": [], "total": 0})]) as server,
+            RawServer([http(200, {"status": "ok", "data": [], "total": 0})]) as server,
             client_of(kind, server.url) as client,
         ):
             client.run(job(given))
@@ -157,7 +157,7 @@ class TestTheOrganisation:
     @pytest.mark.parametrize("job", IN_BODY.values(), ids=IN_BODY.keys())
     @pytest.mark.parametrize(("given", "sent"), [(None, b"1185"), ("7", b"7")])
     def test_of_what_is_created_is_too(self, kind, job, given, sent):
-        answer = {"data": {"id": 1, "status": "PENDING"}}
+        answer = {"status": "ok", "data": {"id": 1, "status": "PENDING"}}
         with RawServer([http(200, answer)]) as server, client_of(kind, server.url) as client:
             client.run(job(given))
             assert b'"organisation_id":"%s"' % sent in server.requests[0].body
@@ -217,7 +217,7 @@ def test_a_body_that_is_no_json_is_one_line_and_no_request(kind, value):
 
 
 def test_a_property_names_the_organisation_in_its_query(kind):
-    answer = {"data": {"technical_name": "x"}}
+    answer = {"status": "ok", "data": {"technical_name": "x"}}
     with RawServer([http(200, answer)]) as server, client_of(kind, server.url) as client:
         client.run(set_instance_property("42", {"technical_name": "x", "value": {}}))
         path = "/v1/integration_batch_instances/42/properties/technical_name=x?organisation_id=1185"

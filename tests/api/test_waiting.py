@@ -113,11 +113,19 @@ class TestAnOutage:
 
 class TestWhatEndsAWaitAtOnce:
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_token_that_is_refused(self, status):
+    def test_a_token_that_never_worked(self, status):
+        driver = FlowDriver(Script(refusal(status)))
+        with pytest.raises(MicsAuthError):
+            driver.run(wait_for_execution("1", "9"))
+        assert driver.pauses == []
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_token_that_worked_but_is_refused_for_five_minutes(self, status):
         driver = FlowDriver(Script(shown(), refusal(status)))
         with pytest.raises(MicsAuthError):
             driver.run(wait_for_execution("1", "9"))
-        assert len(driver.pauses) == 1
+        assert 300 <= sum(driver.pauses[1:]) < 600
+        assert len(driver.warnings) == 1
 
     @pytest.mark.parametrize("status", [400, 409, 302])
     def test_a_request_that_is_refused(self, status):

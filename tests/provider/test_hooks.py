@@ -332,3 +332,21 @@ def test_no_repr_shows_the_token(connect: Any, platform: SandboxServer) -> None:
     hook = connect(connection_to(platform))
     for each in (hook, hook.settings, hook.get_conn(), hook.get_conn().__dict__.get("_session")):
         assert platform.token not in repr(each)
+
+
+def test_a_token_replaced_while_a_flow_runs_is_read_from_the_connection(
+    connect: Any, platform: SandboxServer
+) -> None:
+    fields = {"host": platform.url, "extra": {"organisation_id": platform.organisation_id}}
+    hook = connect(password=platform.token, **fields)
+    instance_id = platform.create_instance("renewed")
+    assert hook.get_instance(instance_id).id == instance_id
+    try:
+        platform.set_tokens({"the-new-token": [platform.organisation_id]})
+        with pytest.raises(api.MicsAuthError) as refused:
+            hook.get_instance(instance_id)
+        assert refused.value.is_temporary
+        connect(password="the-new-token", **fields)
+        assert hook.get_instance(instance_id).id == instance_id
+    finally:
+        platform.set_tokens({platform.token: [platform.organisation_id]})

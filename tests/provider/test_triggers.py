@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
+from airflow_provider_mics import hooks, outage_triggers
 from airflow_provider_mics.api import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import poller
+from airflow_provider_mics.outage_triggers import MicsOutageTrigger
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
+from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
@@ -34,6 +38,7 @@ def tick_trigger(instance_id: str = "1", seconds: float = 5, **arguments: Any) -
         MicsExecutionTrigger("1", "2"),
         MicsExecutionTrigger("1", "2", "other", "1185", 5.0, 1795470000.5, cancel_on_kill=False),
         tick_trigger(mics_conn_id="other", organisation_id="1185", poll_interval=5.0),
+        MicsOutageTrigger({"known_ids": ["3"]}, 2, instance_id="1", execution_id="2", deadline=1795470000.5),
     ],
 )
 def test_a_trigger_is_the_same_after_serialization(trigger: Any) -> None:
@@ -134,13 +139,81 @@ async def test_a_refused_token_is_a_final_error(mics_default: SandboxServer, han
     assert mics_default.token not in outcome.message
 
 
-async def test_a_missing_connection_is_a_final_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "CONNECTION_RETRY_SECONDS", 0)
-    outcome = await asyncio.wait_for(
-        event_of(MicsExecutionTrigger("1", "2", "nowhere", poll_interval=0.1)), 20
+@pytest.mark.parametrize(
+    "error", [None, ConnectionError("no API server"), ValueError("bad secret")], ids=repr
+)
+async def test_a_connection_that_airflow_cannot_read_ends_no_wait(
+    error: Exception | None,
+    mics_default: SandboxServer,
+    hangs: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without an error, Airflow does not find it, which it also says where a secrets backend is down."""
+    readings = []
+
+    async def unreadable(conn_id: str) -> Any:
+        readings.append(conn_id)
+        if len(readings) < 4:
+            raise error or AirflowNotFoundException("not found")
+        return await get_async_connection(conn_id)
+
+    monkeypatch.setattr(hooks, "get_async_connection", unreadable)
+    await asyncio.to_thread(mics_default.end_execution, hangs[1], "SUCCEEDED")
+    outcome = await asyncio.wait_for(event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1)), 30)
+    assert outcome.execution.succeeded
+    assert len(readings) >= 4
+
+
+async def test_a_connection_that_cannot_be_read_leaves_the_deadline_as_it_is(
+    mics_default: SandboxServer, hangs: tuple[str, str]
+) -> None:
+    trigger = MicsExecutionTrigger(
+        *hangs, "nowhere", poll_interval=0.1, deadline=time.time() + 1, cancel_on_kill=False
     )
-    assert outcome.is_final
-    assert outcome.message.startswith("there is no connection 'nowhere'")
+    outcome = await asyncio.wait_for(event_of(trigger), 30)
+    assert outcome.timed_out
+
+
+async def test_a_token_replaced_in_the_connection_ends_no_wait(
+    mics_default: SandboxServer, hangs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = asyncio.create_task(event_of(MicsExecutionTrigger(*hangs, poll_interval=0.1)))
+    route = "GET /v1/integration_batch_instances/{id}/executions/{id}"
+    await asyncio.to_thread(mics_default.wait_until, lambda: mics_default.counters().get(route, 0) >= 2)
+    await asyncio.to_thread(mics_default.set_tokens, {"the-new-token": ["1185"]})
+    await asyncio.sleep(0.5)
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(mics_default, password="the-new-token"))
+    await asyncio.to_thread(mics_default.end_execution, hangs[1], "SUCCEEDED")
+    assert (await asyncio.wait_for(waiting, 30)).execution.succeeded
+
+
+def outage_trigger(instance_id: str, seconds: float) -> MicsOutageTrigger:
+    return MicsOutageTrigger(
+        instance_id=instance_id,
+        execution_id="",
+        deadline=time.time() + seconds,
+        state={"known_ids": ["7"], "attempt": 1},
+    )
+
+
+async def test_an_outage_ends_with_the_first_answer_of_the_platform(
+    mics_default: SandboxServer, hangs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage_triggers, "FIRST_PAUSE", 0.1)
+    gateway = {"kind": "html", "parameters": {"status": 404}, "times": 3}
+    await asyncio.to_thread(mics_default.faults, [gateway])
+    events = [event.payload async for event in outage_trigger(hangs[0], 60).run()]
+    assert events == [{"known_ids": ["7"], "attempt": 1}]
+    assert await asyncio.to_thread(mics_default.injected) == {"html": 3}
+
+
+async def test_an_outage_is_waited_for_until_the_deadline(
+    mics_default: SandboxServer, hangs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage_triggers, "FIRST_PAUSE", 0.1)
+    await asyncio.to_thread(mics_default.faults, [{"kind": "503"}])
+    events = await asyncio.wait_for(anext(outage_trigger(hangs[0], 1).run()), 30)
+    assert events.payload == {"known_ids": ["7"], "attempt": 1}
 
 
 async def test_the_execution_of_a_tick_is_the_event(mics_default: SandboxServer) -> None:

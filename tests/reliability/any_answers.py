@@ -116,11 +116,11 @@ NASTY = {
     "150 levels": about(b"[" * 150 + b"]" * 150),
     "1,500 levels": about(b"[" * 1_500 + b"]" * 1_500),
     "100,000 levels": about(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
-    "the data twice": b'{"data":{"id":"7","status":"PENDING"},"data":[]}',
+    "the data twice": b'{"status":"ok","data":{"id":"7","status":"PENDING"},"data":[]}',
     "a mark of byte order": b"\xef\xbb\xbf" + about(b"1"),
     "another encoding": about(b"1").decode().encode("utf-16"),
     "an endless list": b'{"status":"ok","total":999999999,"data":[{"id":"7","status":"PENDING"}]}',
-    "a list of lists": b'{"data":[[{"id":"7"}]]}',
+    "a list of lists": b'{"status":"ok","data":[[{"id":"7"}]]}',
     "an execution of no moment": about(
         b'1,"parameters":{"execution_type":"CRON","expected_start_date":1e300}'
     ),

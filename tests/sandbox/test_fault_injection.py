@@ -86,7 +86,7 @@ def test_a_client_with_a_long_timeout_gets_the_late_answer(server: SandboxServer
     assert time.monotonic() - started >= 0.2
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "502", "503", "504"])
+@pytest.mark.parametrize("kind", ["401", "403", "429", "500", "502", "503", "504"])
 @pytest.mark.parametrize("work_done", [False, True])
 def test_a_status_is_answered_in_the_wrapper(server: SandboxServer, kind: str, work_done: bool) -> None:
     instance_id = inject_once(server, kind, work_done=work_done)
@@ -219,3 +219,24 @@ def test_after_a_fault_the_connection_or_a_new_one_works(server: SandboxServer, 
         assert session.get(url, timeout=5).json()["status"] == "ok"
     assert server.injected() == {kind: 1}
     assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("work_done", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "parameters", "status", "text"),
+    [
+        ("gateway", {"status": 404}, 404, "no Route matched"),
+        ("gateway", {"status": 403}, 403, "no Route matched"),
+        ("html", {"status": 404}, 404, "<html>"),
+        ("login", {}, 200, "Sign in"),
+    ],
+)
+def test_what_stands_before_the_platform_answers_without_its_wrapper(
+    server: SandboxServer, kind: str, parameters: dict[str, Any], status: int, text: str, work_done: bool
+) -> None:
+    instance_id = inject_once(server, kind, work_done=work_done, **parameters)
+    answer = create(server, instance_id)
+    assert answer.status_code == status
+    assert text in answer.text
+    assert '"status"' not in answer.text
+    assert len(server.executions(instance_id)) == int(work_done)

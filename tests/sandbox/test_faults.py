@@ -48,3 +48,12 @@ def test_a_rule_that_is_added_last_changes_nothing_for_the_others() -> None:
 def test_a_plan_that_cannot_be_read_is_refused(server: SandboxServer, rule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="fault"):
         server.faults([rule])
+
+
+def test_a_rule_may_apply_for_a_time_only(server: SandboxServer) -> None:
+    server.faults([{"kind": "401", "begins_after_s": 0.5, "ends_after_s": 1.5}])
+    assert server.send("GET", "connected_user").ok
+    server.wait_until(lambda: server.send("GET", "connected_user").status_code == 401, 5)
+    server.wait_until(lambda: server.send("GET", "connected_user").ok, 5)
+    server.faults([{"kind": "401", "ends_after_s": 0}])
+    assert server.send("GET", "connected_user").ok

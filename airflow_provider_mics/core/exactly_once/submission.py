@@ -21,6 +21,7 @@ from airflow_provider_mics.api.executions import (
     get_execution,
     newest_execution,
 )
+from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import (
     DEFAULT_SUBMISSION_TIMEOUT,
@@ -35,6 +36,20 @@ from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 
 OnIdentified = Callable[[ExecutionIdentity], object]
 OnCreated = Callable[[Execution], object]
+
+
+@dataclass
+class Interruption:
+    """What a submission that an outage interrupted must know to go on in another process. All of it is plain JSON.
+
+    ``known_ids``: the executions of this identity before a request to create one more whose outcome is not known yet;
+    None if no such request was made. ``moment``: the ``expected_start_date`` of that request, in epoch milliseconds.
+    ``created_id``: the execution that it created, as soon as that is known.
+    """
+
+    known_ids: list[str] | None = None
+    moment: int | None = None
+    created_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,7 @@ def submit_execution(
     submission_timeout: timedelta = DEFAULT_SUBMISSION_TIMEOUT,
     on_identified: OnIdentified = lambda _: None,
     on_created: OnCreated = lambda _: None,
+    interruption: Interruption | None = None,
 ) -> Steps[Submission]:
     """Find the one execution of ``identity``, or create it if it certainly does not exist.
 
@@ -61,7 +77,9 @@ def submit_execution(
     nothing that belongs to one piece of work: what is there before it is a stranger's. ``existing`` are the
     executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
     outage of the platform is tolerated. ``on_identified`` is called with the identity before anything is created, and
-    ``on_created`` as soon as the id of a new execution is known, before the check for duplicates.
+    ``on_created`` as soon as the id of a new execution is known, before the check for duplicates. With an
+    ``interruption``, which this updates, the submission goes on where an outage ended an earlier one, and an outage
+    ends the check for duplicates too.
 
     :raises MicsAuthError: at once, if the token is wrong or lacks rights
     :raises MicsApiError: the platform rejected the execution
@@ -70,8 +88,12 @@ def submit_execution(
         the next try finds out
     """
     give_up_at = (yield Now()) + submission_timeout
+    if interruption is not None and interruption.moment is not None:
+        identity = identity.settled_at(from_milliseconds(interruption.moment))
     if existing is None:
         identity, existing = yield from find_own(identity, is_retry, give_up_at)
+    if interruption is not None and interruption.known_ids is not None:
+        return (yield from _resume(identity, existing, give_up_at, on_created, interruption))
     adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is None and is_retry:
         existing = yield from _find_until_consistent(identity, existing, give_up_at)
@@ -79,7 +101,7 @@ def submit_execution(
     if adopted is not None:
         return Submission(adopted, "found")
     on_identified(identity)
-    return (yield from _create(identity, existing, give_up_at, on_created))
+    return (yield from _create(identity, existing, give_up_at, on_created, interruption))
 
 
 @flow
@@ -140,9 +162,9 @@ def get_recorded_execution(instance_id: str, execution_id: str) -> Steps[Executi
     """
     try:
         execution = yield from get_execution(instance_id, execution_id)
-    except MicsAuthError:
-        raise
-    except MicsError:
+    except MicsError as error:
+        if isinstance(error, MicsAuthError) and not is_outage(error):
+            raise
         return None
     return None if failed_or_canceled(execution) else execution
 
@@ -202,11 +224,39 @@ def _find_until_consistent(
 
 
 @flow
+def _resume(
+    identity: ExecutionIdentity,
+    found: Sequence[Execution],
+    give_up_at: datetime,
+    on_created: OnCreated,
+    interruption: Interruption,
+) -> Steps[Submission]:
+    """Go on after a request to create whose outcome was not known: find what it created, else create it now."""
+    known_ids = set(interruption.known_ids or ())
+    known = [each for each in found if each.id in known_ids]
+    if len(found) == len(known):
+        found = yield from _find_until_consistent(identity, known, give_up_at)
+    new = [each for each in found if each.id not in known_ids]
+    if not new:
+        return (yield from _create(identity, known, give_up_at, on_created, interruption))
+    created = next((each for each in new if each.id == interruption.created_id), newest_execution(new))
+    on_created(created)
+    return (yield from _check_for_duplicates(identity, created, known_ids, give_up_at, interruption))
+
+
+@flow
 def _create(
-    identity: ExecutionIdentity, existing: Sequence[Execution], give_up_at: datetime, on_created: OnCreated
+    identity: ExecutionIdentity,
+    existing: Sequence[Execution],
+    give_up_at: datetime,
+    on_created: OnCreated,
+    interruption: Interruption | None,
 ) -> Steps[Submission]:
     existing_ids = {each.id for each in existing}
     outage = OutageLog()
+    if interruption is not None:
+        interruption.known_ids = sorted(existing_ids)
+        interruption.moment = milliseconds(identity.expected_start_date)
     while True:
         try:
             created = yield from create_execution(
@@ -230,7 +280,9 @@ def _create(
         else:
             yield from _check_answer(identity, created)
         on_created(created)
-        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at))
+        if interruption is not None:
+            interruption.created_id = created.id
+        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at, interruption))
 
 
 def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[Log]:
@@ -248,12 +300,19 @@ def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[L
 
 @flow
 def _check_for_duplicates(
-    identity: ExecutionIdentity, created: Execution, existing_ids: set[str], give_up_at: datetime
+    identity: ExecutionIdentity,
+    created: Execution,
+    existing_ids: set[str],
+    give_up_at: datetime,
+    interruption: Interruption | None,
 ) -> Steps[Submission]:
     """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
     listing = list_until_match(identity, known_ids={created.id, *existing_ids})
     listed = yield from list_after_create(
-        retry_through_outages(listing, give_up_at), created, f"execution {created.id}"
+        retry_through_outages(listing, give_up_at),
+        created,
+        f"execution {created.id}",
+        raise_outages=interruption is not None,
     )
     duplicates = [
         each

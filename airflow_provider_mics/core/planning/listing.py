@@ -143,7 +143,7 @@ class ListingPass:
             try:
                 answered = yield from get_instance(each.id)
             except MicsError as error:
-                if is_outage(error) or (isinstance(error, MicsNotFoundError) and not error.in_wrapper):
+                if is_outage(error):
                     return
                 (self._gone if isinstance(error, MicsNotFoundError) else self._unclear).add(each.id)
             else:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 from airflow_provider_mics.api.calls import Call, Job, Now
 from airflow_provider_mics.api.errors import (
     MicsApiError,
+    MicsAuthError,
     MicsConnectionError,
     MicsError,
-    MicsNotFoundError,
     MicsRateLimitError,
 )
 from airflow_provider_mics.api.executions import (
@@ -26,6 +26,7 @@ from airflow_provider_mics.api.executions import (
     execution_not_found,
     execution_path,
     get_execution,
+    is_missing,
 )
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage
@@ -69,7 +70,8 @@ class ExecutionFetcher:
     ) -> MicsError | None:
         """Publish to each subscription what the platform says; return the outage to back off from, if any.
 
-        :raises MicsError: the token is refused, or the platform is unreachable and a retry would not help
+        :raises MicsAuthError: the token is refused
+        :raises MicsError: the platform is unreachable and a retry would not help
         """
         dispatcher = Dispatcher(subscriptions, await client.perform(Now()))
         try:
@@ -77,9 +79,9 @@ class ExecutionFetcher:
             unresolved = dispatcher.publish_list(summaries or {})
             results = await dispatcher.publish_all(self._requests.results(client, unresolved, poll_interval))
             searches = gather_limited(client, dispatcher.due_searches(), poll_interval)
-            results += await dispatcher.publish_all(searches)
+            results += await dispatcher.publish_all(_unless_refused(searches))
         except MicsError as error:
-            if not is_outage(error):
+            if refuses_token(error) or not is_outage(error):
                 raise
             dispatcher.publish_outage(error)
             return error
@@ -106,24 +108,24 @@ class ExecutionFetcher:
 
 async def _only_list_fails(client: AsyncMicsClient, error: MicsError, targets: Targets) -> bool:
     """Whether other requests work: the list's route or the right to it is missing, or the list alone fails."""
-    if _refuses_token(error) or isinstance(error, MicsRateLimitError):
+    if isinstance(error, MicsRateLimitError):
         return False
-    if not is_outage(error):
+    if not is_outage(error) and not refuses_token(error):
         return isinstance(error, MicsApiError)
     if isinstance(error, MicsConnectionError) and error.certainly_not_sent:
         return False
     try:
         await client.run(get_execution(*random.choice(targets)))  # noqa: S311
     except MicsError as failure:
-        return not is_outage(failure)
+        return not is_outage(failure) and not refuses_token(failure)
     return True
 
 
 class ExecutionRequests:
     """Requests executions in full: each by its id, or those of one instance by the instance's list.
 
-    A 404 means "no such execution" or "no such route", so an execution counts as gone only if neither way finds it.
-    If the route by id is missing, the lists are read first for a while.
+    A 404 means "no such execution" or "no such route", so an execution counts as gone only if neither way finds it,
+    and both answers are the platform's. If the route by id is missing, the lists are read first for a while.
     """
 
     def __init__(self) -> None:
@@ -139,20 +141,24 @@ class ExecutionRequests:
         now = asyncio.get_running_loop().time()
         is_list_first = now < self._list_first_until
         first, second = (_by_list, _by_id) if is_list_first else (_by_id, _by_list)
-        missing = []
+        refusals: dict[Target, MicsApiError] = {}
         async with aclosing(first(client, targets, poll_interval)) as results:
             async for target, result in results:
-                if _is_missing(result):
-                    missing.append(target)
+                if _is_of_one_route(result):
+                    refusals[target] = result
                 else:
                     yield target, result
-        async with aclosing(second(client, missing, poll_interval)) as results:
+        async with aclosing(_unless_refused(second(client, list(refusals), poll_interval))) as results:
             async for target, result in results:
                 if isinstance(result, Execution) and not is_list_first:
                     self._list_first_until = now + LIST_FIRST_SECONDS
-                # A 405 counts as a 404 here: both ways failed to find the execution.
-                is_405 = _is_missing(result) and not isinstance(result, MicsNotFoundError)
-                yield target, execution_not_found(*target) if is_405 else result
+                if not is_missing(result):
+                    yield target, result
+                elif is_missing(refusals[target]):
+                    # A 405 counts as a 404 here: both ways failed to find the execution.
+                    yield target, execution_not_found(*target)
+                else:
+                    yield target, refusals[target]
 
 
 def _by_id(client: AsyncMicsClient, targets: Targets, poll_interval: float) -> Results[Target, Execution]:
@@ -185,8 +191,8 @@ async def gather_limited(
 ) -> Results[K, T]:
     """Run the jobs in random order, at most `MAX_CONCURRENT` at once; stream each result as soon as it is known.
 
-    :raises MicsError: the token is refused; or an outage after which the remaining jobs are not run: a 429, or the
-        last of `MAX_OUTAGES_IN_A_ROW`
+    :raises MicsError: an error after which the remaining jobs are not run: a 429, or the last of
+        `MAX_OUTAGES_IN_A_ROW`, where a refused token counts as an outage
     """
     waiting = list(jobs.items())
     random.shuffle(waiting)
@@ -221,9 +227,19 @@ async def _run_job(client: AsyncMicsClient, job: Job[T], jitter: float) -> T | M
     try:
         return await client.run(job)
     except MicsError as error:
-        if _refuses_token(error):
-            raise
         return error
+
+
+async def _unless_refused(results: Results[K, T]) -> Results[K, T]:
+    """Stream the results.
+
+    :raises MicsError: the first result that is a refused token, which is not the result of its own key only
+    """
+    async with aclosing(results):
+        async for key, result in results:
+            if refuses_token(result):
+                raise result
+            yield key, result
 
 
 def _jitter(count: int, poll_interval: float) -> float:
@@ -235,20 +251,34 @@ def _stops(result: object, outages_in_a_row: int) -> TypeGuard[MicsError]:
     return isinstance(result, MicsRateLimitError) or outages_in_a_row >= MAX_OUTAGES_IN_A_ROW
 
 
-def _refuses_token(error: MicsError) -> bool:
+def refuses_token(error: object) -> TypeGuard[MicsAuthError]:
     """Whether the token itself is refused (401), not only its right to one resource (403)."""
-    return isinstance(error, MicsApiError) and error.status_code == 401
+    return isinstance(error, MicsAuthError) and error.status_code == 401
 
 
 def _is_outage(result: object) -> TypeGuard[MicsError]:
-    return isinstance(result, MicsError) and is_outage(result)
+    """Whether a result says nothing of its execution; one that only says something of its route is not counted."""
+    if refuses_token(result):
+        return True
+    return isinstance(result, MicsError) and is_outage(result) and not _is_of_one_route(result)
 
 
 def _common_outage(results: Sequence[object]) -> MicsError | None:
     """Return an outage if every result is one."""
-    outages = [each for each in results if _is_outage(each)]
+    outages = [each for each in results if isinstance(each, MicsError) and is_outage(each)]
     return outages[0] if outages and len(outages) == len(results) else None
 
 
-def _is_missing(result: Execution | MicsError) -> bool:
-    return isinstance(result, MicsApiError) and result.status_code in NO_SUCH_ROUTE
+def _is_of_one_route(result: object) -> TypeGuard[MicsApiError]:
+    """Whether another route may work: this one is missing, refused, or has a gateway of its own that refuses it."""
+    if not isinstance(result, MicsApiError):
+        return False
+    return (
+        result.status_code in NO_SUCH_ROUTE
+        or refuses_token(result)
+        or (
+            not result.from_platform
+            and 300 <= result.status_code < 500
+            and not isinstance(result, MicsRateLimitError)
+        )
+    )

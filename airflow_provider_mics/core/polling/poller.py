@@ -7,21 +7,20 @@ From an ended execution to its waiter: `SharedPoller` decides when to poll, `fet
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from contextvars import Context
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
-from airflow_provider_mics.api.calls import Log
-from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsError
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import backoff
+from airflow_provider_mics.api.outages import backoff, is_outage
 from airflow_provider_mics.core.polling.execution_lists import Matches
 from airflow_provider_mics.core.polling.fetching import ExecutionFetcher
+from airflow_provider_mics.core.polling.shared_connection import SharedConnection
 from airflow_provider_mics.core.polling.subscriptions import (
     CompletionSubscription,
     CreationSubscription,
@@ -31,11 +30,6 @@ from airflow_provider_mics.core.polling.subscriptions import (
     Subscriptions,
 )
 
-if TYPE_CHECKING:
-    from airflow_provider_mics.api.clients import AsyncMicsClient
-
-CONNECTION_RETRY_SECONDS = 60.0
-"""How long a connection that cannot be read is retried before all its waits fail."""
 CLOSE_SECONDS = 2.0
 """How long the last unsubscriber waits until the client is closed."""
 JOIN_DELAY = 1.0
@@ -62,12 +56,14 @@ async def wait_until_over(
     There is no deadline: put `asyncio.timeout` around it.
 
     :param key: the connection and the organisation; all waits with the same key share one poller and one client
-    :param make_client: makes a client for that connection. It is called again when the token is refused, so it must
-        read the connection again. The poller retries by itself: few retries in the client are enough
+    :param make_client: makes a client for that connection. It is called again when another wait begins, every few
+        minutes, and when the token is refused, so it must read the connection again. If it raises `MicsConnectionError`
+        or an error that is no `MicsError`, the connection cannot be read, and the wait goes on. The poller retries by
+        itself: few retries in the client are enough
     :param poll_interval: seconds between two polls; the shortest among the waits with the same key counts
     :param log: called with each log line, in the task and context of the caller: one line for each change, and one
         every five minutes
-    :raises MicsAuthError: the token is refused, with a new client too
+    :raises MicsAuthError: the token is refused, with a new client too, and never worked or not for five minutes
     :raises MicsNotFoundError: the platform has not found the execution for one minute
     :raises MicsError: the platform refuses to return this execution, and a retry would not help
     :raises PollerStoppedError: the shared task was cancelled from outside
@@ -131,15 +127,14 @@ class SharedPoller:
         self._schedule = PollSchedule()
         self._fetcher = ExecutionFetcher()
         self._failures = 0
-        self._client: AsyncMicsClient | None = None
-        self._no_client_since: float | None = None
-        self._token_was_refused = False
+        self._connection = SharedConnection()
         # An empty context: log lines written in this task belong to no subscriber.
         self._task = self.loop.create_task(self._run(), name=name, context=Context())
 
     def subscribe(self, subscription: Subscription) -> None:
         """Poll for ``subscription`` too. Call it only while the poller `is_open`."""
         self._subscriptions[subscription] = None
+        self._connection.may_have_changed()
         if self._schedule.subscribed(self.loop.time()):
             self._subscribed.set()
 
@@ -163,7 +158,7 @@ class SharedPoller:
             self.is_open = False
             for subscription in self._subscriptions:
                 subscription.end(reason)
-            await self._close_client()
+            await self._connection.close()
 
     async def _poll_until_cancelled(self) -> None:
         while True:
@@ -189,40 +184,31 @@ class SharedPoller:
         return min((each.poll_interval for each in self._subscriptions), default=math.inf)
 
     async def _poll(self, subscriptions: Subscriptions) -> MicsError | None:
-        """Poll once; return the outage that prevented it, if any."""
+        """Poll once; return the outage that prevented it, if any.
+
+        A refused token may have been replaced, so the connection is read again at each refusal.
+        """
         try:
-            outage = await self._fetch(subscriptions)
-        except MicsAuthError:
-            # The token may have been replaced in the connection since the client was made.
-            if self._token_was_refused:
-                raise
-            self._token_was_refused = True
-            await self._close_client()
-            outage = await self._fetch([each for each in subscriptions if not each.is_over])
-        if outage is None:
-            self._token_was_refused = False
-        return outage
+            return await self._fetch(subscriptions)
+        except MicsAuthError as refusal:
+            is_new = self._connection.is_new
+            await self._connection.close()
+            if is_new:
+                return _outage_for(subscriptions, refusal)
+        try:
+            return await self._fetch([each for each in subscriptions if not each.is_over])
+        except MicsAuthError as refusal:
+            await self._connection.close()
+            return _outage_for(subscriptions, refusal)
 
     async def _fetch(self, subscriptions: Subscriptions) -> MicsError | None:
-        if self._client is None:
-            try:
-                self._client = await subscriptions[0].make_client()
-            except Exception as error:  # noqa: BLE001 - Airflow may fail to read a connection for a moment
-                return self._client_failed(error, subscriptions)
-            self._no_client_since = None
+        if not subscriptions:
+            return None
+        client = await self._connection.client(subscriptions)
+        if isinstance(client, MicsError):
+            return client
         interval = min(each.poll_interval for each in subscriptions)
-        return await self._fetcher.fetch(self._client, subscriptions, interval)
-
-    def _client_failed(self, error: Exception, subscriptions: Subscriptions) -> MicsError:
-        now = self.loop.time()
-        if self._no_client_since is None:
-            self._no_client_since = now
-            line = Log(f"Could not read the connection: {error}. Retrying.", logging.WARNING)
-            for subscription in subscriptions:
-                subscription.log([line])
-        elif now - self._no_client_since >= CONNECTION_RETRY_SECONDS:
-            raise error
-        return MicsConnectionError(str(error), certainly_not_sent=True)
+        return await self._fetcher.fetch(client, subscriptions, interval)
 
     def _pause_after(self, outage: MicsError | None) -> float:
         """Seconds without polling, with jitter so that not all clients of the platform retry at the same moment."""
@@ -232,11 +218,19 @@ class SharedPoller:
         self._failures += 1
         return backoff(self._interval, self._failures, outage) * random.uniform(1.0, 1.2)  # noqa: S311
 
-    async def _close_client(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(Exception):
-                await client.aclose()
+
+def _outage_for(subscriptions: Subscriptions, refusal: MicsAuthError) -> MicsError:
+    """Return the refusal of a token as an outage, and log it.
+
+    :raises MicsAuthError: it is none
+    """
+    if not is_outage(refusal):
+        raise refusal
+    now = datetime.now(UTC)
+    for subscription in subscriptions:
+        if not subscription.is_over:
+            subscription.on_error(refusal, now)
+    return refusal
 
 
 class PollSchedule:

@@ -132,7 +132,7 @@ def ensure_execution_deleted(
     try:
         yield from delete_execution(instance_id, execution_id)
     except MicsApiError as refusal:
-        if not may_lack_route(refusal):
+        if not may_lack_route(refusal) or not refusal.from_platform:
             raise
         if (yield from _get_or_none(instance_id, execution_id)) is not None:
             raise MicsError(
@@ -148,7 +148,7 @@ def _delete_unlisted(instance_id: str, execution_id: str, *, missing_ok: bool) -
     try:
         yield from delete_execution(instance_id, execution_id)
     except MicsApiError as refusal:
-        if not may_lack_route(refusal):
+        if not may_lack_route(refusal) or not refusal.from_platform:
             raise
         if not missing_ok:
             raise MicsError(f"{label} does not exist, and missing_ok is False") from None

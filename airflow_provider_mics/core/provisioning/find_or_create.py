@@ -107,7 +107,7 @@ def _created_ms(resource: Any) -> int:
 
 def is_already_exists_error(error: MicsError) -> bool:
     """Whether a rejected creation suggests that the resource exists already."""
-    if not isinstance(error, MicsApiError):
+    if not isinstance(error, MicsApiError) or not error.from_platform:
         return False
     words = f"{error.message} {error.error_code or ''}".lower()
     return error.status_code == 409 or (

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from airflow_provider_mics.api import AsyncMicsClient, Call, Log, Response
 from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS as ORGANISATION_LIST
+from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
 from tests.simulated_platform import START, SimulatedPlatform
 
@@ -27,6 +28,8 @@ __all__ = [
     "simulate",
     "wait_for",
     "wait_for_creation",
+    "with_history",
+    "with_token",
 ]
 T = TypeVar("T")
 
@@ -82,16 +85,7 @@ class AsyncSimulatedPlatform(SimulatedPlatform):
         return START + timedelta(seconds=elapsed())
 
     async def make_client(self) -> AsyncMicsClient:
-        self.clients_made += 1
-        transport = _TransportInLoop(self)
-        return AsyncMicsClient(
-            "http://platform.invalid",
-            "token",
-            "1185",
-            transport=transport,
-            clock=lambda: self.now,
-            max_retries=0,
-        )
+        return await with_token(self, "token")()
 
     def paths(self) -> Counter[str]:
         """How often each path was requested."""
@@ -100,6 +94,33 @@ class AsyncSimulatedPlatform(SimulatedPlatform):
     def times_of(self, path: str) -> list[int]:
         """When a path was requested, in whole seconds since the simulation began."""
         return [round(each.at) for each in self.requests if each.path == path]
+
+
+def with_history(
+    platform: AsyncSimulatedPlatform, history: TokenHistory, token: str = "token"
+) -> Callable[[], Coroutine[Any, Any, AsyncMicsClient]]:
+    """Make clients of one token that share what is known of it, as those of one process do."""
+
+    async def make_client() -> AsyncMicsClient:
+        platform.clients_made += 1
+        return AsyncMicsClient(
+            "http://platform.invalid",
+            token,
+            "1185",
+            transport=_TransportInLoop(platform),
+            clock=lambda: platform.now,
+            max_retries=0,
+            token_history=history,
+        )
+
+    return make_client
+
+
+def with_token(
+    platform: AsyncSimulatedPlatform, token: str
+) -> Callable[[], Coroutine[Any, Any, AsyncMicsClient]]:
+    """Make clients of another token, or of another platform."""
+    return with_history(platform, TokenHistory(), token)
 
 
 class _TransportInLoop:

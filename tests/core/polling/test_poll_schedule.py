@@ -128,7 +128,7 @@ def test_a_refused_token_fails_all_waits_after_one_retry_with_a_new_client():
         platform.faults = always(refused(401))
         results = await asyncio.gather(*(waiter.task for waiter in waiters), return_exceptions=True)
         assert {type(each) for each in results} == {MicsAuthError}
-        assert len(platform.requests) == 3  # the first poll, and the refusal of two tokens
+        assert len(platform.requests) == 5  # the first poll, and two routes that refuse each of two tokens
         assert platform.clients_made == platform.clients_closed == 2
 
     simulate(scenario())

@@ -9,12 +9,32 @@ import weakref
 
 import pytest
 
-from airflow_provider_mics.api.errors import MicsAuthError, MicsError
+from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
+from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.core.polling import PollerStoppedError, wait_until_over
 from airflow_provider_mics.core.polling.poller import _pollers
-from tests.core.polling.real_waits import LIST, ONE, OUTAGE_LINE, end_quietly, results, started, until
-from tests.core.polling.simulated import running, simulate, wait_for_creation
-from tests.simulated_platform import always, not_sent
+from tests.core.polling.real_waits import (
+    LIST,
+    ONE,
+    OUTAGE_LINE,
+    TrackedClient,
+    end_quietly,
+    results,
+    started,
+    until,
+)
+from tests.core.polling.simulated import (
+    ORGANISATION_LIST,
+    elapsed,
+    end,
+    running,
+    simulate,
+    wait_for,
+    wait_for_creation,
+    with_history,
+    with_token,
+)
+from tests.simulated_platform import always, not_sent, refused
 
 
 async def test_five_hundred_waits_cost_one_poll_per_interval(platform):
@@ -153,15 +173,143 @@ async def test_a_connection_that_cannot_be_read_for_a_moment_ends_no_wait(platfo
     ] * 2
 
 
-async def test_an_unexpected_error_reaches_all_waits(platform, monkeypatch):
-    monkeypatch.setattr("airflow_provider_mics.core.polling.poller.CONNECTION_RETRY_SECONDS", 0)
+async def test_an_unexpected_error_reaches_all_waits(platform):
+    class Broken(TrackedClient):
+        async def run(self, job):
+            raise ZeroDivisionError("of the client")
 
     async def broken():
-        raise ZeroDivisionError("of the factory")
+        return Broken(platform.server.url, platform.token, platform.organisation_id)
 
     platform.make_client = broken
     waits = platform.wait_for_all("1", ["1", "2", "3"])
     assert [type(each) for each in await results(waits)] == [ZeroDivisionError] * 3
+
+
+UNREADABLE = [
+    ConnectionError("no API server"),
+    MicsConnectionError("the connection cannot be read"),
+    RuntimeError(),
+]
+
+
+@pytest.mark.parametrize("error", UNREADABLE, ids=repr)
+def test_a_connection_that_cannot_be_read_for_hours_ends_no_wait(error):
+    async def scenario():
+        platform = running(3)
+        make_client = platform.make_client
+
+        async def unreadable():
+            if elapsed() < 4 * 3600:
+                raise error
+            return await make_client()
+
+        platform.make_client = unreadable
+        waiters = [wait_for(platform, each) for each in "123"]
+        await asyncio.sleep(5 * 3600)
+        assert [each.succeeded for each in await end(platform, waiters)] == [True] * 3
+        for waiter in waiters:
+            warnings = [each for each in waiter.messages if "Could not read the connection" in each]
+            assert 12 <= len(warnings) <= 4 * 12, "told again, but not at every poll"
+
+    simulate(scenario())
+
+
+def test_settings_that_cannot_be_used_end_the_waits_after_five_minutes():
+    async def scenario():
+        platform = running(1)
+
+        async def unusable():
+            raise MicsError("host 'x' has no scheme")
+
+        platform.make_client = unusable
+        waiter = wait_for(platform, "1")
+        with pytest.raises(MicsError, match="has no scheme"):
+            await waiter.task
+        assert 300 <= elapsed() < 1200
+
+    simulate(scenario())
+
+
+def test_a_changed_connection_is_used_at_once_by_later_waits_and_soon_by_earlier_ones():
+    async def scenario():
+        old, new = running(2), running(3)
+        old_wait = wait_for(old, "1")
+        await asyncio.sleep(60)
+        old.make_client = with_token(new, "the-new-token")
+        await asyncio.sleep(10)
+        assert new.requests == []
+        later = wait_for(old, "3")
+        await asyncio.sleep(2)
+        assert {each.path for each in new.requests}, "the later wait asks the new host at once"
+        count = len(old.requests)
+        assert [each.succeeded for each in await end(new, [old_wait, later])] == [True, True]
+        assert len(old.requests) == count
+        assert old.clients_closed == old.clients_made
+
+    simulate(scenario())
+
+
+def test_a_changed_connection_is_read_again_every_few_minutes():
+    async def scenario():
+        old, new = running(1), running(1)
+        waiter = wait_for(old, "1")
+        await asyncio.sleep(60)
+        wait = waiter.task
+        for each in list(_pollers.values()):
+            for subscription in each._subscriptions:
+                subscription.make_client = with_token(new, "the-new-token")
+        await asyncio.sleep(300 + 30)
+        assert new.requests
+        new.end_all()
+        assert (await wait).succeeded
+
+    simulate(scenario())
+
+
+def test_two_seconds_of_401_end_no_wait_of_a_token_that_has_worked():
+    async def scenario():
+        platform, history = running(20), TokenHistory()
+        platform.make_client = with_history(platform, history)
+        waiters = [wait_for(platform, str(each), 2.0) for each in range(1, 21)]
+        await asyncio.sleep(10)
+        platform.faults = always(refused(401))
+        await asyncio.sleep(2.5)
+        platform.faults = iter(())
+        await asyncio.sleep(10)
+        assert all(each.succeeded for each in await end(platform, waiters))
+        assert len([each for each in waiters[0].messages if "unreachable" in each]) == 1
+
+    simulate(scenario())
+
+
+def test_a_token_that_worked_is_believed_to_be_revoked_after_five_minutes():
+    async def scenario():
+        platform, history = running(20), TokenHistory()
+        platform.make_client = with_history(platform, history)
+        waiters = [wait_for(platform, str(each)) for each in range(1, 21)]
+        await asyncio.sleep(10)
+        platform.faults = always(refused(401))
+        made = platform.clients_made
+        errors = await asyncio.gather(*(each.task for each in waiters), return_exceptions=True)
+        assert [type(each) for each in errors] == [MicsAuthError] * 20
+        assert 300 <= elapsed() < 900
+        assert platform.clients_made - made >= 3, "the connection is read at each refusal"
+
+    simulate(scenario())
+
+
+@pytest.mark.parametrize("count", [1, 5, 20])
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refusal_of_the_organisations_list_alone_ends_no_wait(code, count):
+    async def scenario():
+        platform = running(count)
+        platform.faults = always(refused(code, path=ORGANISATION_LIST))
+        waiters = [wait_for(platform, str(each)) for each in range(1, count + 1)]
+        await asyncio.sleep(3600)
+        assert all(each.succeeded for each in await end(platform, waiters))
+
+    simulate(scenario())
 
 
 async def test_a_base_exception_reaches_all_waits(platform):
@@ -177,7 +325,7 @@ async def test_a_base_exception_reaches_all_waits(platform):
 
 
 async def test_an_unusable_connection_fails_each_wait_with_its_error(platform, monkeypatch):
-    monkeypatch.setattr("airflow_provider_mics.core.polling.poller.CONNECTION_RETRY_SECONDS", 0)
+    monkeypatch.setattr("airflow_provider_mics.core.polling.shared_connection.BAD_SETTINGS_SECONDS", 0)
 
     async def broken():
         raise MicsError("host 'x' has no scheme")
@@ -302,7 +450,7 @@ async def test_a_revoked_token_fails_all_waits_clearly_with_few_requests(platfor
     assert "unknown, expired or revoked" in str(errors[0])
     assert platform.server.token not in str(errors[0])
     assert await platform.asked(LIST) <= before + 3
-    assert await platform.asked(ONE) == 0
+    assert await platform.asked(ONE) <= 2
     assert platform.open_clients == []
 
 
@@ -325,7 +473,7 @@ def test_many_waits_for_creation_share_the_client_and_the_outage():
         platform.add(*map(str, range(10, 14)), status="PENDING")
         results = await asyncio.gather(*(waiter.task for waiter in waiters))
         assert [each.id for each in results] == ["10", "11", "12", "13"]
-        assert platform.clients_made == platform.clients_closed == 1
+        assert platform.clients_made == platform.clients_closed
         assert [len(waiter.messages) for waiter in waiters] == [2] * 4
 
     simulate(scenario())

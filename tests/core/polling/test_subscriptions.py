@@ -112,7 +112,7 @@ async def test_an_invalid_id_is_refused_before_any_request(platform, instance_id
 @on_any_machine
 @given(item=SOME_EXECUTION)
 def test_any_list_item_can_be_handled(item):
-    page = read(json.dumps({"data": [{**item, "id": "7"}]}).encode())
+    page = read(json.dumps({"status": "ok", "data": [{**item, "id": "7"}]}).encode())
     subscription = CompletionSubscription("42", "7", 1.0, make_client=None)
     for summary in page.items:
         if not subscription.on_list_item(summary, EPOCH):
