@@ -290,7 +290,9 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         line = f"Execution {execution.id} of instance {self.instance_id} {ending(execution)}"
         if not execution.succeeded:
             self._fail(line)
-        if not is_logged:
+        if execution.erroneous_tasks:
+            self.log.warning("%s.", line)
+        elif not is_logged:
             self.log.info("%s.", line)
         return xcom_value(execution)
 

@@ -87,6 +87,8 @@ class MicsCreateExecutionOperator(TickOperator):
     :param cancel_on_kill: whether to cancel the execution when a user stops the task, or when its time is up
     :param submission_timeout: how long to retry during an outage while the execution is submitted, in seconds or as a
         timedelta; 0 does not retry. A deferrable task leaves its worker meanwhile
+    :param fail_on_erroneous_tasks: whether an execution that SUCCEEDED with erroneous tasks fails the task, without
+        retries; by default it is a warning in the log
     :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
         platform may fire too
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
@@ -118,6 +120,7 @@ class MicsCreateExecutionOperator(TickOperator):
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
+        fail_on_erroneous_tasks: bool = False,
         cron: str | None = None,
         platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
         tick_context: TickContext | None = None,
@@ -133,6 +136,7 @@ class MicsCreateExecutionOperator(TickOperator):
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
         self.timeout = optional_timedelta(self.task_id, "timeout", self._settle_wait(timeout))
         self.cancel_on_kill = cancel_on_kill
+        self.fail_on_erroneous_tasks = fail_on_erroneous_tasks
         self.checks_run_conf = checks_run_conf
         if tick_context is not None and self._is_shared("cron"):
             cron = None
@@ -366,11 +370,22 @@ class MicsCreateExecutionOperator(TickOperator):
         """Return the execution as JSON if it succeeded, else fail the task."""
         name = f"Execution {execution.id} of instance {self.instance_id}"
         if execution.succeeded:
+            self._check_tasks(name, execution)
             describe_in_asset_events(context, self.instance_id, execution)
             return xcom_value(execution)
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
         raise AirflowException(f"{name} {ending(execution)}")
+
+    def _check_tasks(self, name: str, execution: Execution) -> None:
+        """Warn, or fail without retries, if an execution succeeded with erroneous tasks: a retry would only find it."""
+        if not execution.erroneous_tasks:
+            return
+        of_all = "" if execution.num_tasks is None else f" of {execution.num_tasks}"
+        line = f"{name} SUCCEEDED, but {execution.erroneous_tasks}{of_all} tasks were erroneous"
+        if self.fail_on_erroneous_tasks:
+            raise AirflowFailException(f"{line}. Clear the task to run the batch again")
+        self.log.warning("%s.", line)
 
 
 def _creating_tasks(context: Context) -> tuple[TaskName, ...]:

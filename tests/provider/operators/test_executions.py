@@ -75,6 +75,8 @@ with DAG("cases", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as
     ).expand(instance_id=[I["one_moment"]] * 3)
     run("fails_deferred", "bad")
     run("fails_on_worker", "bad", deferrable=False)
+    run("erroneous", "erroneous")
+    run("erroneous_fails", "erroneous", fail_on_erroneous_tasks=True, retries=2, deferrable=False)
     run("late_deferred", "hang", timeout=0.6)
     run("late_on_worker", "hang", timeout=timedelta(seconds=0.6), deferrable=False)
     run("templated", "{{ dag_run.conf['instance'] }}", expected_start_date="{{ dag_run.conf['moment'] }}")
@@ -97,6 +99,7 @@ with DAG("twice", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as
 INSTANCES: dict[str, dict[str, Any]] = {
     "good": {"duration_s": 2.5},
     "bad": {"duration_s": 0.3, "outcome": "fail", "error_message": "no such table: clicks"},
+    "erroneous": {"duration_s": 0.3, "num_tasks": 4, "erroneous_tasks": 3},
     "hang": {"outcome": "hang"},
     "found_running": {"outcome": "hang"},
     "found_succeeded": {"duration_s": 0},
@@ -192,6 +195,15 @@ def test_a_batch_runs_and_its_execution_is_the_value_of_the_task(played: Played)
         assert value["status"] == "SUCCEEDED"
         assert value["id"] == str(played.run.xcom(task_id, "execution_id"))
         assert played.run.xcom(task_id, "mics_instance_link").endswith(played.instances["good"])
+
+
+def test_erroneous_tasks_of_a_success_are_a_warning_or_a_failure_by_choice(played: Played) -> None:
+    line = "SUCCEEDED, but 3 of 4 tasks were erroneous"
+    assert played.run.task("erroneous").state == "success"
+    assert line in log_of(played.run, "erroneous")
+    failed = played.run.task("erroneous_fails")
+    assert (failed.state, failed.try_number) == ("failed", 1)
+    assert line in failure_of(played.run, "erroneous_fails")
 
 
 def test_two_tasks_of_one_run_run_their_instance_twice(played: Played) -> None:
