@@ -46,8 +46,9 @@ def _push(context: Context, key: str, url: str) -> None:
     Airflow 3 shows what is in its database as the link, and does not ask the backend what it stands for.
     """
     task_instance: Any = context["ti"]
+    is_custom = not XCom.__module__.startswith("airflow.sdk.")
     push_to_database = getattr(XCom, "_set_xcom_in_db", None)
-    if push_to_database is None:
+    if push_to_database is None or not is_custom:
         task_instance.xcom_push(key=key, value=url)
         return
     push_to_database(

@@ -21,6 +21,7 @@ SCRIPT_PROPERTIES = {
     "sandbox.error_message": "error message of a failed execution",
     "sandbox.result": "result of a successful execution, as JSON or text",
     "sandbox.num_tasks": "number of tasks (default: 10)",
+    "sandbox.erroneous_tasks": "number of erroneous tasks of a successful execution (default: 0)",
 }
 """The properties of an instance that say what its executions do, each with its meaning."""
 
@@ -32,6 +33,7 @@ class ExecutionScript:
     duration_ms: int | None = 5_000
     succeeds: bool = True
     num_tasks: int = 10
+    erroneous_tasks: int = 0
     error_message: str = "the script ended with exit code 1"
     result: Any = None
 
@@ -50,6 +52,7 @@ def execution_script(properties: Mapping[str, Any], run_index: int) -> Execution
         duration_ms=None if outcome == "hang" else int(duration_s * 1000),
         succeeds=outcome == "succeed",
         num_tasks=int(_number(properties.get("sandbox.num_tasks"), ExecutionScript.num_tasks)),
+        erroneous_tasks=int(_number(properties.get("sandbox.erroneous_tasks"), 0)),
         error_message=str(properties.get("sandbox.error_message") or ExecutionScript.error_message),
         result=_json_or_text(properties.get("sandbox.result")),
     )
@@ -105,7 +108,8 @@ class Execution(ExecutionScript):
             return ExecutionState(PENDING, None, None, 0, 0)
         if end_ms is None or now_ms < end_ms:
             return ExecutionState(RUNNING, self.start_ms, None, self._completed_tasks(now_ms), 0)
-        status, failed_tasks = (SUCCEEDED, 0) if self.succeeds else (FAILED, min(1, self.num_tasks))
+        status, failed_tasks = (SUCCEEDED, self.erroneous_tasks) if self.succeeds else (FAILED, 1)
+        failed_tasks = min(failed_tasks, self.num_tasks)
         completed_tasks = self.num_tasks - failed_tasks
         return ExecutionState(status, self.start_ms, self.duration_ms, completed_tasks, failed_tasks)
 

@@ -34,6 +34,8 @@ def test_tasks_are_completed_one_after_the_other() -> None:
     assert done == [0, 1, 2, 3, 4]
     failed = execution(succeeds=False).state_at(5_000)
     assert (failed.status, failed.completed_tasks, failed.erroneous_tasks) == ("FAILED", 3, 1)
+    partly = execution(erroneous_tasks=3).state_at(5_000)
+    assert (partly.status, partly.completed_tasks, partly.erroneous_tasks) == ("SUCCEEDED", 1, 3)
 
 
 def test_an_execution_that_hangs_never_ends() -> None:

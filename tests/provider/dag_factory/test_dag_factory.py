@@ -35,7 +35,7 @@ ODD = [
     instance(8, cron_status="PAUSED"),
     instance(9, cron=None, cron_status=None, last_modified_ts=None),
     instance("a b", name="an id with a space"),
-    instance("9" * 300, name="a long id"),
+    instance("9" * 250, name="a long id"),
     instance(10, cron="0 0 l * *"),
     instance(11, cron="*/7 9-17/2 1,15 jan-mar mon-fri"),
 ]
