@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
-from airflow_provider_mics import links
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, pending_submission
 from airflow_provider_mics.outage_triggers import MicsOutageTrigger
 from airflow_provider_mics.triggers import MicsExecutionTrigger
@@ -22,8 +21,6 @@ MOMENT = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_submission, "WORKER_PATIENCE", timedelta(0))
-    # Airflow 3 takes a link from a running task only.
-    monkeypatch.setattr(links, "_push", lambda *_: None)
 
 
 def task(instance_id: str, **arguments: Any) -> tuple[MicsCreateExecutionOperator, Any]:
