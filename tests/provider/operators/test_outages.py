@@ -68,3 +68,38 @@ def test_an_outage_that_outlasts_the_submission_is_a_failure_that_can_be_retried
         operator.execute(context)
     assert not isinstance(raised.value, AirflowFailException)
     assert "HTTP 403" in str(raised.value)
+
+
+def test_the_execution_timeout_ends_the_wait_for_the_end_of_an_outage(mics_default: SandboxServer) -> None:
+    instance_id = mics_default.create_instance()
+    mics_default.faults([{"kind": "503"}])
+    operator, context = task(instance_id, execution_timeout=timedelta(minutes=1))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    trigger: Any = deferred.value.trigger
+    assert trigger.deadline == (context["ti"].start_date + timedelta(minutes=1)).timestamp()
+    mics_default.clear_faults()
+    context["ti"].start_date -= timedelta(minutes=1)
+    with pytest.raises(AirflowException, match="execution_timeout has passed") as raised:
+        operator.after_outage(context, trigger.state)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert mics_default.executions(instance_id) == []
+
+
+def test_what_an_outage_hid_is_found_and_canceled_after_the_execution_timeout(
+    mics_default: SandboxServer,
+) -> None:
+    """A request was sent, and its answer was lost: the batch must not go on unnoticed."""
+    instance_id = mics_default.create_instance(properties={"outcome": "hang"})
+    mics_default.faults([{"kind": "503", "method": "POST"}])
+    operator, context = task(instance_id, execution_timeout=timedelta(minutes=1))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    state = deferred.value.trigger.state  # type: ignore[attr-defined]
+    mics_default.clear_faults()
+    context["ti"].start_date -= timedelta(minutes=1)
+    with pytest.raises(TaskDeferred) as waits:
+        operator.after_outage(context, state)
+    trigger: Any = waits.value.trigger
+    assert type(trigger) is MicsExecutionTrigger
+    assert trigger.deadline <= datetime.now(UTC).timestamp()
