@@ -277,9 +277,9 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, or when the sensor's time is up."""
-        self._started_at = wait_started_at(context)
         outcome = outcome_of(event)
         if outcome.execution is None:
+            self._started_at = wait_started_at(context)
             self._fail_with(outcome, outcome.message, self._sensor_deadline)
         instance_id = checked_id("instance_id", rendered(self.instance_id))
         execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)

@@ -326,10 +326,9 @@ class MicsCreateExecutionOperator(TickOperator):
 
     def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
         """Look a last time for a second execution of a tick, and finish."""
-        identity = self._identity(context)
-        if identity.is_scheduled:
+        if execution.execution_type == ExecutionType.CRON:
             try:
-                self.hook.run(self._check_twins(identity, execution.id, noticed))
+                self.hook.run(self._check_twins(self._identity(context), execution.id, noticed))
             except MicsError as error:
                 self.log.warning("Could not check for a second execution of the tick: %s", error)
         return self._finish(context, execution)
