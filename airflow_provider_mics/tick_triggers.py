@@ -121,7 +121,7 @@ class MicsTickTrigger(BaseTrigger):
             return trigger_events.failed("", MicsError(one_line_of(error)), is_final=False)
 
     def _renew_grace(self, timeout: asyncio.Timeout, has_begun: bool) -> None:
-        """Stop the platform's grace while it is down, and begin it anew afterwards."""
+        """Stop the platform's grace while it is down, and start it again afterwards."""
         if self.grace is None:
             return
         now = datetime.now(UTC).timestamp()

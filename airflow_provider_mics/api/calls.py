@@ -37,7 +37,7 @@ class Now:
 
 @dataclass(frozen=True)
 class PlatformNow:
-    """The current time by the platform's clock, told from the ``Date`` of its latest answer; an aware datetime in UTC.
+    """The current time (UTC) by the platform's clock, as shown by the ``Date`` of its latest answer.
 
     The client's own time where the platform has not answered yet, or where its ``Date`` tells nothing.
     """

@@ -184,7 +184,7 @@ class MicsCreateExecutionOperator(TickOperator):
     def _stop_earlier_executions(self, context: Context) -> None:
         """After a clear, stop what the tries before it have left running, before this try starts its own.
 
-        The old worker or trigger is told to stop too, but seconds later, or not at all.
+        The old worker or trigger is asked to stop too, but seconds later, or not at all.
         """
         task_try = task_try_of(context, _creating_tasks(context))
         if not task_try.generation or not self.cancel_on_kill:

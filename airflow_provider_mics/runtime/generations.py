@@ -8,7 +8,7 @@ A clear sets ``max_tries`` to the tries so far plus ``retries``, and a retry doe
 * 3.2 and later count each clear of a run in ``clear_number``: without one, the number is zero.
 * 2.11 keeps the earlier tries of a task in its database, each with the ``max_tries`` of its time.
 
-On 3.0 and 3.1, a clear and a change of ``retries`` cannot be told apart.
+On 3.0 and 3.1, a clear and a change of ``retries`` cannot be distinguished.
 """
 
 from __future__ import annotations

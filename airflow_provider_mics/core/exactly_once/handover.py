@@ -214,7 +214,7 @@ def _label(instance: Instance) -> str:
 def wait_for_tick_execution(decision: WaitForPlatform, poll_interval: float) -> Steps[Execution | None]:
     """Wait until the platform has created the tick's execution; None if it has not in its grace.
 
-    Polls every ``poll_interval`` seconds, through outages. After an outage the grace begins anew; one that lasts until
+    Polls every ``poll_interval`` seconds, through outages. After an outage the grace starts again; one that lasts until
     the end of the grace leads to None too.
 
     :raises MicsError: anything but an outage
