@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.snapshots import LocalFile
+from airflow_provider_mics.runtime import connection
 from tests.core.planning.instances import inventory
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
@@ -40,6 +41,7 @@ def new_organisation(server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(server, "create_instance", partial(server.create_instance, artifact_id=plugin))
     server.clear_faults()
     server.reset_counters()
+    connection._token_histories.clear()
     monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(server, {"timezone": "Europe/Paris"}))
     yield server
     if server._process is None:
