@@ -32,7 +32,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
@@ -63,6 +63,7 @@ class TaskWait:
     """A task instance and the execution that it waits for.
 
     ``try_number`` is that of the try that waits. ``is_on_worker``: it waits in a worker, and not in a triggerer.
+    ``since`` is when it began (epoch seconds): until then, Airflow answered this try.
     """
 
     dag_id: str
@@ -72,6 +73,7 @@ class TaskWait:
     execution_id: str
     try_number: int = 0
     is_on_worker: bool = False
+    since: float = field(default_factory=time.time, compare=False)
 
     @classmethod
     def of(cls, task_instance: Any, execution_id: str, *, is_on_worker: bool = False) -> TaskWait:
@@ -118,7 +120,9 @@ class TaskWait:
     def _was_failed_by_scheduler(self) -> bool:
         if IS_AIRFLOW_2:
             return _has_scheduler_event(self)
-        return self.is_on_worker and any(each.has_gap for each in _watches if each.wait is self)
+        # The supervisor may stand still before the wait, and the watch, have begun.
+        watch = next((each for each in _watches if each.wait is self), None) or SupervisorWatch(self)
+        return self.is_on_worker and watch.has_gap
 
 
 class SupervisorWatch:
@@ -130,7 +134,7 @@ class SupervisorWatch:
         self._interval = max(1.0, timeout / 10)
         self._longest_gap = timeout / 2
         # By the clock on the wall: a machine that was suspended sent no heartbeat either.
-        self._seen_running_at = time.time()
+        self._seen_running_at = wait.since
         self._stopped = threading.Event()
 
     @property
@@ -140,6 +144,7 @@ class SupervisorWatch:
 
     def run(self) -> None:
         """Ask until `stop`, in a thread of its own: the request blocks as long as the supervisor stands still."""
+        self.ask()
         while not self._stopped.wait(self._interval):
             self.ask()
 
