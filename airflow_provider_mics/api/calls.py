@@ -103,6 +103,39 @@ def flow(steps: Callable[P, Steps[T]]) -> Callable[P, Flow[T]]:
     return make
 
 
+def _nothing(_: Step) -> Steps[None]:
+    yield from ()
+
+
+def forwarded(
+    job: Job[T],
+    *,
+    before: Callable[[Step], Steps[None]] = _nothing,
+    after: Callable[[Step], Steps[None]] = _nothing,
+) -> Steps[T]:
+    """Run a call or a flow within another flow, with more steps around each of its own.
+
+    :param before: what precedes a step; what it raises ends both flows
+    :param after: what follows a step; what it raises is raised inside the job, as if the step had failed
+    :returns: the value of the job
+    """
+    steps = iter(job)
+    resume: Callable[[], Step] = partial(next, steps)
+    while True:
+        try:
+            step = resume()
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        yield from before(step)
+        try:
+            result: Any = yield step
+            yield from after(step)
+        except Exception as error:  # noqa: BLE001 - the job decides which errors it handles
+            resume = partial(steps.throw, error)
+        else:
+            resume = partial(steps.send, result)
+
+
 def drive(job: Job[T], perform: Callable[[Step], Any]) -> T:
     """Run a call or a flow; ``perform`` does each step.
 

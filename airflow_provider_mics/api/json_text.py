@@ -1,7 +1,7 @@
 """Reading JSON that others wrote, so that what it holds can be stored, shown and passed on.
 
 JSON is read as leniently as possible: one bad character must not make a whole answer unreadable. `cleaned` then
-replaces what PostgreSQL, UTF-8, a log or a page cannot take. It is called once, where an answer is decoded.
+replaces what PostgreSQL, UTF-8, a log or a page cannot take. It is called where an answer is read, and nowhere else.
 """
 
 from __future__ import annotations

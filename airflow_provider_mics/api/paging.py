@@ -98,24 +98,6 @@ class ListResult(Generic[T]):
 
 
 @flow
-def list_with_completeness(
-    path: str,
-    model: type[T],
-    key: Callable[[T], Any],
-    query: Mapping[str, Any],
-    *,
-    page_size: int = PAGE_SIZE,
-    progress: ListProgress[T] | None = None,
-) -> Steps[tuple[list[T], bool]]:
-    """Read a list as `whole_list` does, and return whether it is complete; see `ListResult`.
-
-    :param progress: where to begin; it is kept up to date, so that an interrupted reading can go on from it
-    """
-    listed = yield from read_list(path, model, key, query, page_size=page_size, progress=progress)
-    return list(listed.items), listed.is_complete
-
-
-@flow
 def read_list(
     path: str,
     model: type[T],

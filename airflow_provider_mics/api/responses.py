@@ -39,7 +39,6 @@ HINTS = {
     404: "there is no such resource or route: check the ids, and the host of the connection",
 }
 """By status code: the message of an error response that gives no reason."""
-"""Values of ``status`` in the platform's wrapper. Error pages of other software have a number there."""
 _ERROR_TYPES: dict[int, type[MicsApiError]] = {
     401: MicsAuthError,
     403: MicsAuthError,

@@ -1,4 +1,4 @@
-"""Text for log lines and error messages: on one line, shortened, without the token; and text that others wrote."""
+"""One text: cleaned of what others wrote into it; on one line, shortened and without the token for logs and errors."""
 
 from __future__ import annotations
 

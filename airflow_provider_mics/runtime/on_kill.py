@@ -1,6 +1,6 @@
 """Whether a killed task was stopped by a user, who wants the execution canceled, or by Airflow's machinery.
 
-Airflow calls the same hooks for both:
+What is canceled then is in ``operators/executions.py`` and ``triggers.py``. Airflow calls the same hooks for both:
 
 * An operator's ``on_kill`` runs in the worker at every SIGTERM, on all lines: a user marked, cleared or deleted the
   running task, its ``execution_timeout`` passed, the worker was evicted or redeployed, or the scheduler took a live
@@ -87,6 +87,16 @@ class TaskWait:
             is_on_worker,
         )
 
+    @property
+    def task_instance(self) -> dict[str, Any]:
+        """What names the task instance in a query to Airflow."""
+        return {
+            "dag_id": self.dag_id,
+            "task_id": self.task_id,
+            "run_id": self.run_id,
+            "map_index": self.map_index,
+        }
+
     def still_waits(self) -> bool:
         """Ask Airflow whether the task still waits for this execution, or may: on this worker, or in its next try.
 
@@ -110,10 +120,7 @@ class TaskWait:
     def _execution_id_in_xcom(self) -> str | None:
         value = XCom.get_one(
             key=EXECUTION_ID_KEY,
-            dag_id=self.dag_id,
-            task_id=self.task_id,
-            run_id=self.run_id,
-            map_index=self.map_index,
+            **self.task_instance,
         )
         return None if value is None else str(value)
 
@@ -232,16 +239,7 @@ def _state_on_airflow_2(wait: TaskWait) -> Any:
 
     session: Session
     with create_session() as session:
-        row = (
-            session.query(TaskInstance.state)
-            .filter_by(
-                dag_id=wait.dag_id,
-                task_id=wait.task_id,
-                run_id=wait.run_id,
-                map_index=wait.map_index,
-            )
-            .one_or_none()
-        )
+        row = session.query(TaskInstance.state).filter_by(**wait.task_instance).one_or_none()
         return DELETED if row is None else row[0]
 
 
@@ -254,13 +252,7 @@ def _has_scheduler_event(wait: TaskWait) -> bool:
     with create_session() as session:
         found = (
             session.query(Log.id)
-            .filter_by(
-                dag_id=wait.dag_id,
-                task_id=wait.task_id,
-                run_id=wait.run_id,
-                map_index=wait.map_index,
-                try_number=wait.try_number,
-            )
+            .filter_by(**wait.task_instance, try_number=wait.try_number)
             .filter(Log.event.in_(SCHEDULER_EVENTS))
             .first()
         )

@@ -14,7 +14,7 @@ from airflow_provider_mics import api
 from airflow_provider_mics.api import Call, Response
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Instance
-from airflow_provider_mics.api.paging import list_with_completeness
+from airflow_provider_mics.api.paging import read_list
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.submission import submit_execution
 from airflow_provider_mics.core.polling.execution_lists import find_in_instance, find_in_organisation
@@ -158,15 +158,13 @@ def test_a_list_of_instances_is_whole_or_says_that_it_is_not(shape: Shape) -> No
     instances = [{"id": str(number), "name": f"batch {number}"} for number in range(1, 6)]
     driver = FlowDriver(lambda call: shape(ok(instances, total=len(instances))))
     try:
-        listed, is_complete = driver.run(
-            list_with_completeness(INSTANCES, Instance, lambda each: each.id, {"organisation_id": None})
-        )
+        found = driver.run(read_list(INSTANCES, Instance, lambda each: each.id, {"organisation_id": None}))
     except api.MicsError:
         return
-    ids = [each.id for each in listed]
+    ids = [each.id for each in found.items]
     assert len(ids) == len(set(ids))
     if shape is not SHAPES["another id"]:
-        assert not is_complete or ids == ["1", "2", "3", "4", "5"]
+        assert not found.is_complete or ids == ["1", "2", "3", "4", "5"]
 
 
 JOBS = {

@@ -7,12 +7,11 @@ set. How late the platform was in the instance's own history lengthens the grace
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from airflow_provider_mics.api.calls import Job, Log, Sleep, Step, Steps, flow
+from airflow_provider_mics.api.calls import Job, Log, Sleep, Step, Steps, flow, forwarded
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution, get_execution, list_executions
 from airflow_provider_mics.api.field_types import ExecutionType, milliseconds
@@ -199,18 +198,9 @@ def _advice(twin: Execution, grace: timedelta | None) -> str:
 @flow
 def with_twin_checks(job: Job[T], check: Job[None]) -> Steps[T]:
     """Run a job that waits, and ``check`` after each of its pauses."""
-    steps = iter(job)
-    resume: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        try:
-            result: Any = yield step
-            if isinstance(step, Sleep):
-                yield from check
-        except Exception as error:  # noqa: BLE001 - the job decides which errors it handles
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, result)
+
+    def check_after_pause(step: Step) -> Steps[None]:
+        if isinstance(step, Sleep):
+            yield from check
+
+    return (yield from forwarded(job, after=check_after_pause))

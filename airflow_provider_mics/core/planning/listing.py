@@ -5,12 +5,10 @@ A list can lack instances that exist, so what it lacks is asked for by id, a few
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from airflow_provider_mics.api.calls import Call, Job, Now, Step, Steps, flow
+from airflow_provider_mics.api.calls import Call, Job, Now, Step, Steps, flow, forwarded
 from airflow_provider_mics.api.errors import (
     MicsConnectionError,
     MicsError,
@@ -20,7 +18,7 @@ from airflow_provider_mics.api.errors import (
 from airflow_provider_mics.api.instances import INSTANCES, get_instance
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.outages import is_outage
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListProgress, list_with_completeness
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListProgress, read_list
 from airflow_provider_mics.core.planning.inventory import Inventory, UnfinishedListing, sort_key
 from airflow_provider_mics.core.planning.inventory_updates import Listing
 
@@ -43,21 +41,12 @@ def within(job: Job[T], limit: timedelta) -> Steps[T]:
     :raises MicsTimeoutError: the job still has a request to send when ``limit`` has passed
     """
     deadline: datetime = (yield Now()) + limit
-    steps = iter(job)
-    resume: Callable[[], Step] = partial(next, steps)
-    while True:
-        try:
-            step = resume()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+
+    def check_time(step: Step) -> Steps[None]:
         if isinstance(step, Call) and (yield Now()) > deadline:
             raise MicsTimeoutError(f"{step}: timed out: not done within {limit.total_seconds():g} s")
-        try:
-            result: Any = yield step
-        except MicsError as error:
-            resume = partial(steps.throw, error)
-        else:
-            resume = partial(steps.send, result)
+
+    return (yield from forwarded(job, before=check_time))
 
 
 class ListingPass:
@@ -124,7 +113,7 @@ class ListingPass:
     @flow
     def _list(self) -> Steps[None]:
         query = {"organisation_id": None}
-        yield from list_with_completeness(
+        yield from read_list(
             INSTANCES,
             Instance,
             lambda each: each.id,

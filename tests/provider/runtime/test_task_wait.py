@@ -88,6 +88,18 @@ def test_a_supervisor_that_was_silent_for_half_the_timeout_may_have_been_taken_f
     assert watch.has_gap
 
 
+@pytest.mark.skipif(on_kill.IS_AIRFLOW_2, reason="Airflow 2 logs who failed the task")
+def test_a_supervisor_may_be_silent_before_the_watch_begins(clock: Callable[[float], None]) -> None:
+    class Failed(TaskWait):
+        def state(self) -> str:
+            return "failed"
+
+    waiting = Failed("dag", "task", "run", -1, OWN, 1, is_on_worker=True)
+    assert not waiting.still_waits()
+    clock(151)
+    assert waiting.still_waits()
+
+
 def test_only_the_answer_that_the_task_is_running_ends_the_silence(clock: Callable[[float], None]) -> None:
     watch = SupervisorWatch(wait("failed"))
     clock(200)
