@@ -326,11 +326,16 @@ class MicsCreateExecutionOperator(TickOperator):
 
     def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
         """Look a last time for a second execution of a tick, and finish."""
-        if execution.execution_type == ExecutionType.CRON:
+        identity = self._identity(context)
+        if identity.is_scheduled:
             try:
-                self.hook.run(self._check_twins(self._identity(context), execution.id, noticed))
+                self.hook.run(self._check_twins(identity, execution.id, noticed))
             except MicsError as error:
                 self.log.warning("Could not check for a second execution of the tick: %s", error)
+            if execution.canceled and execution.start_date is None:
+                with errors_as_task_failures():
+                    if self._is_due_again(identity):
+                        return self._start(context, self._new_pending())
         return self._finish(context, execution)
 
     def on_kill(self) -> None:

@@ -13,10 +13,12 @@ from airflow_provider_mics.api.calls import Flow
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.progress import utc
+from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled
 from airflow_provider_mics.core.exactly_once.handover import (
     CreateNow,
     Skip,
     TickContext,
+    TickDecision,
     WaitForPlatform,
     decide_tick,
     wait_for_tick_execution,
@@ -54,17 +56,9 @@ class TickOperator(InterruptibleOperator):
 
     def _run_tick(self, context: Context, identity: ExecutionIdentity, *, grace_is_over: bool) -> Any:
         """Decide whether Airflow or the platform creates the tick's execution, and act on the decision."""
-        tick_context = replace(self.tick_context, timezone=self._cron_timezone)
+        is_retry = task_try_of(context).is_retry
         while True:
-            decision = self.hook.run(
-                decide_tick(
-                    identity,
-                    tick_context,
-                    give_up_at=datetime.now(UTC) + self._patience,
-                    is_retry=task_try_of(context).is_retry,
-                    grace_is_over=grace_is_over,
-                )
-            )
+            decision = self._decide(identity, is_retry=is_retry, grace_is_over=grace_is_over)
             if isinstance(decision, Skip):
                 raise AirflowSkipException(decision.reason)
             if isinstance(decision, CreateNow):
@@ -76,6 +70,34 @@ class TickOperator(InterruptibleOperator):
                 )
             self._wait_for_platform(context, decision)
             self._pending, grace_is_over = self._new_pending(grace_is_over=True), True
+
+    def _decide(
+        self, identity: ExecutionIdentity, *, is_retry: bool, grace_is_over: bool = False
+    ) -> TickDecision:
+        job = decide_tick(
+            identity,
+            replace(self.tick_context, timezone=self._cron_timezone),
+            give_up_at=datetime.now(UTC) + self._patience,
+            is_retry=is_retry,
+            grace_is_over=grace_is_over,
+        )
+        return self.hook.run(job)
+
+    def _is_due_again(self, identity: ExecutionIdentity) -> bool:
+        """Whether a tick goes on after its execution was canceled: by a pause that is taken back by now.
+
+        Not if a person canceled the execution itself, unless the tick has another one.
+
+        :raises AirflowSkipException: the instance is still paused, or its schedule no longer has this tick
+        """
+        decision = self._decide(identity, is_retry=False)
+        if isinstance(decision, Skip):
+            raise AirflowSkipException(decision.reason)
+        return (
+            isinstance(decision, WaitForPlatform)
+            or decision.replaces_existing
+            or not all(failed_or_canceled(each) for each in decision.existing)
+        )
 
     def _wait_for_platform(self, context: Context, decision: WaitForPlatform) -> None:
         """Wait until the platform has created the tick's execution, or its grace is over."""

@@ -22,6 +22,7 @@ from tests.sandbox_server import SandboxServer
 
 MOMENT = datetime(2026, 1, 31, 5, 30, 0, 123000, tzinfo=UTC)
 TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+NEXT_TICK = TICK + timedelta(days=2)
 DAILY = "0 0 * * *"
 DAG_FILE = """
 import json
@@ -92,6 +93,8 @@ with DAG("cases", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as
     tick("left_to_the_platform", platform_grace=None)
     tick("paused")
     tick("beside")
+    for name in ("paused_meanwhile", "resumed_meanwhile", "canceled_meanwhile"):
+        tick(name, expected_start_date=TICK + timedelta(days=2), retries=2)
 
 with DAG("twice", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as twice:
     run("run", "twice", deferrable=False)
@@ -119,7 +122,12 @@ TICKS = (
     "left_to_the_platform",
     "paused",
     "beside",
+    "paused_meanwhile",
+    "resumed_meanwhile",
+    "canceled_meanwhile",
 )
+MEANWHILE = ("paused_meanwhile", "resumed_meanwhile", "canceled_meanwhile")
+"""Their ticks lie ahead, and the platform has created their executions."""
 
 
 @dataclass
@@ -153,6 +161,8 @@ def prepare(sandbox: SandboxServer) -> dict[str, str]:
             sandbox.end_execution(created["id"], "CANCELED")
     sandbox.create_execution(ids["chosen_before"], milliseconds(MOMENT))
     sandbox.create_execution(ids["platform_fired"], milliseconds(TICK), "CRON")
+    for name in MEANWHILE:
+        sandbox.create_execution(ids[name], milliseconds(NEXT_TICK), "CRON")
     for days in (1, 2, 3):
         midnight_in_tokyo = TICK - timedelta(days=days, hours=9)
         sandbox.create_execution(ids["beside"], milliseconds(midnight_in_tokyo), "CRON")
@@ -170,6 +180,28 @@ def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
     sandbox.create_execution(instance_id, milliseconds(TICK), "CRON")
 
 
+def change_while_waited_for(sandbox: SandboxServer, ids: dict[str, str]) -> None:
+    """Cancel each execution that lies ahead as soon as its task waits for it; pause two of their instances."""
+    planned = {name: sandbox.executions(ids[name])[0]["id"] for name in MEANWHILE}
+
+    def is_waited_for(name: str) -> bool:
+        path = f"/v1/integration_batch_instances/{ids[name]}/executions/{planned[name]}"
+        return any(each["path"] == path for each in sandbox.seen_requests())
+
+    waiting = set(MEANWHILE)
+    while waiting:
+        name = sandbox.wait_until(lambda: next(filter(is_waited_for, waiting), None), timeout_s=300)
+        waiting.remove(name)
+        if name != "canceled_meanwhile":
+            path = f"integration_batch_instances/{ids[name]}"
+            sandbox.call("PUT", path, sandbox.call("GET", path) | {"cron_status": "PAUSED"})
+        if name == "resumed_meanwhile":
+            sandbox.call("PUT", path, sandbox.call("GET", path) | {"cron_status": "ACTIVE"})
+            renewed = sandbox.create_execution(ids[name], milliseconds(NEXT_TICK), "CRON")
+            sandbox.end_execution(renewed["id"], "SUCCEEDED")
+        sandbox.end_execution(planned[name], "CANCELED")
+
+
 @pytest.fixture(scope="module")
 def played(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = DagFolder(copy_of(airflow_home, tmp_path_factory.mktemp("cases") / "airflow"))
@@ -182,9 +214,12 @@ def played(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         }
         platform = threading.Thread(target=fire_late, args=[sandbox, ids["platform_fires_late"]], daemon=True)
         platform.start()
+        people = threading.Thread(target=change_while_waited_for, args=[sandbox, ids], daemon=True)
+        people.start()
         conf = {"instance": ids["templated"], "moment": "2026-02-01T01:02:03.004+01:00"}
         run = folder.run(DAG_FILE, dag_id="cases", conf=conf, environ=environ)
         platform.join()
+        people.join()
         yield Played(run, sandbox, ids, folder, environ)
 
 
@@ -325,6 +360,23 @@ def test_without_a_grace_the_task_fails_if_the_platform_does_not_fire(played: Pl
         played.run, "left_to_the_platform"
     )
     assert played.executions("left_to_the_platform") == []
+
+
+def test_a_tick_that_a_pause_cancels_while_its_task_waits_is_skipped(played: Played) -> None:
+    assert played.run.task("paused_meanwhile").state == "skipped"
+    assert "is PAUSED on the platform: nothing to run at" in log_of(played.run, "paused_meanwhile")
+    assert len(played.executions("paused_meanwhile")) == 1
+
+
+def test_a_tick_that_a_pause_canceled_is_still_due_after_the_pause(played: Played) -> None:
+    assert played.run.task("resumed_meanwhile").state == "success"
+    assert [each["status"] for each in played.executions("resumed_meanwhile")] == ["CANCELED", "SUCCEEDED"]
+
+
+def test_a_tick_that_a_person_cancels_fails_its_task_without_retries(played: Played) -> None:
+    canceled = played.run.task("canceled_meanwhile")
+    assert (canceled.state, canceled.try_number) == ("failed", 1)
+    assert len(played.executions("canceled_meanwhile")) == 1
 
 
 def test_the_tick_of_a_paused_instance_is_skipped(played: Played) -> None:
