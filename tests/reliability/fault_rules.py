@@ -13,6 +13,9 @@ READ_TIMEOUT = 60.0
 STALE = ((0.3, 5.0), (0.5, 2.5))
 """Lists come from replicas: so many of them (of those left) lag behind by so many seconds."""
 
+REFUSED_TOKEN = {"status": 401, "body": '{"status": "error", "error": "token refused", "error_id": "lab-401"}'}
+"""A platform whose token service has a bad moment refuses good tokens, in its own words."""
+
 
 def sandbox_rules(lab: LabTime, rate: float) -> list[dict[str, Any]]:
     """Rules for the sandbox that strike this share of all requests: each kind alike, but more POSTs come twice."""
@@ -63,6 +66,7 @@ def _kinds(lab: LabTime) -> list[tuple[str, dict[str, Any]]]:
         ("html", {"status": 404}),
         ("gateway", {"status": 403}),
         ("gateway", {"status": 405, **done}),
+        ("body", REFUSED_TOKEN),
         ("login", {}),
         ("login", done),
         ("cut_json", {}),

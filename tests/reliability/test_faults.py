@@ -22,7 +22,7 @@ SEEDS = range(20) if IS_FULL else range(4)
 RUNS_OF_A_SEED = 100 if IS_FULL else 25
 ALL_KINDS = {
     "drop_before", "drop_after", "timeout_before", "timeout_after", "429", "500", "502", "503", "504", "html",
-    "cut_json", "slow", "duplicate", "error_200", "stale_list", "connection refused",
+    "cut_json", "slow", "duplicate", "error_200", "stale_list", "connection refused", "gateway", "login", "body",
 }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.clients import MicsClient
+from airflow_provider_mics.api.users import get_connected_user
+from airflow_provider_mics.api.token_history import TokenHistory
 from tests.reliability.fault_rules import READ_TIMEOUT
 from tests.reliability.lab_time import LabTime
 from tests.sandbox_server import SandboxServer
@@ -47,6 +49,8 @@ class Network:
         self.counts: Counter[str] = Counter()
         self._refused = refused
         self._closed = ClosedPort()
+        self.token_history = TokenHistory()
+        self.token_history.accepted(get_connected_user())
 
     def address(self, chance: random.Random) -> str:
         """Where the next request goes to."""
@@ -70,7 +74,13 @@ class _Client(MicsClient):
         server = network.server
         timeout = network.lab.real(READ_TIMEOUT)
         super().__init__(
-            server.url, server.token, server.organisation_id, timeout=timeout, sleep=sleep, log=notes
+            server.url,
+            server.token,
+            server.organisation_id,
+            timeout=timeout,
+            sleep=sleep,
+            log=notes,
+            token_history=network.token_history,
         )
         self._network = network
         self._chance = chance
