@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -14,15 +15,18 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.field_types import OVER
 from airflow_provider_mics.api.json_size import shortened
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff
 from airflow_provider_mics.api.validation import checked_id, seconds_of
-from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
+from airflow_provider_mics.core.polling import watch_completions
+from airflow_provider_mics.core.polling.completions import CompletionCursor
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime.failures import one_line_of
 from airflow_provider_mics.runtime.trigger_events import EVENT_LIMIT
+from airflow_provider_mics.tick_triggers import poller_arguments
 
 
 class MicsExecutionEventTrigger(BaseEventTrigger):
@@ -75,35 +79,34 @@ class MicsExecutionEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll without end: Airflow restarts a watcher that ends or raises every second."""
-        hook = MicsHook(self.mics_conn_id, self.organisation_id)
         cursor, is_loaded = None, False
         outage = OutageLog()
         while True:
             try:
                 if not is_loaded:
                     cursor, is_loaded = await self._load_cursor(), True
-                # A new client after an error: the connection's token may have been replaced.
-                async with await hook.make_async_client(max_retries=1) as client:
-                    while True:
-                        executions = await client.run(list_recent_executions(self.instance_id, cursor))
+                arguments = poller_arguments(self) | {"instance_id": self.instance_id, "cursor": cursor}
+                async with aclosing(watch_completions(**arguments)) as completions:
+                    async for ended, following in completions:
                         self._log_lines(outage.answered(datetime.now(UTC)))
-                        saved = cursor
-                        ended, cursor = (
-                            ([], CompletionCursor.start(executions))
-                            if saved is None
-                            else saved.new_completions(executions)
-                        )
                         for execution in ended:
                             if execution.status in self.statuses:
-                                yield TriggerEvent(self._payload(execution))
+                                yield TriggerEvent(self._payload(await self._in_full(execution)))
                         # Saved after the events: a duplicate event is better than a lost one.
-                        if cursor != saved:
-                            await self._save_cursor(cursor)
-                        await asyncio.sleep(self.poll_interval)
+                        await self._save_cursor(following)
+                        cursor = following
             except Exception as error:  # noqa: BLE001 - any error may be temporary
                 failure = error if isinstance(error, MicsError) else MicsError(one_line_of(error))
-            self._log_lines(outage.failed(failure, datetime.now(UTC)))
-            await asyncio.sleep(backoff(self.poll_interval, outage.failures, failure))
+                self._log_lines(outage.failed(failure, datetime.now(UTC)))
+                await asyncio.sleep(backoff(self.poll_interval, outage.failures, failure))
+
+    async def _in_full(self, execution: Execution) -> Execution:
+        """Return an execution with what a list leaves out of it, if that can be read."""
+        hook = MicsHook(self.mics_conn_id, self.organisation_id)
+        with suppress(MicsError):
+            whole = await hook.arun(get_execution(self.instance_id, execution.id))
+            return whole if whole.status == execution.status else execution
+        return execution
 
     def _payload(self, execution: Execution) -> dict[str, Any]:
         return {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,10 +15,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.polling import wait_until_created
+from airflow_provider_mics.core.polling import MakeClient, wait_until_created
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime import trigger_events
 from airflow_provider_mics.runtime.failures import is_final, one_line_of
+
+if TYPE_CHECKING:
+    from airflow_provider_mics.api.clients import AsyncMicsClient
 
 EXPIRED_DEADLINE_TIMEOUT = 10.0
 """Seconds for a first request where the deadline passed while no triggerer was running."""
@@ -95,8 +98,9 @@ class MicsTickTrigger(BaseTrigger):
         return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        async with shortest_deferral(self):
-            event = await self._event()
+        began = asyncio.get_running_loop().time()
+        event = await self._event()
+        await rest_of_shortest_deferral(self, began)
         yield TriggerEvent(event)
 
     async def _event(self) -> dict[str, Any]:
@@ -152,19 +156,16 @@ def identity_of_tick(instance_id: str, tick: dict[str, Any]) -> ExecutionIdentit
     )
 
 
-@asynccontextmanager
-async def shortest_deferral(trigger: BaseTrigger) -> AsyncIterator[None]:
-    """Do not leave the block earlier than `SHORTEST_DEFERRAL` after entering it, where a scheduler runs the task.
+async def rest_of_shortest_deferral(trigger: BaseTrigger, began: float) -> None:
+    """Sleep until `SHORTEST_DEFERRAL` after ``began`` (of the event loop's clock), where a scheduler runs the task.
 
     A scheduler reads from its executor that the first half of a task has ended once in each of its loops. If the
     second half is queued before that, it takes the end of the first for the end of the second, and fails the task
     (``process_executor_events`` in Airflow's ``scheduler_job_runner.py``). ``dag.test()`` has no scheduler.
     """
-    loop = asyncio.get_running_loop()
-    earliest = loop.time() + SHORTEST_DEFERRAL
-    yield
-    if trigger.task_instance is not None:
-        await asyncio.sleep(max(0.0, earliest - loop.time()))
+    left = began + SHORTEST_DEFERRAL - asyncio.get_running_loop().time()
+    if trigger.task_instance is not None and left > 0:
+        await asyncio.sleep(left)
 
 
 def timeout_at(deadline: float | None) -> asyncio.Timeout:
@@ -181,11 +182,21 @@ def timeout_at(deadline: float | None) -> asyncio.Timeout:
 
 def poller_arguments(trigger: Any) -> dict[str, Any]:
     """Return how a trigger shares a poller with all others of the same connection and organisation."""
-    hook = MicsHook(trigger.mics_conn_id, trigger.organisation_id)
+    key = trigger.mics_conn_id, trigger.organisation_id
     return {
-        "key": (trigger.mics_conn_id, trigger.organisation_id),
-        # One retry: the poller backs off by itself, and a single lost response is not worth a log line in each task.
-        "make_client": partial(hook.make_async_client, max_retries=1),
+        "key": key,
+        "make_client": _make_client_of(*key),
         "poll_interval": trigger.poll_interval,
         "log": lambda line: trigger.log.log(line.level, "%s", line.message),
     }
+
+
+@lru_cache(maxsize=256)
+def _make_client_of(mics_conn_id: str, organisation_id: str | None) -> MakeClient:
+    """Return one function for all triggers of a connection: there may be thousands."""
+
+    async def make_client() -> AsyncMicsClient:
+        # One retry: the poller backs off by itself, and a lost response is not worth a log line in each task.
+        return await MicsHook(mics_conn_id, organisation_id).make_async_client(max_retries=1)
+
+    return make_client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,7 +31,7 @@ from airflow_provider_mics.tick_triggers import (
     MicsTickTrigger,
     identity_of_tick,
     poller_arguments,
-    shortest_deferral,
+    rest_of_shortest_deferral,
     timeout_at,
 )
 
@@ -99,32 +99,28 @@ class MicsExecutionTrigger(BaseTrigger):
         if self.cancel_on_kill and self.task_instance is not None:
             warm_up(TaskWait.of(self.task_instance, self.execution_id))
         noticed = {self.execution_id}
+        began = asyncio.get_running_loop().time()
+        watch = None
+        if self.tick is not None:
+            watch = asyncio.create_task(self._notice_twins(self.tick, noticed))
         try:
-            async with self._twin_watch(noticed), shortest_deferral(self):
-                event = await self._event()
+            event = await self._event()
+            await rest_of_shortest_deferral(self, began)
         except asyncio.CancelledError:
             if not HAS_ON_KILL:
                 await self.on_kill()
             raise
+        finally:
+            if watch is not None:
+                watch.cancel()
+                await asyncio.wait([watch], timeout=CANCEL_TIMEOUT)
         self._fired = True
         if self.tick is not None:
             event["twins"] = sorted(noticed - {self.execution_id})
         yield TriggerEvent(event)
 
-    @asynccontextmanager
-    async def _twin_watch(self, noticed: set[str]) -> AsyncIterator[None]:
-        """Meanwhile notice other executions of the tick, and add their ids to ``noticed``."""
-        if self.tick is None:
-            yield
-            return
-        task = asyncio.create_task(self._notice_twins(self.tick, noticed))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task], timeout=CANCEL_TIMEOUT)
-
     async def _notice_twins(self, tick: dict[str, Any], noticed: set[str]) -> None:
+        """Notice other executions of the tick, and add their ids to ``noticed``."""
         identity = identity_of_tick(self.instance_id, tick)
         grace = None if tick["grace"] is None else timedelta(seconds=tick["grace"])
         # The wait for the execution itself logs the outages.
@@ -163,7 +159,7 @@ class MicsExecutionTrigger(BaseTrigger):
         timeout = timeout_at(self.deadline)
         try:
             async with timeout:
-                execution = await wait_until_over(
+                execution, is_in_full = await wait_until_over(
                     **poller_arguments(self),
                     instance_id=self.instance_id,
                     execution_id=self.execution_id,
@@ -179,7 +175,7 @@ class MicsExecutionTrigger(BaseTrigger):
         if is_expired and self.cancel_on_kill and execution.canceled:
             # Canceled at the deadline by a triggerer that stopped before it could fire the event.
             return self._timeout_event("; it is canceled", is_handled=True)
-        return trigger_events.completed(execution)
+        return trigger_events.completed(execution, is_in_full=is_in_full)
 
     async def _handle_deadline(self) -> dict[str, Any]:
         """Cancel the execution, unless it has ended since the last request, and return the event.

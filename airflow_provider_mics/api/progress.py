@@ -21,8 +21,10 @@ APPEARS_WITHIN = timedelta(minutes=1)
 class ExecutionLog:
     """The log lines on one execution: one for each change, and a heartbeat."""
 
+    __slots__ = ("_logged_at", "_state", "_status", "name")
+
     def __init__(self, instance_id: str, execution_id: str) -> None:
-        self._name = f"Execution {execution_id} of instance {instance_id}"
+        self.name = f"Execution {execution_id} of instance {instance_id}"
         self._state: tuple[object, ...] = ()
         self._status: object = None
         self._logged_at: datetime | None = None
@@ -34,11 +36,11 @@ class ExecutionLog:
             if execution.status != self._status:
                 yield self._status_line(execution)
             elif not execution.is_over:
-                yield Log(f"{self._name}: {progress(execution) or execution.status}")
+                yield Log(f"{self.name}: {progress(execution) or execution.status}")
         elif self._logged_at is not None and now - self._logged_at >= HEARTBEAT:
             started = execution.start_date
             how_long = f", {readable(now - started)} after its start" if started else ""
-            yield Log(f"{self._name} is still {execution.status}{how_long}.")
+            yield Log(f"{self.name} is still {execution.status}{how_long}.")
         else:
             return
         self._state, self._status, self._logged_at = state, execution.status, now
@@ -46,17 +48,17 @@ class ExecutionLog:
     def _status_line(self, execution: Execution) -> Log:
         if not execution.status_is_known:
             note = "this version does not know the status, and treats it as running"
-            return Log(f"{self._name} is {execution.status}: {note}.", logging.WARNING)
+            return Log(f"{self.name} is {execution.status}: {note}.", logging.WARNING)
         if execution.is_over:
             level = logging.INFO if execution.succeeded else logging.ERROR
-            return Log(f"{self._name} {ending(execution)}.", level)
+            return Log(f"{self.name} {ending(execution)}.", level)
         if execution.is_pending:
             due = execution.expected_start_date
             expected = f", expected to start at {utc(due)}" if due else ""
-            return Log(f"{self._name} is {execution.status}{expected}.")
+            return Log(f"{self.name} is {execution.status}{expected}.")
         since = f" since {utc(execution.start_date)}" if execution.start_date else ""
         tasks = progress(execution)
-        return Log(f"{self._name} is {execution.status}{since}{f': {tasks}' if tasks else ''}.")
+        return Log(f"{self.name} is {execution.status}{since}{f': {tasks}' if tasks else ''}.")
 
 
 def ending(execution: Execution) -> str:

@@ -23,7 +23,8 @@ class Outcome:
     """How a wait ended.
 
     ``execution`` is the execution that ended, or that was created for a tick; without it, ``message`` says why.
-    ``is_cut``: the execution is too large for an event, so its texts are shortened.
+    ``is_cut``: the execution is not in full: it is too large for an event, so its texts are shortened, or it is as a
+    list of the platform shows it.
     ``timed_out``: the deadline passed. ``is_handled``: the trigger has already canceled the execution where it had
     to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way. ``twins``: the
     ids of other executions of the same tick that the trigger has noticed.
@@ -39,15 +40,15 @@ class Outcome:
     twins: tuple[str, ...] = ()
 
 
-def completed(execution: Execution) -> dict[str, Any]:
-    """Event: the execution has ended, or the execution of a tick has been created."""
+def completed(execution: Execution, *, is_in_full: bool = True) -> dict[str, Any]:
+    """Event: the execution has ended, or the execution of a tick has been created. See `Outcome.is_cut`."""
     whole = execution.to_json()
     short = shortened(whole, EVENT_LIMIT)
     return {
         "status": "completed",
         "execution_id": execution.id,
         "execution": short,
-        "is_cut": short != whole,
+        "is_cut": short != whole or not is_in_full,
     }
 
 

@@ -1,142 +1,227 @@
-"""The cost of waiting: many waits that share a poller, against the same number of separate waits.
+"""What waiting costs: N waits in one process, ours beside the least that does the same work and beside other providers.
 
-``python -m tests.benchmarks.bench_polling [WAITS] [ROUNDS]`` starts a sandbox, lets WAITS executions run on it (1,000)
-and measures the CPU for ROUNDS polls of all of them by the poller (5), and for one poll by each separate wait.
-Both are measured in one run: on another machine the times differ, the ratio hardly does. It takes three minutes.
+``python -m tests.benchmarks.bench_polling [--short] [N ...]`` prints a table as Markdown (N: 100, 1,000 and 5,000).
+Each row is measured in a process of its own, all in one run: on another machine the times differ, the ratios hardly do.
+
+* CPU: seconds a minute of the waiting process, while nothing changes.
+* lag: seconds from the end of an execution to the event of its wait. All end within one interval.
+* memory: KiB a wait, from the resident set before and after the waits began.
+* requests: of one poll while nothing changes, and of all from the first end to the last event.
 """
 # ruff: noqa: T201 - it prints a table
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import gc
+import importlib.util
+import json
 import logging
+import os
+import resource
+import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-from airflow_provider_mics.api import AsyncMicsClient, create_execution, wait_for_execution
-from airflow_provider_mics.core.polling import wait_until_over
-from tests.sandbox_server import SandboxServer
+import requests
 
-LIST = "GET /v1/integration_batch_instances.executions"
-ONE = "GET /v1/integration_batch_instances/{id}/executions/{id}"
-SHARED_INTERVAL = 2.0
-REQUESTS_PER_SECOND = 20
-"""Of the separate waits: as many as a sandbox on a busy machine answers without a queue."""
-AT_ONCE = 10
+from tests.benchmarks.list_platform import FIRST_ID, INSTANCE
+
+INTERVAL = 10.0
+ORGANISATION, TOKEN = "1185", "benchmark-token"
+Waits = Callable[[str, str], Awaitable[Any]]
+"""Waits for one execution, at this address and of this id."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Of one poll of all executions: CPU milliseconds of the waiting thread, and requests."""
+async def wait_at_the_floor(url: str, execution_id: str) -> None:
+    """Read pages of 100 with one httpx client, of each item its id and status only, once for all waits."""
+    await _floor_of(url).wait(execution_id)
 
-    cpu_ms: float
-    requests: float
+
+class _Floor:
+    def __init__(self, url: str) -> None:
+        import httpx
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            id: str
+            status: str
+
+        class Page(BaseModel):
+            data: list[Item]
+            total: int
+
+        self._read_page = Page.model_validate_json
+        self._path = f"{url}/v1/integration_batch_instances.executions"
+        self._http = httpx.AsyncClient(headers={"Authorization": TOKEN})
+        self._waits: dict[str, asyncio.Future[None]] = {}
+        self._task = asyncio.create_task(self._poll())
+
+    def wait(self, execution_id: str) -> asyncio.Future[None]:
+        self._waits[execution_id] = asyncio.get_running_loop().create_future()
+        return self._waits[execution_id]
+
+    async def _poll(self) -> None:
+        due = asyncio.get_running_loop().time() + 1
+        while True:
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            due += INTERVAL
+            total = await self._page(0)
+            starts = list(range(100, total, 100))
+            for index in range(0, len(starts), 4):
+                await asyncio.gather(*map(self._page, starts[index : index + 4]))
+
+    async def _page(self, first: int) -> int:
+        query = {"organisation_id": ORGANISATION, "first_result": first, "max_results": 100}
+        page = self._read_page((await self._http.get(self._path, params=query)).content)
+        for item in page.data:
+            if item.status in ("SUCCEEDED", "FAILED", "CANCELED") and item.id in self._waits:
+                self._waits.pop(item.id).set_result(None)
+        return page.total
+
+
+_floors: list[_Floor] = []
+
+
+def _floor_of(url: str) -> _Floor:
+    if not _floors:
+        _floors.append(_Floor(url))
+    return _floors[0]
+
+
+async def wait_with_the_poller(url: str, execution_id: str) -> None:
+    from airflow_provider_mics.api import AsyncMicsClient
+    from airflow_provider_mics.core.polling import wait_until_over
+
+    async def make_client() -> AsyncMicsClient:
+        return AsyncMicsClient(url, TOKEN, ORGANISATION)
+
+    await wait_until_over(
+        key="benchmark",
+        make_client=make_client,
+        instance_id=INSTANCE,
+        execution_id=execution_id,
+        poll_interval=INTERVAL,
+        log=lambda line: None,
+    )
+
+
+async def wait_with_the_trigger(url: str, execution_id: str) -> None:
+    from airflow_provider_mics.triggers import MicsExecutionTrigger
+
+    if "AIRFLOW_CONN_MICS_DEFAULT" not in os.environ:
+        connection = {
+            "conn_type": "mediarithmics", "host": url, "password": TOKEN, "extra": {"organisation_id": ORGANISATION}
+        }  # fmt: skip
+        os.environ["AIRFLOW_CONN_MICS_DEFAULT"] = json.dumps(connection)
+    trigger = MicsExecutionTrigger(INSTANCE, execution_id, poll_interval=INTERVAL)
+    async for event in trigger.run():
+        assert event.payload["status"] == "completed", event
+
+
+ROWS: dict[str, Waits] = {
+    "floor": wait_at_the_floor,
+    "our poller": wait_with_the_poller,
+    "our trigger": wait_with_the_trigger,
+}
 
 
 class Platform:
-    """A sandbox with ``waits`` executions that never end."""
+    def __init__(self, count: int) -> None:
+        command = [sys.executable, "-m", "tests.benchmarks.list_platform", str(count)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 
-    def __init__(self, server: SandboxServer, waits: int) -> None:
-        self.server = server
-        self.waits = waits
-        self.instance_id = server.create_instance(properties={"outcome": "hang"})
-        self.execution_ids = asyncio.run(self._start_executions())
+    def end(self, within: float) -> None:
+        requests.post(f"{self.url}/end", params={"within": within}, timeout=30)
 
-    async def make_client(self) -> AsyncMicsClient:
-        return AsyncMicsClient(self.server.url, self.server.token, self.server.organisation_id)
+    def seen(self) -> dict[str, Any]:
+        seen: dict[str, Any] = requests.get(f"{self.url}/counts", timeout=30).json()
+        return seen
 
-    async def _start_executions(self) -> list[str]:
-        slots = asyncio.Semaphore(AT_ONCE)
-        call = create_execution(self.instance_id, expected_start_date=self.server.now_ms())
-        async with await self.make_client() as client:
-
-            async def start() -> str:
-                async with slots:
-                    return (await client.run(call)).id
-
-            return await asyncio.gather(*(start() for _ in range(self.waits)))
-
-    async def cost_of(
-        self, waits: list[Coroutine[Any, Any, Any]], route: str, per_poll: float, rounds: int
-    ) -> Cost:
-        """Start all waits, and measure from the end of the first poll of each until ``rounds`` polls later."""
-        tasks = [asyncio.create_task(wait) for wait in waits]
-        began = await self._until_asked(route, per_poll)
-        cpu = time.thread_time()
-        ended = await self._until_asked(route, began + rounds * per_poll)
-        cpu = time.thread_time() - cpu
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        polls = (ended - began) / per_poll
-        return Cost(cpu * 1000 / polls, (ended - began) / polls)
-
-    async def _until_asked(self, route: str, count: float) -> int:
-        while True:
-            asked = (await asyncio.to_thread(self.server.counters)).get(route, 0)
-            if asked >= count:
-                return asked
-            await asyncio.sleep(0.5)
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
-async def shared(platform: Platform, rounds: int) -> Cost:
-    waits = [
-        wait_until_over(
-            key="benchmark",
-            make_client=platform.make_client,
-            instance_id=platform.instance_id,
-            execution_id=execution_id,
-            poll_interval=SHARED_INTERVAL,
-            log=lambda line: None,
-        )
-        for execution_id in platform.execution_ids
-    ]
-    return await platform.cost_of(waits, LIST, platform.waits / 100, rounds)
+def resident_kib() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
 
 
-async def separate(platform: Platform, rounds: int) -> Cost:
-    """Separate waits, spread over the interval, with one client for all: cheaper than one client each."""
-    interval = platform.waits / REQUESTS_PER_SECOND
-    async with await platform.make_client() as client:
+async def measure(row: str, count: int, polls: int) -> dict[str, Any]:
+    """Measure a row: start ``count`` waits, let them be polled ``polls`` times, and end all executions."""
+    wait, platform = ROWS[row], Platform(count + 1)
+    fired: dict[int, float] = {}
 
-        async def wait(place: int, execution_id: str) -> None:
-            await asyncio.sleep(place / REQUESTS_PER_SECOND)
-            await client.run(wait_for_execution(platform.instance_id, execution_id, poll_interval=interval))
+    async def one(number: int) -> None:
+        await wait(platform.url, str(FIRST_ID + number))
+        fired[number] = time.time()
 
-        waits = [wait(place, execution_id) for place, execution_id in enumerate(platform.execution_ids)]
-        return await platform.cost_of(waits, ONE, platform.waits, rounds)
+    try:
+        warm = asyncio.create_task(one(count))
+        # Until everything is imported.
+        await asyncio.sleep(INTERVAL)
+        before = resident_kib()
+        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        await asyncio.sleep(INTERVAL + 4)
+        memory = (resident_kib() - before) / count
+        asked, cpu, began = await asyncio.to_thread(platform.seen), time.process_time(), time.monotonic()
+        await asyncio.sleep(polls * INTERVAL)
+        cpu = (time.process_time() - cpu) / (time.monotonic() - began) * 60
+        polled = await asyncio.to_thread(platform.seen)
+        await asyncio.to_thread(platform.end, INTERVAL)
+        async with asyncio.timeout(20 * INTERVAL):
+            await asyncio.gather(*tasks, warm)
+        ended = await asyncio.to_thread(platform.seen)
+    finally:
+        platform.close()
+    lags = sorted(fired[number] - ended["ended_at"][number] for number in range(count))
+    return {
+        "cpu": cpu,
+        "p50": statistics.median(lags),
+        "p99": lags[int(0.99 * (count - 1))],
+        "memory": memory,
+        "per_poll": sum(polled["requests"].values()) / polls - sum(asked["requests"].values()) / polls,
+        "at_end": sum(ended["requests"].values()) - sum(polled["requests"].values()),
+    }
 
 
-async def making_clients(platform: Platform, count: int = 20) -> float:
-    """Return the CPU milliseconds to make and close a client for each wait."""
-    cpu = time.thread_time()
-    for _ in range(count):
-        await (await platform.make_client()).aclose()
-    return (time.thread_time() - cpu) * 1000 / count * platform.waits
-
-
-def measured(platform: Platform, waiting: Callable[[Platform, int], Awaitable[Cost]], rounds: int) -> Cost:
-    platform.server.reset_counters()
-    return asyncio.run(waiting(platform, rounds))  # type: ignore[arg-type]
-
-
-def main(waits: int = 1000, rounds: int = 5) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("counts", nargs="*", type=int, default=[100, 1000, 5000])
+    parser.add_argument("--short", action="store_true", help="100 waits and one poll: whether it runs")
+    parser.add_argument("--polls", type=int, default=3)
+    parser.add_argument("--only", help="one row, as JSON")
+    chosen = parser.parse_args()
+    counts, polls = ([100], 1) if chosen.short else (chosen.counts, chosen.polls)
     logging.disable()
-    with SandboxServer() as server:
-        platform = Platform(server, waits)
-        together = measured(platform, shared, rounds)
-        apart = measured(platform, separate, 1)
-        clients = asyncio.run(making_clients(platform))
-    print(f"{waits} waits, one poll of all of them: CPU and requests")
-    for name, cost in (("one shared poller", together), ("separate waits", apart)):
-        print(f"  {name:<20}{cost.cpu_ms:9.1f} ms {cost.requests:7.0f}")
-    cpu, requests = apart.cpu_ms / together.cpu_ms, apart.requests / together.requests
-    print(f"  {'ratio':<20}{cpu:9.0f}    {requests:7.0f}")
-    print(f"  one-time cost of a client for each wait: {clients / 1000:.1f} s")
+    if chosen.only:
+        print(json.dumps(asyncio.run(measure(chosen.only, counts[0], polls))))
+        return
+    has_airflow = importlib.util.find_spec("airflow") is not None
+    print("| waits | | CPU s/min | lag p50 / p99 (s) | KiB a wait | requests: a poll / at the end |")
+    print("|---|---|---|---|---|---|")
+    for count in counts:
+        for row in ROWS if has_airflow else [each for each in ROWS if "trigger" not in each]:
+            arguments = ["--only", row, "--polls", str(polls), str(count)]
+            command = [sys.executable, "-m", "tests.benchmarks.bench_polling", *arguments]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            cost = json.loads(told.splitlines()[-1])
+            print(
+                f"| {count:,} | {row} | {cost['cpu']:.2f} | {cost['p50']:.1f} / {cost['p99']:.1f} "
+                f"| {cost['memory']:.1f} | {cost['per_poll']:.0f} / {cost['at_end']} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -13,7 +13,10 @@ READ_TIMEOUT = 60.0
 STALE = ((0.3, 5.0), (0.5, 2.5))
 """Lists come from replicas: so many of them (of those left) lag behind by so many seconds."""
 
-REFUSED_TOKEN = {"status": 401, "body": '{"status": "error", "error": "token refused", "error_id": "lab-401"}'}
+REFUSED_TOKEN = {
+    "status": 401,
+    "body": '{"status": "error", "error": "token refused", "error_id": "lab-401"}',
+}
 """A platform whose token service has a bad moment refuses good tokens, in its own words."""
 
 

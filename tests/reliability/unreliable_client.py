@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.clients import MicsClient
-from airflow_provider_mics.api.users import get_connected_user
 from airflow_provider_mics.api.token_history import TokenHistory
+from airflow_provider_mics.api.users import get_connected_user
 from tests.reliability.fault_rules import READ_TIMEOUT
 from tests.reliability.lab_time import LabTime
 from tests.sandbox_server import SandboxServer

@@ -52,17 +52,22 @@ class CompletionCursor:
             "still_open": sorted(self.still_open),
         }
 
-    def new_completions(self, executions: Sequence[Execution]) -> tuple[list[Execution], Self]:
-        """Return the executions that ended since, the earliest end first, and the advanced cursor."""
+    def new_completions(
+        self, executions: Sequence[Execution], *, is_partial: bool = False
+    ) -> tuple[list[Execution], Self]:
+        """Return the executions that ended since, the earliest end first, and the advanced cursor.
+
+        ``is_partial``: an execution that is not among them may still exist, and be open.
+        """
         new = [each for each in executions if each.is_over and self._is_new(each)]
-        return sorted(new, key=_ended_at), self.advance(executions)
+        return sorted(new, key=_ended_at), self.advance(executions, is_partial=is_partial)
 
     def _is_new(self, execution: Execution) -> bool:
         if execution.id in self.still_open:
             return True
         return _ended_at(execution) >= self.since and execution.id not in self.ended
 
-    def advance(self, executions: Sequence[Execution]) -> Self:
+    def advance(self, executions: Sequence[Execution], *, is_partial: bool = False) -> Self:
         """Return the cursor after these executions were processed too."""
         ended = dict(self.ended)
         for each in executions:
@@ -72,6 +77,8 @@ class CompletionCursor:
                 ended[each.id] = max(end, self.since) if each.id in self.still_open else end
         since = max([self.since, *(end - LATE_ARRIVAL for end in ended.values())])
         still_open = frozenset(each.id for each in executions if not each.is_over)
+        if is_partial:
+            still_open |= self.still_open - {each.id for each in executions}
         return type(self)(since, {name: end for name, end in ended.items() if end >= since}, still_open)
 
 

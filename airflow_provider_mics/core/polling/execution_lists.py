@@ -6,18 +6,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from airflow_provider_mics.api.calls import Call, Flow, Steps, flow
-from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS, executions_path, newest_execution
+from airflow_provider_mics.api.executions import executions_path, newest_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import MOST_PAGES, PAGE_SIZE
 from airflow_provider_mics.api.responses import page_of_any
 
 M = TypeVar("M", bound=BaseModel)
 Matches = Callable[[Execution], bool]
-MAX_PAGES_WITHOUT_HIT = 5
-"""After this many pages in a row without a wanted execution, a poll stops reading the organisation's list."""
 FULL_READ_EVERY = 10
 """Searches. In between, a list with the same length and the same first page counts as unchanged."""
 
@@ -27,40 +25,6 @@ class Target(NamedTuple):
 
     instance_id: str
     execution_id: str
-
-
-class ExecutionSummary(BaseModel):
-    """An execution as a list shows it, with the fields that tell whether it changed.
-
-    All fields but ``id`` and ``status`` are kept as the platform sent them: a poll reads thousands of items and parses
-    few of them further, with `as_execution`.
-    """
-
-    model_config = ConfigDict(coerce_numbers_to_str=True, defer_build=True)
-
-    id: str
-    status: str
-    external_model_id: Any = None
-    parameters: Any = None
-    creation_date: Any = None
-    start_date: Any = None
-    duration: Any = None
-    num_tasks: Any = None
-    completed_tasks: Any = None
-    erroneous_tasks: Any = None
-
-    @property
-    def state(self) -> tuple[object, ...]:
-        """Two summaries of an execution have different states if its status or progress changed."""
-        return self.status, self.completed_tasks, self.num_tasks, self.erroneous_tasks
-
-    def may_belong_to(self, instance_id: str) -> bool:
-        """Whether it is an execution of that instance, or the platform does not say of which."""
-        return self.external_model_id is None or str(self.external_model_id) == instance_id
-
-    def as_execution(self) -> Execution:
-        """Parse all fields."""
-        return Execution.model_validate(self.model_dump())
 
 
 @dataclass(frozen=True)
@@ -90,40 +54,10 @@ def _page_reader(model: type[M]) -> Callable[[bytes], LenientPage[M]]:
     return read
 
 
-E = TypeVar("E", ExecutionSummary, Execution)
-
-
-@flow
-def find_in_organisation(
-    wanted: Collection[str], *, newest_last: bool
-) -> Steps[tuple[dict[str, ExecutionSummary], bool]]:
-    """Find the ``wanted`` ids in the organisation's list; return them, and the next call's ``newest_last``.
-
-    ``newest_last`` says at which end of the list the newest executions are; begin with False. The list may hold more
-    of the wanted ids than returned: another page is read only while that costs less than requests by id.
-
-    :raises MicsNotFoundError: this platform does not have that list
-    """
-    search: _ListSearch[ExecutionSummary] = _ListSearch(frozenset(wanted))
-    query = {"organisation_id": None}
-    first = yield from lenient_page(ORGANISATION_EXECUTIONS, ExecutionSummary, query)
-    search.add(first)
-    found_in_first = len(search.found)
-    if newest_last:
-        search.pages_without_hit = 0
-    for start in page_starts(first, from_end=newest_last):
-        if not search.is_worth_a_page:
-            break
-        if not search.add((yield from lenient_page(ORGANISATION_EXECUTIONS, ExecutionSummary, query, start))):
-            break
-    newest_last = len(search.found) > found_in_first if newest_last else not search.found
-    return search.found, newest_last
-
-
 @flow
 def find_in_instance(instance_id: str, wanted: Collection[str]) -> Steps[dict[str, Execution]]:
     """Find the ``wanted`` ids in the instance's list, which is read to its end if necessary."""
-    search: _ListSearch[Execution] = _ListSearch(frozenset(wanted))
+    search = _ListSearch(frozenset(wanted))
     path = executions_path(instance_id)
     first = yield from lenient_page(path, Execution, {})
     search.add(first)
@@ -134,46 +68,33 @@ def find_in_instance(instance_id: str, wanted: Collection[str]) -> Steps[dict[st
 
 
 @dataclass
-class _ListSearch(Generic[E]):
+class _ListSearch:
     """The progress of a search for ids in a list."""
 
     wanted: frozenset[str]
-    found: dict[str, E] = field(default_factory=dict)
+    found: dict[str, Execution] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    pages: int = 0
-    pages_without_hit: int = 0
 
     @property
     def missing(self) -> int:
         return len(self.wanted) - len(self.found)
 
-    @property
-    def is_worth_a_page(self) -> bool:
-        """Whether another page is likely to cost less than requests by id for the missing executions."""
-        limit = min(self.missing, MAX_PAGES_WITHOUT_HIT)
-        return self.pages_without_hit < limit and self.pages < len(self.wanted)
-
-    def add(self, page: LenientPage[E]) -> bool:
+    def add(self, page: LenientPage[Execution]) -> bool:
         """Add a page; return whether it has items that no earlier page had."""
-        found_before, seen_before = len(self.found), len(self.seen)
+        seen_before = len(self.seen)
         for item in page.items:
             self.seen.add(item.id)
             if item.id in self.wanted:
                 self.found.setdefault(item.id, item)
-        self.pages += 1
-        self.pages_without_hit = 0 if len(self.found) > found_before else self.pages_without_hit + 1
         return len(self.seen) > seen_before
 
 
-def page_starts(first: LenientPage[Any], *, from_end: bool = False) -> Iterator[int]:
-    """Yield where the pages after the first start; ``from_end`` needs a list with a ``total``."""
+def page_starts(first: LenientPage[Any]) -> Iterator[int]:
+    """Yield where the pages after the first start."""
     if first.size == 0:
         return
-    if from_end:
-        yield from range((first.total or 0) - first.size, 0, -first.size)
-    else:
-        end = MOST_PAGES * first.size if first.total is None else first.total
-        yield from range(first.size, end, first.size)
+    end = MOST_PAGES * first.size if first.total is None else first.total
+    yield from range(first.size, end, first.size)
 
 
 class CreationSearch:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
-from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from collections.abc import AsyncGenerator, Collection, Hashable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from airflow_provider_mics.api.calls import Call, Job, Now
 from airflow_provider_mics.api.errors import (
@@ -28,16 +28,16 @@ from airflow_provider_mics.api.executions import (
     get_execution,
     is_missing,
 )
+from airflow_provider_mics.api.field_types import OVER
+from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage
-from airflow_provider_mics.api.responses import one
-from airflow_provider_mics.core.polling.execution_lists import (
-    ExecutionSummary,
-    Target,
-    find_in_instance,
-    find_in_organisation,
-)
-from airflow_provider_mics.core.polling.subscriptions import Dispatcher, Subscriptions
+from airflow_provider_mics.api.responses import one, one_with_raw
+from airflow_provider_mics.core.polling.dispatcher import Dispatcher
+from airflow_provider_mics.core.polling.execution_lists import Target, find_in_instance
+from airflow_provider_mics.core.polling.listed_executions import ListDetail, ListedExecution
+from airflow_provider_mics.core.polling.organisation_list import ListReading, OrganisationList
+from airflow_provider_mics.core.polling.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from airflow_provider_mics.api.clients import AsyncMicsClient
@@ -46,7 +46,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Targets = Sequence[Target]
 Results = AsyncGenerator[tuple[K, T | MicsError], None]
-MIN_TARGETS_FOR_LIST = 2
+MIN_WAITS_FOR_LIST = 2
 """A single execution is requested by its id: that answer is a hundredth of a page."""
 MAX_CONCURRENT = 8
 """Maximum number of open requests; the client's pool has ten connections."""
@@ -62,7 +62,8 @@ class ExecutionFetcher:
     """Polls the platform, and remembers between polls which requests work there."""
 
     def __init__(self) -> None:
-        self._newest_last = False
+        self._list = OrganisationList()
+        self._detail = ListDetail()
         self._requests = ExecutionRequests()
 
     async def fetch(
@@ -75,38 +76,55 @@ class ExecutionFetcher:
         """
         dispatcher = Dispatcher(subscriptions, await client.perform(Now()))
         try:
-            summaries = await self._read_list(client, dispatcher.targets)
-            unresolved = dispatcher.publish_list(summaries or {})
+            reading = await self._read_list(client, dispatcher, len(subscriptions))
+            unresolved, searches = dispatcher.publish_list(reading, self._detail)
             results = await dispatcher.publish_all(self._requests.results(client, unresolved, poll_interval))
-            searches = gather_limited(client, dispatcher.due_searches(), poll_interval)
-            results += await dispatcher.publish_all(_unless_refused(searches))
+            found = gather_limited(client, searches, poll_interval)
+            results += await dispatcher.publish_all(_unless_refused(found))
         except MicsError as error:
             if refuses_token(error) or not is_outage(error):
                 raise
             dispatcher.publish_outage(error)
             return error
-        return _common_outage(results) if summaries is None else None
+        if reading is None:
+            return _common_outage(results)
+        await self._check_detail(client, dispatcher.targets, reading)
+        return None
 
     async def _read_list(
-        self, client: AsyncMicsClient, targets: Targets
-    ) -> dict[str, ExecutionSummary] | None:
-        """Return what the organisation's list shows, by execution id; None if the list cannot be used.
+        self, client: AsyncMicsClient, dispatcher: Dispatcher, waits: int
+    ) -> ListReading | None:
+        """Read the organisation's list; None if it cannot be used.
 
         :raises MicsError: not only the list fails
         """
-        if client.organisation_id is None or len(targets) < MIN_TARGETS_FOR_LIST:
+        if client.organisation_id is None or waits < MIN_WAITS_FOR_LIST:
             return None
-        search = find_in_organisation([each.execution_id for each in targets], newest_last=self._newest_last)
         try:
-            found, self._newest_last = await client.run(search)
+            return await self._list.read(client, dispatcher.wanted_ids, dispatcher.instance_ids)
         except MicsError as error:
-            if await _only_list_fails(client, error, targets):
+            if await _only_list_fails(client, error, dispatcher.targets, dispatcher.instance_ids):
                 return None
             raise
-        return found
+
+    async def _check_detail(self, client: AsyncMicsClient, targets: Targets, reading: ListReading) -> None:
+        """Compare one execution of each status that is over with the resource itself, where that is due."""
+        now = asyncio.get_running_loop().time()
+        due: dict[str, tuple[Target, ListedExecution]] = {}
+        for target in targets:
+            listed = reading.found.get(target.execution_id)
+            if listed is not None and listed.item["status"] in OVER and self._detail.is_due(listed, now):
+                due[listed.item["status"]] = target, listed
+        for target, listed in due.values():
+            call = Call("GET", execution_path(*target), one_with_raw(Execution, has_id=target.execution_id))
+            with suppress(MicsError):
+                _, resource = await client.run(call)
+                self._detail.compare(listed, resource or {}, now)
 
 
-async def _only_list_fails(client: AsyncMicsClient, error: MicsError, targets: Targets) -> bool:
+async def _only_list_fails(
+    client: AsyncMicsClient, error: MicsError, targets: Targets, instance_ids: Collection[str]
+) -> bool:
     """Whether other requests work: the list's route or the right to it is missing, or the list alone fails."""
     if isinstance(error, MicsRateLimitError):
         return False
@@ -114,8 +132,13 @@ async def _only_list_fails(client: AsyncMicsClient, error: MicsError, targets: T
         return isinstance(error, MicsApiError)
     if isinstance(error, MicsConnectionError) and error.certainly_not_sent:
         return False
+    other: Job[Any] = (
+        get_execution(*random.choice(targets))  # noqa: S311
+        if targets
+        else get_instance(next(iter(instance_ids)))
+    )
     try:
-        await client.run(get_execution(*random.choice(targets)))  # noqa: S311
+        await client.run(other)
     except MicsError as failure:
         return not is_outage(failure) and not refuses_token(failure)
     return True

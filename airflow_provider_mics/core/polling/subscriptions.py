@@ -1,30 +1,27 @@
 """Subscriptions: what a task waits for, and how poll results and log lines reach that task.
 
-The poller's task publishes results; the waiting task reads them in `Subscription.stream`. So log lines are written in
-the context of the waiting task, which is how Airflow knows whose log they belong to.
+The poller's task publishes results; the waiting task reads them in `Subscription.next_event`. So log lines are written
+in the context of the waiting task, which is how Airflow knows whose log they belong to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_mics.api.calls import Flow, Log
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
+from airflow_provider_mics.api.executions import newest_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, HEARTBEAT, ExecutionLog
 from airflow_provider_mics.api.validation import checked_id
-from airflow_provider_mics.core.polling.execution_lists import (
-    CreationSearch,
-    ExecutionSummary,
-    Matches,
-    Target,
-)
+from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
+from airflow_provider_mics.core.polling.execution_lists import CreationSearch, Matches, Target
+from airflow_provider_mics.core.polling.listed_executions import ListedExecution
 
 if TYPE_CHECKING:
     from airflow_provider_mics.api.clients import AsyncMicsClient
@@ -32,106 +29,71 @@ if TYPE_CHECKING:
 MakeClient = Callable[[], Awaitable["AsyncMicsClient"]]
 LogCallback = Callable[[Log], object]
 Subscriptions = Sequence["Subscription"]
-Topic = Union[Target, "CreationSubscription"]
-"""What a result is about: an execution, or the search of one subscription."""
 MIN_POLL_INTERVAL = 0.05
 """Seconds; a shorter ``poll_interval`` is raised to this."""
+SEARCH_EVERY = 10
+"""Polls after which the list of an instance is searched again, even if the organisation's list shows what is new."""
 
 
-class Dispatcher:
-    """Passes the results of one poll to the subscriptions that wait for them."""
+class Ended(NamedTuple):
+    """An execution that is over. If not ``is_in_full``, it is as a list shows it, which may leave out texts."""
 
-    def __init__(self, subscriptions: Subscriptions, now: datetime) -> None:
-        self._started = now, asyncio.get_running_loop().time()
-        self._pending = dict.fromkeys(subscriptions)
-        self._completions: dict[Target, list[CompletionSubscription]] = {}
-        self._creations: list[CreationSubscription] = []
-        for subscription in subscriptions:
-            if isinstance(subscription, CompletionSubscription):
-                self._completions.setdefault(subscription.target, []).append(subscription)
-            elif isinstance(subscription, CreationSubscription):
-                self._creations.append(subscription)
+    execution: Execution
+    is_in_full: bool
 
-    @property
-    def targets(self) -> list[Target]:
-        """The executions that are waited for."""
-        return list(self._completions)
 
-    def due_searches(self) -> dict[CreationSubscription, Flow[Execution | None]]:
-        """Return the searches for created executions that may run now."""
-        return {each: each.search() for each in self._creations if each.is_due(self._loop_time)}
+class Completions(NamedTuple):
+    """Executions that ended, the earliest end first, and the cursor after them."""
 
-    def publish_list(self, summaries: Mapping[str, ExecutionSummary]) -> list[Target]:
-        """Publish list items by execution id; return the targets to request by id: over, or not in the list."""
-        now, loop_time = self._now, self._loop_time
-        unresolved = []
-        for target, group in self._completions.items():
-            summary = summaries.get(target.execution_id)
-            if summary is not None and not summary.may_belong_to(target.instance_id):
-                summary = None
-            if summary is not None and not any(each.on_list_item(summary, now) for each in group):
-                for each in group:
-                    self._pending.pop(each, None)
-            elif any(each.is_due(loop_time) for each in group):
-                unresolved.append(target)
-        return unresolved
-
-    async def publish_all(self, results: AsyncGenerator[tuple[Topic, Any], None]) -> list[Any]:
-        """Publish each result as soon as it comes, and return all of them."""
-        published = []
-        async with aclosing(results):
-            async for topic, result in results:
-                self._publish(topic, result)
-                published.append(result)
-        return published
-
-    def publish_outage(self, outage: MicsError) -> None:
-        """Publish to all pending subscriptions why there is no result for them."""
-        for subscription in self._pending:
-            subscription.on_error(outage, self._now)
-
-    def _publish(self, topic: Topic, result: Any) -> None:
-        group = [topic] if isinstance(topic, CreationSubscription) else self._completions[topic]
-        for subscription in group:
-            self._pending.pop(subscription, None)
-            if not isinstance(result, MicsError):
-                subscription.on_answer(result, self._now)
-                continue
-            subscription.on_error(result, self._now)
-            if is_outage(result):
-                subscription.back_off(result, self._loop_time)
-
-    @property
-    def _loop_time(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    @property
-    def _now(self) -> datetime:
-        started, loop_time = self._started
-        return started + timedelta(seconds=self._loop_time - loop_time)
+    executions: list[Execution]
+    cursor: CompletionCursor
 
 
 class Subscription:
     """One wait: its state between polls, and the events for the task that waits."""
 
-    def __init__(self, name: str, poll_interval: float, make_client: MakeClient) -> None:
-        """``poll_interval`` is in seconds; ``make_client`` works for all waits on the same connection."""
+    __slots__ = (
+        "__weakref__",
+        "_backs_off_until",
+        "_events",
+        "_failures",
+        "_missing_since",
+        "_outage",
+        "_waiter",
+        "connection_key",
+        "is_over",
+        "make_client",
+        "on_outage",
+        "poll_interval",
+    )
+
+    def __init__(self, connection_key: Hashable, poll_interval: float, make_client: MakeClient) -> None:
+        """``poll_interval`` is in seconds; ``make_client`` works for all waits with the same ``connection_key``."""
+        self.connection_key = connection_key
         self.poll_interval = max(poll_interval, MIN_POLL_INTERVAL)
         self.make_client = make_client
         self.is_over = False
-        self._name = name
-        self._events: asyncio.Queue[Log | Execution | BaseException] = asyncio.Queue()
-        self._outage = OutageLog()
+        self.on_outage: Callable[[bool], object] | None = None
+        """Called with True when an outage of the platform begins, and with False when it is over."""
+        self._events: list[Any] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._outage: OutageLog | None = None
         self._missing_since: datetime | None = None
         self._failures = 0
         self._backs_off_until = float("-inf")
-        self.on_outage: Callable[[bool], object] | None = None
-        """Called with True when an outage of the platform begins, and with False when it is over."""
 
-    async def stream(self, log: LogCallback) -> Execution:
-        """Pass each log line to ``log`` as it comes, and return the execution waited for."""
+    @property
+    def name(self) -> str:
+        """What is waited for, in log lines."""
+        raise NotImplementedError
+
+    async def next_event(self, log: LogCallback) -> Any:
+        """Pass log lines to ``log`` as they come, and return the next result."""
         while True:
-            event = await self._events.get()
+            while not self._events:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+            event = self._events.pop(0)
             if isinstance(event, Log):
                 log(event)
             elif isinstance(event, BaseException):
@@ -140,8 +102,14 @@ class Subscription:
             else:
                 return event
 
+    def publish(self, event: Any) -> None:
+        """Give the waiting task a log line, a result or an error."""
+        self._events.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     def on_answer(self, answer: Any, now: datetime) -> None:
-        """Handle the answer to a request for what is waited for: an execution, or None if the search found none."""
+        """Handle the answer to a request for what is waited for."""
         raise NotImplementedError
 
     def on_error(self, error: MicsError, now: datetime) -> None:
@@ -150,6 +118,7 @@ class Subscription:
             self._on_not_found(error, now)
         elif is_outage(error):
             self._missing_since = None
+            self._outage = self._outage or OutageLog()
             if self.on_outage is not None and not self._outage.failures:
                 self.on_outage(True)
             self.log(self._outage.failed(error, now))
@@ -167,18 +136,18 @@ class Subscription:
 
     def log(self, lines: Iterable[Log]) -> None:
         for line in lines:
-            self._events.put_nowait(line)
+            self.publish(line)
 
-    def end(self, outcome: Execution | BaseException) -> None:
+    def end(self, outcome: object) -> None:
         """End the wait with its result or an error. Only the first call counts."""
         if not self.is_over:
             self.is_over = True
-            self._events.put_nowait(outcome)
+            self.publish(outcome)
 
     def _on_not_found(self, error: MicsNotFoundError, now: datetime) -> None:
         if self._missing_since is None:
             self._missing_since = now
-            message = f"{self._name} not found, retrying for {readable(APPEARS_WITHIN)}: {error}"
+            message = f"{self.name} not found, retrying for {readable(APPEARS_WITHIN)}: {error}"
             self.log([Log(message, logging.WARNING)])
         elif now - self._missing_since >= APPEARS_WITHIN:
             self.end(error)
@@ -187,63 +156,181 @@ class Subscription:
         self._missing_since = None
         self._failures = 0
         self._backs_off_until = float("-inf")
-        if self._outage.failures:
-            if self.on_outage is not None:
+        if self._outage is not None:
+            if self._outage.failures and self.on_outage is not None:
                 self.on_outage(False)
             self.log(self._outage.answered(now))
+            self._outage = None
 
 
 class CompletionSubscription(Subscription):
     """Waits until an execution is over."""
 
+    __slots__ = ("_execution_log", "_logged_at", "_state", "target")
+
     def __init__(
-        self, instance_id: str, execution_id: str, poll_interval: float, make_client: MakeClient
+        self, target: Target, connection_key: Hashable, poll_interval: float, make_client: MakeClient
     ) -> None:
-        self.target = Target(checked_id("instance_id", instance_id), checked_id("execution_id", execution_id))
-        super().__init__(f"Execution {execution_id} of instance {instance_id}", poll_interval, make_client)
-        self._execution_log = ExecutionLog(*self.target)
+        checked_id("instance_id", target.instance_id)
+        checked_id("execution_id", target.execution_id)
+        self.target = target
+        super().__init__(connection_key, poll_interval, make_client)
+        self._execution_log = ExecutionLog(*target)
         self._state: tuple[object, ...] = ()
         self._logged_at: datetime | None = None
 
-    def on_list_item(self, summary: ExecutionSummary, now: datetime) -> bool:
-        """Handle a list item; return whether the execution is over, so that it must be requested in full."""
-        was_logged = self._logged_at is not None and now - self._logged_at < HEARTBEAT
-        if not was_logged or summary.state != self._state:
-            execution = summary.as_execution()
-            if execution.is_over:
-                return True
-            self._log_progress(execution, now)
-            self._state = summary.state
-        self._reset_failures(now)
-        return False
+    @property
+    def name(self) -> str:
+        return self._execution_log.name
 
-    def on_answer(self, execution: Execution, now: datetime) -> None:
-        """Log the execution's progress; end the wait if it is over."""
+    def on_list_item(self, listed: ListedExecution, now: datetime, *, is_in_full: bool) -> bool:
+        """Handle a list item; return whether it could be read."""
+        state = listed.state
+        was_logged = self._logged_at is not None and now - self._logged_at < HEARTBEAT
+        if was_logged and state == self._state:
+            self._reset_failures(now)
+            return True
+        execution = listed.as_execution()
+        if execution is None:
+            return False
         self._reset_failures(now)
         self._log_progress(execution, now)
+        self._state = state
         if execution.is_over:
-            self.end(execution)
+            self.end(Ended(execution, is_in_full))
+        return True
+
+    def on_answer(self, answer: Execution, now: datetime) -> None:
+        """Log the execution's progress; end the wait if it is over."""
+        self._reset_failures(now)
+        self._log_progress(answer, now)
+        if answer.is_over:
+            self.end(Ended(answer, is_in_full=True))
 
     def _log_progress(self, execution: Execution, now: datetime) -> None:
         self.log(self._execution_log.lines(execution, now))
         self._logged_at = now
 
 
-class CreationSubscription(Subscription):
-    """Waits until an instance has an execution that ``matches``."""
+class InstanceSubscription(Subscription):
+    """Waits for something new among the executions of an instance.
+
+    The list of the instance is searched first. While the organisation's list shows without a gap what is new, the
+    search is repeated only now and then.
+    """
+
+    __slots__ = ("_polls_until_search", "instance_id")
 
     def __init__(
-        self, instance_id: str, matches: Matches, poll_interval: float, make_client: MakeClient
+        self, instance_id: str, connection_key: Hashable, poll_interval: float, make_client: MakeClient
     ) -> None:
         checked_id("instance_id", instance_id)
-        super().__init__(f"Instance {instance_id}", poll_interval, make_client)
+        self.instance_id = instance_id
+        super().__init__(connection_key, poll_interval, make_client)
+        self._polls_until_search = 0
+
+    @property
+    def name(self) -> str:
+        return f"Instance {self.instance_id}"
+
+    @property
+    def open_ids(self) -> frozenset[str]:
+        """The executions whose state matters."""
+        return frozenset()
+
+    def search(self) -> Flow[Any]:
+        """Return the search of the instance's list; `on_answer` gets its result."""
+        raise NotImplementedError
+
+    def on_new(self, executions: Sequence[Execution]) -> None:
+        """Handle executions that the organisation's list shows as new, or whose state matters."""
+        raise NotImplementedError
+
+    def on_list(self, executions: Sequence[Execution], now: datetime, *, is_continuous: bool) -> bool:
+        """Handle what the organisation's list shows; return whether the instance's list must be searched too."""
+        if is_continuous or executions:
+            self._reset_failures(now)
+        if executions:
+            self.on_new(executions)
+        self._polls_until_search = self._polls_until_search - 1 if is_continuous else 0
+        return not self.is_over and self._polls_until_search <= 0
+
+    def searched(self, now: datetime) -> None:
+        """Note a search whose result was published."""
+        self._polls_until_search = SEARCH_EVERY
+        self._reset_failures(now)
+
+
+class CreationSubscription(InstanceSubscription):
+    """Waits until an instance has an execution that ``matches``."""
+
+    __slots__ = ("_creation_search", "_matches")
+
+    def __init__(
+        self,
+        instance_id: str,
+        matches: Matches,
+        connection_key: Hashable,
+        poll_interval: float,
+        make_client: MakeClient,
+    ) -> None:
+        super().__init__(instance_id, connection_key, poll_interval, make_client)
+        self._matches = matches
         self._creation_search = CreationSearch(instance_id, matches)
 
     def search(self) -> Flow[Execution | None]:
         return self._creation_search.search()
 
-    def on_answer(self, execution: Execution | None, now: datetime) -> None:
+    def on_answer(self, answer: Execution | None, now: datetime) -> None:
         """End the wait if the search found an execution."""
-        self._reset_failures(now)
-        if execution is not None:
-            self.end(execution)
+        self.searched(now)
+        if answer is not None:
+            self.end(answer)
+
+    def on_new(self, executions: Sequence[Execution]) -> None:
+        found = [each for each in executions if self._matches(each)]
+        if found:
+            self.end(newest_execution(found))
+
+
+class CompletionsSubscription(InstanceSubscription):
+    """Waits, again and again, for executions of an instance that end."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(
+        self,
+        instance_id: str,
+        cursor: CompletionCursor | None,
+        connection_key: Hashable,
+        poll_interval: float,
+        make_client: MakeClient,
+    ) -> None:
+        """``cursor`` is None at the very first time: what has ended until then counts as known."""
+        super().__init__(instance_id, connection_key, poll_interval, make_client)
+        self._cursor = cursor
+
+    @property
+    def open_ids(self) -> frozenset[str]:
+        return frozenset() if self._cursor is None else self._cursor.still_open
+
+    def search(self) -> Flow[list[Execution]]:
+        return list_recent_executions(self.instance_id, self._cursor)
+
+    def on_answer(self, answer: list[Execution], now: datetime) -> None:
+        self.searched(now)
+        if self._cursor is None:
+            self._move_to(CompletionCursor.start(answer), [])
+        else:
+            ended, cursor = self._cursor.new_completions(answer)
+            self._move_to(cursor, ended)
+
+    def on_new(self, executions: Sequence[Execution]) -> None:
+        if self._cursor is not None:
+            ended, cursor = self._cursor.new_completions(executions, is_partial=True)
+            self._move_to(cursor, ended)
+
+    def _move_to(self, cursor: CompletionCursor, ended: list[Execution]) -> None:
+        if cursor != self._cursor or ended:
+            self._cursor = cursor
+            self.publish(Completions(ended, cursor))

@@ -84,7 +84,7 @@ class RealPlatform:
     def wait_for(self, instance_id: str, execution_id: str, poll_interval: float = 0.1) -> RealWait:
         """Start a wait for the end of an execution."""
         lines: list[Log] = []
-        waiting = wait_until_over(
+        waiting = execution_of(
             key=("mics_default", self.organisation_id),
             make_client=self.make_client,
             instance_id=instance_id,
@@ -125,6 +125,11 @@ class RealPlatform:
         async with asyncio.timeout(MAX_SECONDS):
             while await self.asked(route) < enough:  # noqa: ASYNC110 - it happens in another process
                 await asyncio.sleep(0.01)
+
+
+async def execution_of(**arguments: Any) -> Any:
+    """Wait for the end of an execution, and return it."""
+    return (await wait_until_over(**arguments)).execution
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from airflow_provider_mics.api import AsyncMicsClient, Call, Log, Response
 from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS as ORGANISATION_LIST
 from airflow_provider_mics.api.token_history import TokenHistory
-from airflow_provider_mics.core.polling import wait_until_created, wait_until_over
+from airflow_provider_mics.core.polling import wait_until_created
+from tests.core.polling.real_waits import execution_of
 from tests.simulated_platform import START, SimulatedPlatform
 
 __all__ = [
@@ -165,7 +166,7 @@ async def end(
 def wait_for(platform: AsyncSimulatedPlatform, execution_id: str, poll_interval: float = 30.0) -> Waiter:
     """Begin to wait for the end of an execution."""
     lines: list[Log] = []
-    waiting = wait_until_over(
+    waiting = execution_of(
         key="simulated",
         make_client=platform.make_client,
         instance_id=platform.instance_id,

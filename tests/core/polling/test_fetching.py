@@ -81,6 +81,8 @@ async def test_with_faults_in_every_third_response_each_wait_ends_once_with_its_
     kinds = ["500", "502", "503", "504", "429", "html", "cut_json", "drop_before", "drop_after", "error_200"]
     good, bad = platform.instance(), platform.instance()
     ids = platform.executions(good, 30) + platform.executions(bad, 10)
+    # Asked by id, so that there are enough requests.
+    platform.server.quirks(organisation_executions="404")
     platform.server.faults([{**EVERYTHING, "kind": kind, "probability": 0.04} for kind in kinds], seed)
     waits = [*platform.wait_for_all(good, ids[:30], 0.05), *platform.wait_for_all(bad, ids[30:], 0.05)]
     await until(lambda: all(wait.lines for wait in waits))
@@ -98,6 +100,7 @@ async def test_with_faults_in_every_third_response_each_wait_ends_once_with_its_
 async def test_a_request_without_response_does_not_delay_other_results(platform):
     instance_id = platform.instance()
     ids = platform.executions(instance_id, 4)
+    platform.server.quirks(organisation_executions="404")
     waits = platform.wait_for_all(instance_id, ids)
     await until(lambda: all(wait.lines for wait in waits))
     silent = {"kind": "timeout_before", "path": f"/{ids[0]}$", "parameters": {"seconds": 60}}

@@ -15,8 +15,9 @@ from airflow_provider_mics.api.calls import Log
 from airflow_provider_mics.api.errors import MicsApiError, MicsAuthError, MicsError, MicsNotFoundError
 from airflow_provider_mics.api.field_types import EPOCH
 from airflow_provider_mics.core.polling import wait_until_over
+from airflow_provider_mics.core.polling.execution_lists import Target
 from airflow_provider_mics.core.polling.subscriptions import CompletionSubscription
-from tests.core.polling.any_items import SOME_EXECUTION, on_any_machine, read
+from tests.core.polling.any_items import SOME_EXECUTION, listed, on_any_machine
 from tests.core.polling.real_waits import (
     EVERYTHING,
     LIST,
@@ -56,7 +57,7 @@ async def test_two_waits_for_the_same_execution_both_get_it(platform):
     platform.end(ids)
     assert [each.id for each in await results(waits)] == [*ids, ids[0]]
     assert waits[0].messages == waits[2].messages
-    assert await platform.asked(ONE) == 2
+    assert await platform.asked(ONE) <= 1
 
 
 async def test_log_lines_are_written_in_the_context_of_the_waiting_task(platform):
@@ -112,11 +113,14 @@ async def test_an_invalid_id_is_refused_before_any_request(platform, instance_id
 @on_any_machine
 @given(item=SOME_EXECUTION)
 def test_any_list_item_can_be_handled(item):
-    page = read(json.dumps({"status": "ok", "data": [{**item, "id": "7"}]}).encode())
-    subscription = CompletionSubscription("42", "7", 1.0, make_client=None)
-    for summary in page.items:
-        if not subscription.on_list_item(summary, EPOCH):
-            assert isinstance(subscription._events.get_nowait(), Log)
+    async def scenario():
+        executions, _ = listed(json.dumps({"status": "ok", "data": [{**item, "id": "7"}]}).encode())
+        subscription = CompletionSubscription(Target("42", "7"), "key", 1.0, make_client=None)
+        for each in executions:
+            assert subscription.on_list_item(each, EPOCH, is_in_full=False)
+            assert isinstance(subscription._events[0], Log)
+
+    simulate(scenario())
 
 
 @pytest.mark.parametrize(
