@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing
 
 import pytest
@@ -197,5 +198,45 @@ def test_whatever_happens_each_end_is_told_once_and_each_creation_is_found(
         await asyncio.sleep(700)
         assert sorted(one) == sorted(other) == sorted(expected)
         await stop(first, second)
+
+    simulate(scenario())
+
+
+def test_a_day_of_waits_leaves_nothing_behind():
+    def ours():
+        gc.collect()
+        return sum(
+            str(type(each).__module__).startswith("airflow_provider_mics") for each in gc.get_objects()
+        )
+
+    async def scenario():
+        platform, number, counts = showing(0), 0, []
+        kept = wait_for(platform, "kept", 60)
+        create(platform, "kept")
+        task, ended = watch(platform, poll_interval=60)
+        for _ in range(24):
+            for _ in range(6):
+                waits = []
+                for _ in range(5):
+                    number += 1
+                    waits += [
+                        wait_for(platform, str(number), 60),
+                        wait_for_creation(platform, str(number), 60),
+                    ]
+                await asyncio.sleep(30)
+                create(platform, *(str(number - back) for back in range(5)))
+                await asyncio.sleep(270)
+                for each in platform.executions[-5:]:
+                    each["status"] = "SUCCEEDED"
+                await asyncio.sleep(300)
+                assert all(wait.task.done() for wait in waits)
+                del platform.executions[1:-40]
+            platform.requests.clear()
+            waits.clear()
+            kept.lines.clear()
+            counts.append(ours())
+        assert len(ended) == number
+        assert max(counts[3:]) <= counts[2] + 50, counts
+        await stop(kept.task, task)
 
     simulate(scenario())
