@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionType
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
 from airflow_provider_mics.core.polling import MakeClient, wait_until_created
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.runtime import trigger_events
@@ -112,6 +112,7 @@ class MicsTickTrigger(BaseTrigger):
                     **poller_arguments(self),
                     instance_id=self.instance_id,
                     matches=lambda each: identity.matches(each) and each.id not in self.ignored_ids,
+                    since=searched_since(identity),
                     on_outage=partial(self._renew_grace, timeout),
                 )
             return trigger_events.completed(execution)
@@ -154,6 +155,11 @@ def identity_of_tick(instance_id: str, tick: dict[str, Any]) -> ExecutionIdentit
         timedelta(seconds=tick["tolerance"]),
         tuple(datetime.fromisoformat(moment) for moment in tick["candidate_times"]),
     )
+
+
+def searched_since(identity: ExecutionIdentity) -> datetime:
+    """Return from when on a trigger searches: what was created before the tick, the task has searched for itself."""
+    return min(identity.expected_start_date, datetime.now(UTC)) - STRANGER_AGE
 
 
 async def rest_of_shortest_deferral(trigger: BaseTrigger, began: float) -> None:

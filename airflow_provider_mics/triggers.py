@@ -32,6 +32,7 @@ from airflow_provider_mics.tick_triggers import (
     identity_of_tick,
     poller_arguments,
     rest_of_shortest_deferral,
+    searched_since,
     timeout_at,
 )
 
@@ -131,6 +132,7 @@ class MicsExecutionTrigger(BaseTrigger):
                     **arguments,
                     instance_id=self.instance_id,
                     matches=lambda each: identity.matches(each) and each.id not in noticed,
+                    since=searched_since(identity),
                 )
                 noticed.add(twin.id)
                 await self._hook.arun(handle_twin(identity, self.execution_id, twin, grace))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
+from airflow_provider_mics.api.calls import Flow, Log, Now, PlatformNow, Steps, flow
 from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsUncertainError
 from airflow_provider_mics.api.eventual_consistency import (
+    contains,
     list_after_create,
     read_until_consistent,
     unconfirmed_creation,
@@ -19,6 +20,7 @@ from airflow_provider_mics.api.executions import (
     cancel_execution,
     create_execution,
     get_execution,
+    list_executions,
     newest_execution,
 )
 from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
@@ -30,9 +32,11 @@ from airflow_provider_mics.api.outages import (
     retry_through_outages,
     wait_out,
 )
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.moments import CLOCK_TOLERANCE
 
 OnIdentified = Callable[[ExecutionIdentity], object]
 OnCreated = Callable[[Execution], object]
@@ -116,9 +120,10 @@ def find_own(
     may have the next one, so it is the first one that a run of this time has.
     """
     own: tuple[ExecutionIdentity, list[Execution]] | None = None
+    since = yield from _first_creation(identity, has_tried)
     while True:
         try:
-            executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+            executions = yield from retry_through_outages(list_until_match(identity, since=since), give_up_at)
         except MicsUncertainError:
             if own is None:
                 raise
@@ -139,6 +144,21 @@ def find_own(
                 "not of this run: taking the next moment."
             )
         identity = identity.next()
+
+
+def _first_creation(identity: ExecutionIdentity, has_tried: bool) -> Steps[datetime | None]:
+    """Return the moment (of the platform's clock) since which executions matter to this try; None: see the identity.
+
+    Of a first try nothing exists yet. It only looks for strangers, and where moments are many, none meets it by chance:
+    only one of the same names and the same date, at nearly the same time.
+    """
+    if has_tried or identity.is_settled or identity.not_before is None or identity.moments is None:
+        return None
+    if not identity.moments.is_wide:
+        return identity.not_before
+    behind: timedelta = (yield Now()) - (yield PlatformNow())
+    began = identity.not_before + STRANGER_AGE
+    return max(identity.not_before, began - CLOCK_TOLERANCE - max(timedelta(0), behind))
 
 
 @flow
@@ -253,7 +273,7 @@ def _create(
     interruption: Interruption | None,
 ) -> Steps[Submission]:
     existing_ids = {each.id for each in existing}
-    outage = OutageLog()
+    outage, began = OutageLog(), (yield Now())
     if interruption is not None:
         interruption.known_ids = sorted(existing_ids)
         interruption.moment = milliseconds(identity.expected_start_date)
@@ -282,7 +302,14 @@ def _create(
         on_created(created)
         if interruption is not None:
             interruption.created_id = created.id
-        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at, interruption))
+        since = None
+        if created.creation_date is not None:
+            since = created.creation_date - ((yield Now()) - began) - CLOCK_TOLERANCE
+        return (
+            yield from _check_for_duplicates(
+                identity, created, existing_ids, give_up_at, interruption, since=since
+            )
+        )
 
 
 def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[Log]:
@@ -305,15 +332,26 @@ def _check_for_duplicates(
     existing_ids: set[str],
     give_up_at: datetime,
     interruption: Interruption | None,
+    *,
+    since: datetime | None = None,
 ) -> Steps[Submission]:
-    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
-    listing = list_until_match(identity, known_ids={created.id, *existing_ids})
+    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment.
+
+    ``since``: what was created before has been looked at, before ``created`` was; None where that is not known.
+    """
+    listing = list_until_match(identity, known_ids={created.id, *existing_ids}, since=since)
     listed = yield from list_after_create(
         retry_through_outages(listing, give_up_at),
         created,
         f"execution {created.id}",
         raise_outages=interruption is not None,
     )
+    if since is not None and listed and not contains(listed, created):
+        # The list may not be sorted by creation, although its newest executions are.
+        whole = retry_through_outages(
+            list_executions(identity.instance_id, page_size=LARGE_PAGE_SIZE), give_up_at
+        )
+        listed = yield from list_after_create(whole, created, f"execution {created.id}")
     duplicates = [
         each
         for each in listed

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from airflow_provider_mics.api.calls import Flow
-from airflow_provider_mics.api.executions import list_executions
+from airflow_provider_mics.api.calls import Steps, flow
+from airflow_provider_mics.api.errors import MicsNotFoundError
+from airflow_provider_mics.api.executions import get_execution, list_executions, read_recent_executions
 from airflow_provider_mics.api.field_types import EPOCH, from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 
+LIST_LAG = timedelta(minutes=5)
+"""How much later than others an execution may appear in the list."""
+MAX_REQUESTS_BY_ID = 5
+"""How many executions that are not over, and far back in the list, a look asks for by their ids."""
 LATE_ARRIVAL = timedelta(hours=1)
 """How long after a newer end an older one may still show: executions end in any order, and lists lag behind."""
-MIN_SORTED_RUN = 20
-"""This many executions in a row from newest to oldest mean that their list is sorted so."""
 
 
 @dataclass(frozen=True)
@@ -82,34 +85,53 @@ class CompletionCursor:
         return type(self)(since, {name: end for name, end in ended.items() if end >= since}, still_open)
 
 
-def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Flow[list[Execution]]:
-    """List the executions of an instance as far back as a new end is possible; all of them without a cursor."""
-    until = None if cursor is None else _ProcessedPart(cursor).is_reached
-    return list_executions(instance_id, until=until)
+@flow
+def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Steps[list[Execution]]:
+    """List the executions of an instance that may have ended since; all of them without a cursor.
+
+    In a list that is sorted by creation these are the new ones, and those that were not over before. Of the latter, a
+    few that are far back are asked for by their ids.
+    """
+    if cursor is None:
+        return (yield from list_executions(instance_id))
+    listed = yield from read_recent_executions(instance_id, lambda: _is_read_before(cursor, frozenset()))
+    executions = list(listed.items)
+    missing = cursor.still_open.difference(each.id for each in executions)
+    try:
+        if len(missing) <= MAX_REQUESTS_BY_ID:
+            for execution_id in sorted(missing):
+                execution = yield from get_execution(instance_id, execution_id)
+                executions.append(execution)
+            return executions
+    except MicsNotFoundError:
+        # It is gone, or this platform does not have the route: the list tells.
+        pass
+    listed = yield from read_recent_executions(instance_id, lambda: _is_read_before(cursor, missing))
+    return list(listed.items)
 
 
-class _ProcessedPart:
-    """Tells where the rest of a list holds only processed ends: only in a list sorted from newest to oldest."""
+def _is_read_before(cursor: CompletionCursor, wanted: frozenset[str]) -> Callable[[Execution], bool]:
+    """Return a condition that tells, from the newest execution on, whether all older ones were read before.
 
-    def __init__(self, cursor: CompletionCursor) -> None:
-        self._cursor = cursor
-        self._seen: set[str] = set()
-        self._created: list[datetime] = []
-        self._is_sorted = True
+    What the list showed late was created at most `LIST_LAG` before an execution that it showed. ``wanted`` are read in
+    any case.
+    """
+    missing = set(wanted)
+    since = cursor.since
+    has_known = False
 
-    def is_reached(self, execution: Execution) -> bool:
-        """Add the next execution of the list; return whether all that follow are processed."""
-        created = execution.creation_date or EPOCH
-        self._is_sorted = self._is_sorted and created <= min(self._created[-1:], default=created)
-        self._created.append(created)
-        self._seen.add(execution.id)
-        return (
-            self._is_sorted
-            and len(self._created) >= MIN_SORTED_RUN
-            and self._created[0] > created
-            and created < self._cursor.since
-            and self._cursor.still_open <= self._seen
-        )
+    def is_enough(execution: Execution) -> bool:
+        nonlocal since, has_known
+        missing.discard(execution.id)
+        created = execution.creation_date
+        if created is None:
+            return False
+        if not has_known and (execution.id in cursor.ended or execution.id in cursor.still_open):
+            has_known = True
+            since = max(since, created - LIST_LAG)
+        return not missing and created < since
+
+    return is_enough
 
 
 def _ended_at(execution: Execution) -> datetime:

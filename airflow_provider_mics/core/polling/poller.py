@@ -96,18 +96,20 @@ async def wait_until_created(
     make_client: MakeClient,
     instance_id: str,
     matches: Matches,
+    since: datetime | None = None,
     poll_interval: float = 30.0,
     log: LogCallback,
     on_outage: Callable[[bool], object] | None = None,
 ) -> Execution:
     """Wait until the instance has an execution that ``matches``, and return it; the newest if there are several.
 
+    An execution that was created before ``since`` need not be found: a long list is read no further.
     ``on_outage`` is called with True when an outage of the platform begins, and with False when it is over.
 
     ``matches`` must depend only on fields that never change: an execution that did not match once is not checked
     again at every poll. Everything else is as in `wait_until_over`.
     """
-    subscription = CreationSubscription(instance_id, matches, key, poll_interval, make_client)
+    subscription = CreationSubscription(instance_id, matches, since, key, poll_interval, make_client)
     subscription.on_outage = on_outage
     _subscribe(subscription)
     try:

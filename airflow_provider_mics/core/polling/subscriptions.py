@@ -270,13 +270,14 @@ class CreationSubscription(InstanceSubscription):
         self,
         instance_id: str,
         matches: Matches,
+        since: datetime | None,
         connection_key: Hashable,
         poll_interval: float,
         make_client: MakeClient,
     ) -> None:
         super().__init__(instance_id, connection_key, poll_interval, make_client)
         self._matches = matches
-        self._creation_search = CreationSearch(instance_id, matches)
+        self._creation_search = CreationSearch(instance_id, matches, since)
 
     def search(self) -> Flow[Execution | None]:
         return self._creation_search.search()
