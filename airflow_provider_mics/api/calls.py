@@ -44,6 +44,11 @@ class PlatformNow:
 
 
 @dataclass(frozen=True)
+class KnownLists:
+    """What the process has learned of the platform's lists; its result is the client's `ListHistory`."""
+
+
+@dataclass(frozen=True)
 class Log:
     """One line to log, at a level of the ``logging`` module; its result is None."""
 
@@ -73,7 +78,7 @@ class Call(Generic[T]):
         return f"{self.method} /v1/{self.path}"
 
 
-Step = Call[Any] | Sleep | Now | PlatformNow | Log
+Step = Call[Any] | Sleep | Now | PlatformNow | KnownLists | Log
 Steps = Generator[Step, Any, T]
 
 
@@ -140,8 +145,9 @@ def drive(job: Job[T], perform: Callable[[Step], Any]) -> T:
     """Run a call or a flow; ``perform`` does each step.
 
     :param job: what to run
-    :param perform: return the result of one `Call`, `Sleep`, `Now`, `PlatformNow` or `Log`. An `Exception` that it
-        raises is raised inside the flow, at the step, where the flow may handle it.
+    :param perform: return the result of one `Call`, `Sleep`, `Now`, `PlatformNow`, `KnownLists` or `Log`; for
+        `KnownLists` it may be None. An `Exception` that it raises is raised inside the flow, at the step, where the
+        flow may handle it.
     :returns: the value of the call or flow
     :raises Exception: what the flow raises or does not handle
     """

@@ -14,7 +14,18 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from airflow_provider_mics.api.calls import Call, Job, Log, Now, PlatformNow, Sleep, Step, adrive, drive
+from airflow_provider_mics.api.calls import (
+    Call,
+    Job,
+    KnownLists,
+    Log,
+    Now,
+    PlatformNow,
+    Sleep,
+    Step,
+    adrive,
+    drive,
+)
 from airflow_provider_mics.api.retries import attempts
 from airflow_provider_mics.api.settings import ClientOptions, ClientSettings
 from airflow_provider_mics.api.transport import AsyncTransport, Transport
@@ -48,8 +59,8 @@ class MicsClient(ClientSettings):
         :param transport: sends the requests in place of ``requests``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
-            ``token_history`` and ``environ``, as for `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log``,
+            ``token_history``, ``list_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -87,7 +98,8 @@ class MicsClient(ClientSettings):
         """Perform one step: what `run` passes to `drive`.
 
         :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
-        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, else None
+        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, the ``list_history`` of a
+            `KnownLists`, else None
         :raises MicsError: the request failed
         """
         match step:
@@ -99,6 +111,8 @@ class MicsClient(ClientSettings):
                 return self._clock()
             case PlatformNow():
                 return self.platform_time(self._clock())
+            case KnownLists():
+                return self.list_history
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None
@@ -131,8 +145,8 @@ class AsyncMicsClient(ClientSettings):
         :param transport: sends the requests in place of ``httpx``; the client closes it
         :param sleep: waits for a number of seconds, between attempts and for the `Sleep` steps of a flow
         :param clock: the current time (UTC), for the `Now` steps of a flow
-        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log`` and
-            ``token_history`` and ``environ``, as for `ClientSettings`
+        :param options: ``timeout``, ``max_retries``, ``size_fields``, ``verify``, ``proxies``, ``log``,
+            ``token_history``, ``list_history`` and ``environ``, as for `ClientSettings`
         :raises MicsError: an argument is invalid
         """
         super().__init__(base_url, token, organisation_id, **options)
@@ -170,7 +184,8 @@ class AsyncMicsClient(ClientSettings):
         """Perform one step: what `run` passes to `adrive`.
 
         :param step: a `Call` is sent, with retries; a `Sleep` waits; a `Log` goes to ``log``
-        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, else None
+        :returns: the value of a `Call`, the time (UTC) of a `Now` or `PlatformNow`, the ``list_history`` of a
+            `KnownLists`, else None
         :raises MicsError: the request failed
         """
         match step:
@@ -182,6 +197,8 @@ class AsyncMicsClient(ClientSettings):
                 return self._clock()
             case PlatformNow():
                 return self.platform_time(self._clock())
+            case KnownLists():
+                return self.list_history
             case Log(message, level):
                 self.log.log(level, "%s", message)
         return None

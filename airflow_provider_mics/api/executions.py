@@ -20,7 +20,8 @@ from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.json_text import cleaned
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.paging import PAGE_SIZE, whole_list
+from airflow_provider_mics.api.paging import PAGE_SIZE, ListResult, whole_list
+from airflow_provider_mics.api.recent_items import read_recent
 from airflow_provider_mics.api.responses import (
     cannot_be_written_back,
     ignore_body,
@@ -79,6 +80,29 @@ def list_executions(
     """
     path = executions_path(instance_id)
     return whole_list(path, Execution, lambda each: each.id, {}, page_size=page_size, until=until)
+
+
+def read_recent_executions(
+    instance_id: str, make_is_enough: Callable[[], Callable[[Execution], bool]], *, page_size: int = PAGE_SIZE
+) -> Flow[ListResult[Execution]]:
+    """Read the executions of an instance from the newest on, as far back as needed, see `read_recent`.
+
+    :param instance_id: the platform's id of the instance
+    :param make_is_enough: returns a new condition, which gets each execution, from the newest to the oldest, and tells
+        whether none is needed that was created before it
+    :param page_size: executions in each request
+    :raises MicsError: the id is invalid
+    :raises MicsNotFoundError: when run: there is no such instance
+    """
+    return read_recent(
+        executions_path(instance_id),
+        Execution,
+        lambda each: each.id,
+        {},
+        date=lambda each: each.creation_date,
+        make_is_enough=make_is_enough,
+        page_size=page_size,
+    )
 
 
 def list_organisation_executions(

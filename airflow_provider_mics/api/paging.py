@@ -108,10 +108,12 @@ def read_list(
     until: Callable[[T], bool] | None = None,
     progress: ListProgress[T] | None = None,
     is_cleaned: bool = True,
+    first: Page[T] | None = None,
 ) -> Steps[ListResult[T]]:
     """Read a list as `whole_list` does; an item that cannot be read is left out, with a warning.
 
     :param progress: where to begin; it is kept up to date, so that an interrupted reading can go on from it
+    :param first: the first page, if the caller has just read it
     """
     progress = ListProgress() if progress is None else progress
     items = progress.items
@@ -121,7 +123,10 @@ def read_list(
     last_page: tuple[list[Any], dict[int, Any]] = ([], {})
     reading = _Reading(page_size, progress.start, items)
     for _ in range(MOST_PAGES):
-        given = yield from list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned)
+        if first is None:
+            given = yield from list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned)
+        else:
+            given, first = first, None
         keys = [key(item) for item in given.data]
         for each, item in zip(keys, given.data, strict=True):
             items.setdefault(each, item)

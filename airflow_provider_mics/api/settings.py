@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from airflow_provider_mics import __version__
 from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsAuthError, MicsConnectionError, MicsError
+from airflow_provider_mics.api.list_history import ListHistory
 from airflow_provider_mics.api.models import SizeFields, spell_sizes
 from airflow_provider_mics.api.network import Network, proxy_problem, proxy_variables, resolve_network
 from airflow_provider_mics.api.responses import Response, read_response
@@ -52,6 +53,7 @@ class ClientOptions(TypedDict, total=False):
     proxies: Mapping[str, str] | None
     log: LogLines
     token_history: TokenHistory | None
+    list_history: ListHistory | None
     environ: Mapping[str, str] | None
 
 
@@ -71,6 +73,7 @@ class ClientSettings:
         proxies: Mapping[str, str] | None = None,
         log: LogLines = logger,
         token_history: TokenHistory | None = None,
+        list_history: ListHistory | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         """Check the settings.
@@ -86,6 +89,7 @@ class ClientSettings:
         :param proxies: proxy URL by scheme, ``{"https": "http://proxy:3128"}``; None means the environment's
         :param log: where retries and the `Log` steps of flows are logged
         :param token_history: shared by all clients of one token; by default the client has its own
+        :param list_history: shared by all clients of one host; by default the client has its own
         :param environ: the environment variables that hold proxies and CA bundles, see ``network.py``; by default the
             proxies that Python finds, and no CA bundle
         :raises MicsError: an argument is invalid
@@ -102,6 +106,7 @@ class ClientSettings:
         self.proxies = _checked_proxies(proxies or {})
         self.log = log
         self._token_history = token_history or TokenHistory()
+        self.list_history = ListHistory() if list_history is None else list_history
         self._environ = environ
         self._clock_difference = timedelta(0)
 

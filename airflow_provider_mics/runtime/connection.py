@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
+from airflow_provider_mics.api.list_history import ListHistory
 from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
@@ -55,6 +56,10 @@ _token_histories: dict[bytes, TokenHistory] = {}
 def _history_of(host: str, token: str) -> TokenHistory:
     key = sha256(f"{host} {token}".encode()).digest()
     return _token_histories.setdefault(key, TokenHistory())
+
+
+_list_histories: dict[str, ListHistory] = {}
+"""By host: what this process knows of its lists."""
 
 
 class ConnectionSettings:
@@ -115,6 +120,7 @@ class ConnectionSettings:
             "proxies": self._proxies(),
             "log": log,
             "token_history": _history_of(self.host, self._token),
+            "list_history": _list_histories.setdefault(self.host, ListHistory()),
             "environ": os.environ,
         }
 

@@ -5,7 +5,7 @@ The API does not show in which time zone the platform reads crons, and with a wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from airflow_provider_mics.api.errors import MicsError
@@ -23,6 +23,8 @@ CHECKED_FIRINGS = 10
 """How many of the newest ticks are checked against the cron that was in force."""
 MOST_FIRINGS = 100
 """How many of the newest ticks a recommended time zone must match."""
+MOST_EXECUTIONS = 500
+"""How many of the newest executions are searched for these ticks."""
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 EXCEPTIONS = 0.25
 """The share of ticks beside the cron that is no evidence: people may create CRON executions by hand."""
@@ -60,6 +62,29 @@ def check_history(
         f"The platform fired {fired} at {utc(first.moment)}, which does not match the cron in time zone {timezone}: "
         f"{advice}"
     )
+
+
+def shows_enough_firings(
+    instance: Instance, periods: Sequence[CronPeriod], tick: datetime
+) -> Callable[[Execution], bool]:
+    """Return a condition that gets executions from the newest on, and tells when `check_history` needs no older one.
+
+    It needs the newest ticks while the cron is known. Where there are few among other executions, the newest
+    `MOST_EXECUTIONS` have to do.
+    """
+    known = periods_in_force(instance, periods)
+    first = min((each.since for each in known), default=tick)
+    firings = count = 0
+
+    def is_enough(execution: Execution) -> bool:
+        nonlocal firings, count
+        count += 1
+        firings += len(_firings(instance, periods, tick, [execution]))
+        created = execution.creation_date
+        is_older = created is not None and created < first
+        return is_older or firings >= CHECKED_FIRINGS or count >= MOST_EXECUTIONS
+
+    return is_enough
 
 
 def _firings(

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.errors import MicsNotFoundError, MicsResponseError, MicsUncertainError
-from airflow_provider_mics.api.executions import executions_path, get_execution
+from airflow_provider_mics.api.executions import get_execution, read_recent_executions
+from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListResult, read_list
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListResult
 from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.tick_facts import TickFacts, lead_of, recall_tick_facts
 
-MIN_SORTED_RUN = 20
-"""This many executions in a row, from the newest to the oldest, mean that their list is sorted so."""
+Condition = Callable[[Execution], bool]
+
+ENOUGH_TICKS = 10
+"""So many CRON executions show how long before their ticks a platform creates them."""
+MOST_OTHERS = 1000
+"""Executions of other types that are read to find so many: beyond them, a platform is taken to create none ahead."""
+TICKS_WITH_TWINS = 4
+"""So many CRON executions show a tick and the one before, each with a second execution."""
+FEW_OTHERS = 100
+"""Executions of other types that are read to find so many."""
 MAX_REQUESTS_BY_ID = 50
 """How many executions a search asks for by their id, if the list does not show their type or moment."""
 
@@ -26,24 +36,35 @@ def failed_or_canceled(execution: Execution) -> bool:
 
 
 @flow
-def list_until_match(identity: ExecutionIdentity, known_ids: Collection[str] = ()) -> Steps[list[Execution]]:
-    """List the instance's executions as far as those of this identity can be.
+def list_until_match(
+    identity: ExecutionIdentity,
+    known_ids: Collection[str] = (),
+    *,
+    since: datetime | None = None,
+    make_is_enough: Callable[[], Condition] = lambda: lambda _: True,
+) -> Steps[list[Execution]]:
+    """List the instance's executions as far back as those of this identity can be.
+
+    In a list that is sorted by creation this is as far as ``since``, by default an hour before the run began, or
+    before the tick. For a tick it is also as far as a platform that creates executions ahead may have created this one,
+    which its newest CRON executions show. Without a moment before which there is none, it is the whole list, unless an
+    execution to go on with was found: a duplicate of that was created at nearly the same time.
 
     An execution that may be of this identity, but whose type or moment the list does not show, is asked for by its id,
     unless that is among ``known_ids``.
 
+    :param since: none of the identity was created before this moment, unless the platform creates executions ahead
+    :param make_is_enough: returns a new condition, which gets each execution, from the newest to the oldest, and tells
+        whether the caller needs none that was created before it, if none to go on with was found
     :raises MicsUncertainError: no execution of this identity was found to go on with, and there is one of which
         nothing shows whether it is
     :raises MicsResponseError: the list is empty, but its total is not
     """
-    part = _NeededPart(identity)
-    listed = yield from read_list(
-        executions_path(identity.instance_id),
-        Execution,
-        lambda each: each.id,
-        {},
+    facts = yield from recall_tick_facts(identity.instance_id)
+    listed = yield from read_recent_executions(
+        identity.instance_id,
+        lambda: _NeededPart(identity, since, facts, make_is_enough()).is_read_after,
         page_size=LARGE_PAGE_SIZE,
-        until=part.is_read_after,
     )
     if not listed.items and (listed.total or 0) > 0:
         raise MicsResponseError(
@@ -68,38 +89,57 @@ def list_until_match(identity: ExecutionIdentity, known_ids: Collection[str] = (
 
 
 class _NeededPart:
-    """Tells where the rest of a list cannot have executions of an identity: only in one sorted by creation.
+    """Tells, from the newest execution of a list on, where all older ones were created too early for an identity."""
 
-    Without a moment before which there is none, the list is read to its end, unless an execution to go on with was
-    found. A duplicate of that was created at nearly the same time.
-    """
-
-    def __init__(self, identity: ExecutionIdentity) -> None:
+    def __init__(
+        self,
+        identity: ExecutionIdentity,
+        since: datetime | None,
+        facts: TickFacts | None,
+        is_enough: Condition,
+    ) -> None:
         self._identity = identity
-        self._oldest_needed = identity.not_before
-        self._is_sorted = True
-        self._newest: datetime | None = None
-        self._last: datetime | None = None
-        self._count = 0
+        self._since = since
+        self._oldest_needed = since or identity.not_before
+        if self._oldest_needed is None and identity.is_scheduled:
+            self._oldest_needed = identity.expected_start_date - STRANGER_AGE
+        self._is_enough = is_enough
+        self._lead = facts.lead if facts and identity.is_scheduled else timedelta(0)
+        self._knows_lead = facts is not None or not identity.is_scheduled
+        self._ticks = self._others = 0
+        self._has_match = False
 
     def is_read_after(self, execution: Execution) -> bool:
-        """Add the next execution of the list; return whether no later one is needed."""
+        """Add the next execution of the list; return whether no older one is needed."""
+        is_enough = self._is_enough(execution)
         created = execution.creation_date
-        if created is None or (self._last is not None and created > self._last):
-            self._is_sorted = False
+        if created is None:
             return False
-        self._newest = self._newest or created
-        self._last = created
-        self._count += 1
+        self._note_lead(execution)
         if self._identity.matches(execution) and not failed_or_canceled(execution):
-            needed = created - STRANGER_AGE
-            self._oldest_needed = min(needed, self._identity.not_before or needed)
-        return (
-            self._is_sorted
-            and self._count >= MIN_SORTED_RUN
-            and self._oldest_needed is not None
-            and created < min(self._oldest_needed, self._newest)
-        )
+            self._has_match = True
+            if self._since is None:
+                needed = created - STRANGER_AGE
+                self._oldest_needed = min(needed, self._oldest_needed or needed)
+        if self._oldest_needed is None or created >= self._oldest_needed - 2 * self._lead:
+            return False
+        if self._has_match:
+            # The tick before is looked at too, see `unnoticed_twins`.
+            return (
+                not self._identity.is_scheduled
+                or self._ticks >= TICKS_WITH_TWINS
+                or self._others >= FEW_OTHERS
+            )
+        return self._knows_lead and is_enough
+
+    def _note_lead(self, execution: Execution) -> None:
+        if execution.execution_type == ExecutionType.CRON:
+            self._ticks += 1
+            if self._identity.is_scheduled:
+                self._lead = max(self._lead, lead_of(execution))
+        else:
+            self._others += 1
+        self._knows_lead = self._knows_lead or self._ticks >= ENOUGH_TICKS or self._others >= MOST_OTHERS
 
 
 def _with_unclear_ones_in_full(

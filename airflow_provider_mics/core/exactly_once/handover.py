@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from airflow_provider_mics.api.calls import Flow, Job, Log, Now, PlatformNow, Sleep, Steps, flow
@@ -14,10 +15,21 @@ from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable, retry_through_outages
 from airflow_provider_mics.api.progress import utc
-from airflow_provider_mics.core.exactly_once.cron_evidence import check_history, is_tick_of_earlier_cron
+from airflow_provider_mics.core.exactly_once.cron_evidence import (
+    check_history,
+    is_tick_of_earlier_cron,
+    shows_enough_firings,
+)
 from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.moments import CLOCK_TOLERANCE
 from airflow_provider_mics.core.exactly_once.submission import find_executions
+from airflow_provider_mics.core.exactly_once.tick_facts import (
+    TickFacts,
+    is_examined,
+    note_tick_facts,
+    recall_tick_facts,
+)
 from airflow_provider_mics.core.exactly_once.twins import learned_grace, unnoticed_twins
 from airflow_provider_mics.core.planning.cron_ticks import Cron, CronPeriod
 
@@ -108,7 +120,12 @@ def decide_tick(
     instance = yield from _noting(outages, get_instance(identity.instance_id), give_up_at)
     cron = Cron(instance.cron, context.timezone) if instance.cron else None
     identity = identity.as_tick_of(cron)
-    executions = yield from _noting(outages, list_until_match(identity), give_up_at)
+    facts = yield from recall_tick_facts(identity.instance_id)
+    since = yield from _first_creation(identity, is_retry=is_retry)
+    search = partial(list_until_match, identity, since=since)
+    shown = partial(shows_enough_firings, instance, context.known_periods, identity.expected_start_date)
+    listing = search(make_is_enough=shown if grace_is_over else is_examined(facts))
+    executions = yield from _noting(outages, listing, give_up_at)
     if not grace_is_over:
         yield from unnoticed_twins(executions, identity, context.platform_grace)
     existing = tuple(each for each in executions if identity.matches(each))
@@ -126,7 +143,12 @@ def decide_tick(
     if cron is None or not instance.is_active or not cron.is_tick(tick):
         return may_create
     grace = DEFAULT_PLATFORM_GRACE if context.platform_grace is None else context.platform_grace
-    grace = learned_grace(executions, cron.tolerance, grace)
+    if outages and grace_is_over and facts is None:
+        executions = yield from _noting(outages, search(make_is_enough=is_examined(None)), give_up_at)
+    facts = TickFacts.of(executions, cron.tolerance, facts)
+    if not grace_is_over:
+        yield from note_tick_facts(identity.instance_id, facts)
+    grace = learned_grace(None if facts is None else facts.lateness, grace)
     until = yield from _end_of_grace(tick, grace, after_outage=bool(outages))
     now = yield Now()
     if now < until and (outages or not grace_is_over):
@@ -138,6 +160,17 @@ def decide_tick(
         )
     check_history(instance, context.timezone, context.known_periods, tick, executions)
     return may_create
+
+
+def _first_creation(identity: ExecutionIdentity, *, is_retry: bool) -> Steps[datetime]:
+    """Return the moment (of the platform's clock) before which a tick's execution is only created ahead.
+
+    Where an earlier try may have created it, the platform's clock may have been another than now.
+    """
+    behind: timedelta = (yield Now()) - (yield PlatformNow())
+    tolerance = identity.tolerance + (STRANGER_AGE if is_retry else CLOCK_TOLERANCE)
+    earliest = min((identity.expected_start_date, *identity.candidate_times))
+    return earliest - tolerance - max(timedelta(0), behind)
 
 
 @flow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from airflow_provider_mics.api.calls import Flow, Log, Now, Steps, flow
+from airflow_provider_mics.api.calls import Flow, Log, Now, PlatformNow, Steps, flow
 from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsUncertainError
 from airflow_provider_mics.api.eventual_consistency import (
     list_after_create,
@@ -32,7 +32,8 @@ from airflow_provider_mics.api.outages import (
 )
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.moments import CLOCK_TOLERANCE
 
 OnIdentified = Callable[[ExecutionIdentity], object]
 OnCreated = Callable[[Execution], object]
@@ -116,9 +117,10 @@ def find_own(
     may have the next one, so it is the first one that a run of this time has.
     """
     own: tuple[ExecutionIdentity, list[Execution]] | None = None
+    since = yield from _first_creation(identity, has_tried)
     while True:
         try:
-            executions = yield from retry_through_outages(list_until_match(identity), give_up_at)
+            executions = yield from retry_through_outages(list_until_match(identity, since=since), give_up_at)
         except MicsUncertainError:
             if own is None:
                 raise
@@ -139,6 +141,20 @@ def find_own(
                 "not of this run: taking the next moment."
             )
         identity = identity.next()
+
+
+def _first_creation(identity: ExecutionIdentity, has_tried: bool) -> Steps[datetime | None]:
+    """Return the moment (of the platform's clock) since which executions matter to this try; None: see the identity.
+
+    Of a first try nothing exists yet. It only looks for strangers, and where moments are many, none meets it by chance:
+    only one of the same names and the same date, at nearly the same time.
+    """
+    may_exist = has_tried or identity.is_settled
+    if may_exist or identity.not_before is None or identity.moments is None or not identity.moments.is_wide:
+        return None
+    behind: timedelta = (yield Now()) - (yield PlatformNow())
+    began = identity.not_before + STRANGER_AGE
+    return max(identity.not_before, began - CLOCK_TOLERANCE - max(timedelta(0), behind))
 
 
 @flow
@@ -253,7 +269,7 @@ def _create(
     interruption: Interruption | None,
 ) -> Steps[Submission]:
     existing_ids = {each.id for each in existing}
-    outage = OutageLog()
+    outage, began = OutageLog(), (yield Now())
     if interruption is not None:
         interruption.known_ids = sorted(existing_ids)
         interruption.moment = milliseconds(identity.expected_start_date)
@@ -282,7 +298,14 @@ def _create(
         on_created(created)
         if interruption is not None:
             interruption.created_id = created.id
-        return (yield from _check_for_duplicates(identity, created, existing_ids, give_up_at, interruption))
+        since = None
+        if created.creation_date is not None:
+            since = created.creation_date - ((yield Now()) - began) - CLOCK_TOLERANCE
+        return (
+            yield from _check_for_duplicates(
+                identity, created, existing_ids, give_up_at, interruption, since=since
+            )
+        )
 
 
 def _check_answer(identity: ExecutionIdentity, created: Execution) -> Iterator[Log]:
@@ -305,9 +328,14 @@ def _check_for_duplicates(
     existing_ids: set[str],
     give_up_at: datetime,
     interruption: Interruption | None,
+    *,
+    since: datetime | None = None,
 ) -> Steps[Submission]:
-    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment."""
-    listing = list_until_match(identity, known_ids={created.id, *existing_ids})
+    """Search for duplicates after creating: the platform's own scheduler may have fired at the same moment.
+
+    ``since``: what was created before has been looked at, before ``created`` was; None where that is not known.
+    """
+    listing = list_until_match(identity, known_ids={created.id, *existing_ids}, since=since)
     listed = yield from list_after_create(
         retry_through_outages(listing, give_up_at),
         created,

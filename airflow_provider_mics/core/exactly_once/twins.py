@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from airflow_provider_mics.api.calls import Job, Log, Sleep, Step, Steps, flow, forwarded
+from airflow_provider_mics.api.calls import Job, Log, Now, PlatformNow, Sleep, Step, Steps, flow, forwarded
 from airflow_provider_mics.api.errors import MicsError
-from airflow_provider_mics.api.executions import cancel_execution, get_execution, list_executions
+from airflow_provider_mics.api.executions import cancel_execution, get_execution, read_recent_executions
 from airflow_provider_mics.api.field_types import ExecutionType, milliseconds
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import readable
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
+from airflow_provider_mics.core.exactly_once.moments import CLOCK_TOLERANCE
 
 T = TypeVar("T")
 LONGEST_LEARNED_GRACE = timedelta(hours=1)
@@ -27,25 +29,50 @@ SHORTEST_MARGIN = timedelta(seconds=10)
 """Added to the lateness that the history shows, or half of that lateness if it is longer."""
 
 
-def learned_grace(executions: Sequence[Execution], tolerance: timedelta, configured: timedelta) -> timedelta:
-    """Return how long to wait for the platform after a tick, from the ticks that it fired after Airflow had.
+@dataclass(frozen=True)
+class Lateness:
+    """How late a platform fired ticks that Airflow had created: at most, after the tick and after Airflow."""
+
+    after_tick: timedelta
+    after_first: timedelta
+
+    def combined_with(self, other: Lateness | None) -> Lateness:
+        """Return the longer of both."""
+        if other is None:
+            return self
+        return Lateness(max(self.after_tick, other.after_tick), max(self.after_first, other.after_first))
+
+
+def observed_lateness(executions: Sequence[Execution], tolerance: timedelta) -> Lateness | None:
+    """Return how late the platform was with ticks that it fired after Airflow had; None if there is no such tick.
 
     Only a tick with two executions tells that the later one is the platform's: Airflow looks before it creates. What
     follows a failed execution may be a retry.
 
-    :param executions: the executions of the instance
+    :param executions: executions of the instance
     :param tolerance: by how much the times of two executions of one tick may differ
-    :param configured: the platform's grace; the result is never shorter
     """
-    needed = timedelta(0)
+    observed: Lateness | None = None
     for first, *later in _executions_by_tick(executions, tolerance):
         if _may_be_followed_by_retry(first) or first.creation_date is None:
             continue
         for each in later:
             if each.creation_date is not None:
-                # By their difference too: the clock of a platform that is behind shows no lateness.
-                after_first = configured + (each.creation_date - first.creation_date)
-                needed = max(needed, lateness_of(each) or needed, after_first)
+                late = lateness_of(each) or timedelta(0)
+                observed = Lateness(late, each.creation_date - first.creation_date).combined_with(observed)
+    return observed
+
+
+def learned_grace(lateness: Lateness | None, configured: timedelta) -> timedelta:
+    """Return how long to wait for the platform after a tick.
+
+    :param lateness: how late the platform was with earlier ticks
+    :param configured: the platform's grace; the result is never shorter
+    """
+    if lateness is None:
+        return configured
+    # By their difference too: the clock of a platform that is behind shows no lateness.
+    needed = max(lateness.after_tick, configured + lateness.after_first)
     if not needed:
         return configured
     return max(configured, min(needed + max(SHORTEST_MARGIN, needed / 2), LONGEST_LEARNED_GRACE))
@@ -126,16 +153,23 @@ def check_for_twins(
 ) -> Steps[None]:
     """Look once for other executions of the tick of ``execution_id``; cancel or name each that is not in ``noticed``.
 
-    Its id is added to ``noticed``. An error of the platform is logged, and never raised: the batch itself is fine.
+    Its id is added to ``noticed``. An error of the platform is logged, and never raised: the batch itself is fine. A
+    list that is sorted by creation is read as far back as the tick: a twin is what the platform creates late.
 
     :param grace: the platform's grace, for the text; None where Airflow never creates
     """
+    behind = (yield Now()) - (yield PlatformNow())
+    since = identity.expected_start_date - identity.tolerance - CLOCK_TOLERANCE - max(timedelta(0), behind)
     try:
-        executions = yield from list_executions(identity.instance_id, page_size=LARGE_PAGE_SIZE)
+        listed = yield from read_recent_executions(
+            identity.instance_id,
+            lambda: lambda each: each.creation_date is not None and each.creation_date < since,
+            page_size=LARGE_PAGE_SIZE,
+        )
     except MicsError as error:
         yield Log(f"Could not check for a second execution of the tick: {error}")
         return
-    for each in executions:
+    for each in listed.items:
         if each.id != execution_id and each.id not in noticed and identity.matches(each):
             noticed.add(each.id)
             yield from handle_twin(identity, execution_id, each, grace)

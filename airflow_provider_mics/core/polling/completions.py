@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from airflow_provider_mics.api.calls import Flow
-from airflow_provider_mics.api.executions import list_executions
+from airflow_provider_mics.api.calls import Steps, flow
+from airflow_provider_mics.api.executions import list_executions, read_recent_executions
 from airflow_provider_mics.api.field_types import EPOCH, from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 
 LATE_ARRIVAL = timedelta(hours=1)
 """How long after a newer end an older one may still show: executions end in any order, and lists lag behind."""
-MIN_SORTED_RUN = 20
-"""This many executions in a row from newest to oldest mean that their list is sorted so."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +73,27 @@ class CompletionCursor:
         return type(self)(since, {name: end for name, end in ended.items() if end >= since}, still_open)
 
 
-def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Flow[list[Execution]]:
-    """List the executions of an instance as far back as a new end is possible; all of them without a cursor."""
-    until = None if cursor is None else _ProcessedPart(cursor).is_reached
-    return list_executions(instance_id, until=until)
+@flow
+def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Steps[list[Execution]]:
+    """List the executions of an instance as far back as a new end is possible; all of them without a cursor.
+
+    That is as far as those created since the oldest end that may still be new, and those that were not over before.
+    """
+    if cursor is None:
+        return (yield from list_executions(instance_id))
+    listed = yield from read_recent_executions(instance_id, lambda: _is_processed(cursor))
+    return list(listed.items)
 
 
-class _ProcessedPart:
-    """Tells where the rest of a list holds only processed ends: only in a list sorted from newest to oldest."""
+def _is_processed(cursor: CompletionCursor) -> Callable[[Execution], bool]:
+    """Return a condition that tells, from the newest execution on, whether all older ones are processed."""
+    missing = set(cursor.still_open)
 
-    def __init__(self, cursor: CompletionCursor) -> None:
-        self._cursor = cursor
-        self._seen: set[str] = set()
-        self._created: list[datetime] = []
-        self._is_sorted = True
+    def is_enough(execution: Execution) -> bool:
+        missing.discard(execution.id)
+        return not missing and (execution.creation_date or cursor.since) < cursor.since
 
-    def is_reached(self, execution: Execution) -> bool:
-        """Add the next execution of the list; return whether all that follow are processed."""
-        created = execution.creation_date or EPOCH
-        self._is_sorted = self._is_sorted and created <= min(self._created[-1:], default=created)
-        self._created.append(created)
-        self._seen.add(execution.id)
-        return (
-            self._is_sorted
-            and len(self._created) >= MIN_SORTED_RUN
-            and self._created[0] > created
-            and created < self._cursor.since
-            and self._cursor.still_open <= self._seen
-        )
+    return is_enough
 
 
 def _ended_at(execution: Execution) -> datetime:
