@@ -83,7 +83,11 @@ def list_executions(
 
 
 def read_recent_executions(
-    instance_id: str, make_is_enough: Callable[[], Callable[[Execution], bool]], *, page_size: int = PAGE_SIZE
+    instance_id: str,
+    make_is_enough: Callable[[], Callable[[Execution], bool]],
+    *,
+    page_size: int = PAGE_SIZE,
+    checks_first_page: bool = False,
 ) -> Flow[ListResult[Execution]]:
     """Read the executions of an instance from the newest on, as far back as needed, see `read_recent`.
 
@@ -91,6 +95,7 @@ def read_recent_executions(
     :param make_is_enough: returns a new condition, which gets each execution, from the newest to the oldest, and tells
         whether none is needed that was created before it
     :param page_size: executions in each request
+    :param checks_first_page: see `read_recent`
     :raises MicsError: the id is invalid
     :raises MicsNotFoundError: when run: there is no such instance
     """
@@ -102,6 +107,7 @@ def read_recent_executions(
         date=lambda each: each.creation_date,
         make_is_enough=make_is_enough,
         page_size=page_size,
+        checks_first_page=checks_first_page,
     )
 
 

@@ -40,15 +40,18 @@ def read_recent(
     date: Callable[[T], datetime | None],
     make_is_enough: Callable[[], Condition[T]],
     page_size: int = PAGE_SIZE,
+    checks_first_page: bool = False,
 ) -> Steps[ListResult[T]]:
     """Read a list from its newest item on, as far back as is needed; read it whole if it is not sorted by ``date``.
 
-    The items are in the platform's order. ``is_complete`` of the result also holds for a part, as in `read_list`.
+    The items are in the platform's order. ``is_complete`` is False for the end of a longer list.
 
     :param key: the identity of an item
     :param date: the date of an item by which the list may be sorted; None where the platform does not show it
     :param make_is_enough: returns a new condition, which gets each item, from the newest to the oldest, and tells
         whether no older one is needed. It is asked for a new one where the reading begins anew.
+    :param checks_first_page: whether to read the first page too of a list that is known to have its newest items last:
+        a platform that shows the items in progress first, and the others by age, has items there that are needed
     :raises MicsResponseError: as in `read_list`
     """
     history: ListHistory = (yield KnownLists()) or ListHistory()
@@ -61,6 +64,8 @@ def read_recent(
         reading = _ReadingFromEnd(request, key, date, page_size)
         part = _NewestPart(date, make_is_enough(), min_run=2)
         try:
+            if checks_first_page:
+                yield from reading.check_first_page()
             return (yield from reading.read_known(known, part, lambda found: history.learn(path, found)))
         except _NotSortedError:
             history.forget(path)
@@ -159,6 +164,13 @@ class _ReadingFromEnd(Generic[T]):
         self._page_size = page_size
         self._width = 0
         self._slices: dict[int, _Slice[T]] = {}
+
+    def check_first_page(self) -> Steps[None]:
+        """Read the first page, with which all others must agree.
+
+        :raises _NotSortedError: it is not sorted from the oldest to the newest item
+        """
+        self._added(0, (yield from self._request(0)))
 
     def read_known(
         self, known: KnownList, part: _NewestPart[T], learn: Callable[[KnownList], None]
@@ -279,7 +291,7 @@ class _ReadingFromEnd(Generic[T]):
         if last.end >= MIN_SORTED_RUN:
             learn(KnownList(last.end, self._width))
         items = tuple(each for given in reversed(slices) for each in given)
-        return ListResult(items, {}, is_complete=True, total=last.total)
+        return ListResult(items, {}, is_complete=start == 0, total=last.total)
 
 
 def _check_order(before: _Slice[T], after: _Slice[T]) -> None:

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.errors import MicsNotFoundError, MicsResponseError, MicsUncertainError
-from airflow_provider_mics.api.executions import get_execution, read_recent_executions
+from airflow_provider_mics.api.executions import executions_path, get_execution, read_recent_executions
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListResult
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListResult, read_list
 from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.tick_facts import TickFacts, lead_of, recall_tick_facts
 
@@ -42,6 +42,7 @@ def list_until_match(
     *,
     since: datetime | None = None,
     make_is_enough: Callable[[], Condition] = lambda: lambda _: True,
+    is_final: bool = False,
 ) -> Steps[list[Execution]]:
     """List the instance's executions as far back as those of this identity can be.
 
@@ -56,6 +57,7 @@ def list_until_match(
     :param since: none of the identity was created before this moment, unless the platform creates executions ahead
     :param make_is_enough: returns a new condition, which gets each execution, from the newest to the oldest, and tells
         whether the caller needs none that was created before it, if none to go on with was found
+    :param is_final: whether an execution is created if none is found here, although there may be one
     :raises MicsUncertainError: no execution of this identity was found to go on with, and there is one of which
         nothing shows whether it is
     :raises MicsResponseError: the list is empty, but its total is not
@@ -65,7 +67,11 @@ def list_until_match(
         identity.instance_id,
         lambda: _NeededPart(identity, since, facts, make_is_enough()).is_read_after,
         page_size=LARGE_PAGE_SIZE,
+        checks_first_page=is_final or since is None,
     )
+    if since is None and not listed.is_complete and _may_be_elsewhere(identity, listed.items):
+        path = executions_path(identity.instance_id)
+        listed = yield from read_list(path, Execution, lambda each: each.id, {}, page_size=LARGE_PAGE_SIZE)
     if not listed.items and (listed.total or 0) > 0:
         raise MicsResponseError(
             f"the list of executions of instance {identity.instance_id} is empty, but its total is {listed.total}"
@@ -140,6 +146,17 @@ class _NeededPart:
         else:
             self._others += 1
         self._knows_lead = self._knows_lead or self._ticks >= ENOUGH_TICKS or self._others >= MOST_OTHERS
+
+
+def _may_be_elsewhere(identity: ExecutionIdentity, newest: Sequence[Execution]) -> bool:
+    """Whether the list, of which these are the newest, may be sorted by the moments of its executions.
+
+    Then one of a moment in the past is not among the newest, however new it is.
+    """
+    if identity.is_scheduled or any(identity.matches(each) for each in newest):
+        return False
+    moments = [each.expected_start_date for each in newest if each.expected_start_date is not None]
+    return moments == sorted(moments)
 
 
 def _with_unclear_ones_in_full(

@@ -122,7 +122,7 @@ def decide_tick(
     identity = identity.as_tick_of(cron)
     facts = yield from recall_tick_facts(identity.instance_id)
     since = yield from _first_creation(identity, is_retry=is_retry)
-    search = partial(list_until_match, identity, since=since)
+    search = partial(list_until_match, identity, since=since, is_final=grace_is_over)
     shown = partial(shows_enough_firings, instance, context.known_periods, identity.expected_start_date)
     listing = search(make_is_enough=shown if grace_is_over else is_examined(facts))
     executions = yield from _noting(outages, listing, give_up_at)

@@ -11,6 +11,7 @@ from typing import Literal
 from airflow_provider_mics.api.calls import Flow, Log, Now, PlatformNow, Steps, flow
 from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsUncertainError
 from airflow_provider_mics.api.eventual_consistency import (
+    contains,
     list_after_create,
     read_until_consistent,
     unconfirmed_creation,
@@ -19,6 +20,7 @@ from airflow_provider_mics.api.executions import (
     cancel_execution,
     create_execution,
     get_execution,
+    list_executions,
     newest_execution,
 )
 from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
@@ -30,6 +32,7 @@ from airflow_provider_mics.api.outages import (
     retry_through_outages,
     wait_out,
 )
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.execution_search import failed_or_canceled, list_until_match
 from airflow_provider_mics.core.exactly_once.identity import STRANGER_AGE, ExecutionIdentity
@@ -149,9 +152,10 @@ def _first_creation(identity: ExecutionIdentity, has_tried: bool) -> Steps[datet
     Of a first try nothing exists yet. It only looks for strangers, and where moments are many, none meets it by chance:
     only one of the same names and the same date, at nearly the same time.
     """
-    may_exist = has_tried or identity.is_settled
-    if may_exist or identity.not_before is None or identity.moments is None or not identity.moments.is_wide:
+    if has_tried or identity.is_settled or identity.not_before is None or identity.moments is None:
         return None
+    if not identity.moments.is_wide:
+        return identity.not_before
     behind: timedelta = (yield Now()) - (yield PlatformNow())
     began = identity.not_before + STRANGER_AGE
     return max(identity.not_before, began - CLOCK_TOLERANCE - max(timedelta(0), behind))
@@ -342,6 +346,12 @@ def _check_for_duplicates(
         f"execution {created.id}",
         raise_outages=interruption is not None,
     )
+    if since is not None and listed and not contains(listed, created):
+        # The list may not be sorted by creation, although its newest executions are.
+        whole = retry_through_outages(
+            list_executions(identity.instance_id, page_size=LARGE_PAGE_SIZE), give_up_at
+        )
+        listed = yield from list_after_create(whole, created, f"execution {created.id}")
     duplicates = [
         each
         for each in listed

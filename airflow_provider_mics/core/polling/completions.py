@@ -8,10 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from airflow_provider_mics.api.calls import Steps, flow
-from airflow_provider_mics.api.executions import list_executions, read_recent_executions
+from airflow_provider_mics.api.errors import MicsNotFoundError
+from airflow_provider_mics.api.executions import get_execution, list_executions, read_recent_executions
 from airflow_provider_mics.api.field_types import EPOCH, from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 
+LIST_LAG = timedelta(minutes=5)
+"""How much later than others an execution may appear in the list."""
+MAX_REQUESTS_BY_ID = 5
+"""How many executions that are not over, and far back in the list, a look asks for by their ids."""
 LATE_ARRIVAL = timedelta(hours=1)
 """How long after a newer end an older one may still show: executions end in any order, and lists lag behind."""
 
@@ -75,23 +80,49 @@ class CompletionCursor:
 
 @flow
 def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) -> Steps[list[Execution]]:
-    """List the executions of an instance as far back as a new end is possible; all of them without a cursor.
+    """List the executions of an instance that may have ended since; all of them without a cursor.
 
-    That is as far as those created since the oldest end that may still be new, and those that were not over before.
+    In a list that is sorted by creation these are the new ones, and those that were not over before. Of the latter, a
+    few that are far back are asked for by their ids.
     """
     if cursor is None:
         return (yield from list_executions(instance_id))
-    listed = yield from read_recent_executions(instance_id, lambda: _is_processed(cursor))
+    listed = yield from read_recent_executions(instance_id, lambda: _is_read_before(cursor, frozenset()))
+    executions = list(listed.items)
+    missing = cursor.still_open.difference(each.id for each in executions)
+    try:
+        if len(missing) <= MAX_REQUESTS_BY_ID:
+            for execution_id in sorted(missing):
+                execution = yield from get_execution(instance_id, execution_id)
+                executions.append(execution)
+            return executions
+    except MicsNotFoundError:
+        # It is gone, or this platform does not have the route: the list tells.
+        pass
+    listed = yield from read_recent_executions(instance_id, lambda: _is_read_before(cursor, missing))
     return list(listed.items)
 
 
-def _is_processed(cursor: CompletionCursor) -> Callable[[Execution], bool]:
-    """Return a condition that tells, from the newest execution on, whether all older ones are processed."""
-    missing = set(cursor.still_open)
+def _is_read_before(cursor: CompletionCursor, wanted: frozenset[str]) -> Callable[[Execution], bool]:
+    """Return a condition that tells, from the newest execution on, whether all older ones were read before.
+
+    What the list showed late was created at most `LIST_LAG` before an execution that it showed. ``wanted`` are read in
+    any case.
+    """
+    missing = set(wanted)
+    since = cursor.since
+    has_known = False
 
     def is_enough(execution: Execution) -> bool:
+        nonlocal since, has_known
         missing.discard(execution.id)
-        return not missing and (execution.creation_date or cursor.since) < cursor.since
+        created = execution.creation_date
+        if created is None:
+            return False
+        if not has_known and (execution.id in cursor.ended or execution.id in cursor.still_open):
+            has_known = True
+            since = max(since, created - LIST_LAG)
+        return not missing and created < since
 
     return is_enough
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from airflow_provider_mics.api.calls import Call, Flow, Steps, flow
-from airflow_provider_mics.api.executions import ORGANISATION_EXECUTIONS, executions_path, newest_execution
+from airflow_provider_mics.api.errors import MicsResponseError
+from airflow_provider_mics.api.executions import (
+    ORGANISATION_EXECUTIONS,
+    executions_path,
+    newest_execution,
+    read_recent_executions,
+)
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import MOST_PAGES, PAGE_SIZE
+from airflow_provider_mics.api.recent_items import MIN_SORTED_RUN
 from airflow_provider_mics.api.responses import page_of_any
+from airflow_provider_mics.core.polling.completions import LIST_LAG
 
 M = TypeVar("M", bound=BaseModel)
 Matches = Callable[[Execution], bool]
@@ -122,15 +132,39 @@ def find_in_organisation(
 
 @flow
 def find_in_instance(instance_id: str, wanted: Collection[str]) -> Steps[dict[str, Execution]]:
-    """Find the ``wanted`` ids in the instance's list, which is read to its end if necessary."""
+    """Find the ``wanted`` ids in the instance's list, which is read to its end if necessary.
+
+    It is read from its newest end on, if it is sorted by creation.
+    """
     search: _ListSearch[Execution] = _ListSearch(frozenset(wanted))
     path = executions_path(instance_id)
     first = yield from lenient_page(path, Execution, {})
     search.add(first)
+    if not search.missing or first.size == 0:
+        return search.found
+
+    def make_is_enough() -> Matches:
+        missing = set(search.wanted).difference(search.found)
+
+        def is_enough(execution: Execution) -> bool:
+            missing.discard(execution.id)
+            return not missing
+
+        return is_enough
+
+    if _are_oldest_first(first.items):
+        with suppress(MicsResponseError):
+            listed = yield from read_recent_executions(instance_id, make_is_enough)
+            return search.found | {each.id: each for each in listed.items if each.id in search.wanted}
     for start in page_starts(first):
         if not search.missing or not search.add((yield from lenient_page(path, Execution, {}, start))):
             break
     return search.found
+
+
+def _are_oldest_first(executions: Sequence[Execution]) -> bool:
+    created = [each.creation_date for each in executions if each.creation_date is not None]
+    return len(created) == len(executions) > 1 and created == sorted(created) and created[0] < created[-1]
 
 
 @dataclass
@@ -177,11 +211,17 @@ def page_starts(first: LenientPage[Any], *, from_end: bool = False) -> Iterator[
 
 
 class CreationSearch:
-    """Searches the list of an instance, again and again, for an execution that ``matches``."""
+    """Searches the list of an instance, again and again, for an execution that ``matches``.
 
-    def __init__(self, instance_id: str, matches: Matches) -> None:
+    A list that is sorted by creation is read as far back as ``since``, and later as far as it was read before. None
+    means that the execution may have been created at any time.
+    """
+
+    def __init__(self, instance_id: str, matches: Matches, since: datetime | None = None) -> None:
+        self._instance_id = instance_id
         self._path = executions_path(instance_id)
         self._matches = matches
+        self._since = since
         self._last_first_page: LenientPage[Execution] | None = None
         self._searches = 0
 
@@ -190,24 +230,45 @@ class CreationSearch:
         return Flow(self._search)
 
     def _search(self) -> Steps[Execution | None]:
+        if self._since is None:
+            return (yield from self._search_whole())
+        listed = yield from read_recent_executions(self._instance_id, self._is_read_before)
+        self._note(listed.items)
+        return self._matching(listed.items)
+
+    def _search_whole(self) -> Steps[Execution | None]:
         first = page = yield from lenient_page(self._path, Execution, {})
-        found = self._matching(first)
+        found = self._matching(first.items)
         self._searches += 1
         if found or (self._is_unchanged(first) and self._searches % FULL_READ_EVERY):
             return found
-        seen = {each.id for each in first.items}
+        listed = {each.id: each for each in first.items}
         for start in page_starts(first):
             page = yield from lenient_page(self._path, Execution, {}, start)
-            found = self._matching(page)
-            if found or seen.issuperset(each.id for each in page.items):
+            found = self._matching(page.items)
+            if found or listed.keys() >= {each.id for each in page.items}:
                 break
-            seen.update(each.id for each in page.items)
+            listed.update((each.id, each) for each in page.items)
         # A list that changed during the reading may have hidden an item between two pages.
         self._last_first_page = first if page.total == first.total else None
+        if self._last_first_page and _is_sorted(list(listed.values())):
+            self._note(list(listed.values()))
         return found
 
-    def _matching(self, page: LenientPage[Execution]) -> Execution | None:
-        found = [each for each in page.items if self._matches(each)]
+    def _is_read_before(self) -> Matches:
+        since = self._since
+        return lambda each: (
+            since is not None and each.creation_date is not None and each.creation_date < since
+        )
+
+    def _note(self, listed: Sequence[Execution]) -> None:
+        """Note how far the list was read. What it shows late was created at most `LIST_LAG` before what it showed."""
+        created = [each.creation_date for each in listed if each.creation_date is not None]
+        known = [] if self._since is None else [self._since]
+        self._since = max([*known, *(each - LIST_LAG for each in created)], default=None)
+
+    def _matching(self, executions: Sequence[Execution]) -> Execution | None:
+        found = [each for each in executions if self._matches(each)]
         return newest_execution(found) if found else None
 
     def _is_unchanged(self, first: LenientPage[Execution]) -> bool:
@@ -215,3 +276,8 @@ class CreationSearch:
         if last is None or first.total is None or first.total != last.total:
             return False
         return [each.id for each in first.items] == [each.id for each in last.items]
+
+
+def _is_sorted(executions: Sequence[Execution]) -> bool:
+    is_long = len(executions) >= MIN_SORTED_RUN
+    return is_long and (_are_oldest_first(executions) or _are_oldest_first(executions[::-1]))
