@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_mics.api.calls import Call, Log, Steps, flow
-from airflow_provider_mics.api.errors import MicsResponseError
+from airflow_provider_mics.api.errors import MicsApiError, MicsResponseError
 from airflow_provider_mics.api.field_types import text
 from airflow_provider_mics.api.responses import Page, page
 from airflow_provider_mics.api.text import one_line
 
 T = TypeVar("T")
 PAGE_SIZE = 100
+SMALLEST_CAP = 10
+"""A platform may give fewer items in a page than requested, but at least so many if it has them."""
 LARGE_PAGE_SIZE = 500
 """For a list that is likely to be long and is read whole, or nearly so: fewer requests."""
+PAST_THE_END = (400, 404, 416, 422)
 MOST_PAGES = 10_000
 """A list with more pages has no end: that is a fault of the platform."""
 MOST_READINGS = 5
@@ -122,9 +125,12 @@ def read_list(
     same_page_start = 0
     last_page: tuple[list[Any], dict[int, Any]] = ([], {})
     reading = _Reading(page_size, progress.start, items)
+    given: Page[T] | None = None
     for _ in range(MOST_PAGES):
         if first is None:
-            given = yield from list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned)
+            given = yield from _next_page(
+                list_page(path, model, query, reading.start, page_size, is_cleaned=is_cleaned), given
+            )
         else:
             given, first = first, None
         keys = [key(item) for item in given.data]
@@ -156,6 +162,21 @@ def read_list(
     if unreadable:
         yield Log(f"GET /v1/{path}: {_described(unreadable)}", logging.WARNING)
     return ListResult(tuple(items.values()), unreadable, is_whole and not unreadable, given.total)
+
+
+def _next_page(request: Call[Page[T]], before: Page[T] | None) -> Steps[Page[T]]:
+    """Return a page. A refusal is an empty page where the offset is the end: after a page of one item."""
+    try:
+        return (yield from request)
+    except MicsApiError as error:
+        if before is None or before.size != 1 or not refuses_offset(error):
+            raise
+    return before.model_copy(update={"data": [], "unreadable": {}})
+
+
+def refuses_offset(error: MicsApiError) -> bool:
+    """Whether this may be the platform's refusal of an offset beyond the end of a list."""
+    return error.from_platform and error.status_code in PAST_THE_END
 
 
 class _UnreadableAt(NamedTuple):
@@ -225,8 +246,9 @@ class _Reading:
             ignores_paging = page.first_result == 0 and self.start > 0
             return given < self._width or ignores_paging or self._stalled > MOST_STALLED_PAGES
         if page.total is not None and self.start + given <= page.total:
-            # A total may be too small, so it does not end the list after a full page.
-            return self.start + given == page.total and given < self._page_size
+            # A total may be too small, so it does not end the list after a full page. Or it may be that of the page.
+            is_trusted = given < self._page_size and (self.start > 0 or given < SMALLEST_CAP)
+            return self.start + given == page.total and is_trusted
         # Without a total, or with one that is smaller than what was given, a page with new items is the last only if
         # it is smaller than the platform's largest. A max_results that only repeats the request does not show the
         # largest.

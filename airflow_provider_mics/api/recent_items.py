@@ -17,7 +17,14 @@ from typing import Any, Generic, TypeVar
 from airflow_provider_mics.api.calls import KnownLists, Steps, flow
 from airflow_provider_mics.api.errors import MicsApiError
 from airflow_provider_mics.api.list_history import KnownList, ListHistory
-from airflow_provider_mics.api.paging import PAGE_SIZE, ListResult, list_page, read_list
+from airflow_provider_mics.api.paging import (
+    PAGE_SIZE,
+    SMALLEST_CAP,
+    ListResult,
+    list_page,
+    read_list,
+    refuses_offset,
+)
 from airflow_provider_mics.api.responses import Page
 
 T = TypeVar("T")
@@ -26,8 +33,6 @@ MIN_SORTED_RUN = 20
 """This many items in a row, in the order of their dates, mean that their list is sorted so."""
 MOST_PROBES = 64
 """Requests to find the end of a list. More mean that it has none that can be found so."""
-PAST_THE_END = (400, 404, 416, 422)
-"""Status codes by which a platform may refuse an offset beyond the end of a list."""
 
 
 @flow
@@ -120,7 +125,7 @@ def _may_have_newest_last(first: Page[T], date: Callable[[T], datetime | None], 
     dates = [date(each) for each in first.data]
     if first.unreadable or len(dates) < 3 or first.size > page_size or not _are_ascending(dates):
         return False
-    return dates[0] != dates[-1] and (first.total is None or first.total > first.size)
+    return dates[0] != dates[-1] and (first.total != first.size or first.size >= SMALLEST_CAP)
 
 
 def _are_ascending(dates: list[datetime | None]) -> bool:
@@ -232,7 +237,7 @@ class _ReadingFromEnd(Generic[T]):
         try:
             given = yield from self._request(start)
         except MicsApiError as error:
-            if start == 0 or not error.from_platform or error.status_code not in PAST_THE_END:
+            if start == 0 or not refuses_offset(error):
                 raise
             return None
         return self._added(start, given) if given.size else None
