@@ -140,8 +140,8 @@ def lacks(platform: ListPlatform, ids: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("total", ["true", "none", "too small", "too large", "of the page", "text", "zero"])
-@pytest.mark.parametrize("largest_page", [10, 20, 100, 1000])
-@pytest.mark.parametrize("length", [100, 10_000, 100_000])
+@pytest.mark.parametrize("largest_page", [10, 20, 1000])
+@pytest.mark.parametrize("length", [100, 100_000])
 def test_the_cost_does_not_grow_with_the_length(length, largest_page, total):
     for past_the_end, echo in [("empty", "none"), ("416", "asked"), ("400", "given")]:
         platform = platform_of(

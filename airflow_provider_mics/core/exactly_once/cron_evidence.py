@@ -23,7 +23,7 @@ CHECKED_FIRINGS = 10
 """How many of the newest ticks are checked against the cron that was in force."""
 MOST_FIRINGS = 100
 """How many of the newest ticks a recommended time zone must match."""
-MOST_EXECUTIONS = 500
+MOST_EXECUTIONS = 400
 """How many of the newest executions are searched for these ticks."""
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 EXCEPTIONS = 0.25

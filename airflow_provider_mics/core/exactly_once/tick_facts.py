@@ -18,7 +18,7 @@ from airflow_provider_mics.api.list_history import ListHistory
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.core.exactly_once.twins import Lateness, observed_lateness
 
-MOST_EXAMINED = 500
+MOST_EXAMINED = 400
 """How many of the newest executions are examined. A platform that was late before them has to be learned anew."""
 IsEnough = Callable[[Execution], bool]
 
