@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.errors import MicsNotFoundError
-from airflow_provider_mics.api.executions import get_execution, list_executions, read_recent_executions
+from airflow_provider_mics.api.executions import get_execution, read_recent_executions
 from airflow_provider_mics.api.field_types import EPOCH, from_milliseconds, milliseconds
 from airflow_provider_mics.api.models import Execution
 
@@ -93,7 +93,9 @@ def list_recent_executions(instance_id: str, cursor: CompletionCursor | None) ->
     few that are far back are asked for by their ids.
     """
     if cursor is None:
-        return (yield from list_executions(instance_id))
+        # Whole, since an execution of any age may still run. It shows at which end the next look begins.
+        listed = yield from read_recent_executions(instance_id, lambda: lambda _: False)
+        return list(listed.items)
     listed = yield from read_recent_executions(instance_id, lambda: _is_read_before(cursor, frozenset()))
     executions = list(listed.items)
     missing = cursor.still_open.difference(each.id for each in executions)
