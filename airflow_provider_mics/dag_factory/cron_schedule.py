@@ -34,12 +34,15 @@ def timetable_of(plan: DagPlan) -> CronTriggerTimetable | None:
 
     :raises Exception: Airflow cannot read the cron or the time zone
     """
-    return None if plan.cron is None else _cron_timetable(plan.cron, plan.timezone)
+    return None if plan.cron is None else cron_timetable(plan.cron, plan.timezone)
 
 
 @cache
-def _cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
-    """Return a timetable, created once for all DAGs on the same cron."""
+def cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
+    """Return a timetable, created once for all DAGs on the same cron.
+
+    :raises Exception: Airflow cannot read the cron or the time zone
+    """
     timetable = (
         shared_timetable(cron, timezone) if _is_storable() else CronTriggerTimetable(cron, timezone=timezone)
     )

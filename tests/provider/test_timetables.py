@@ -142,7 +142,7 @@ class TestRegistration:
     def _as_in_a_new_process(self):
         def forget():
             cron_schedule._is_storable.cache_clear()
-            cron_schedule._cron_timetable.cache_clear()
+            cron_schedule.cron_timetable.cache_clear()
 
         forget()
         yield

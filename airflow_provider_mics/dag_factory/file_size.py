@@ -1,0 +1,52 @@
+"""Warnings about the DAG files of a large account, which are logged when they change and not at each parse."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from airflow_provider_mics.core.planning.shards import Shard, incomplete_files
+from airflow_provider_mics.core.planning.snapshots import LocalFile
+
+MOST_DAGS = 500
+"""A file with more DAGs should be split. Airflow stores the DAGs of a file in one transaction, and schedules none of
+them meanwhile."""
+logger = logging.getLogger(__name__)
+
+
+def warning_of(dags: int, mics_conn_id: str, shard: Shard | None, file: Path | None) -> str:
+    """Return what is wrong with a DAG file, or an empty text.
+
+    :param dags: how many DAGs it has of this connection
+    :param file: the file, if the shard was named by it
+    """
+    if file is not None:
+        with suppress(OSError):
+            problem = incomplete_files(file, [each.name for each in file.parent.iterdir()])
+            if problem is not None:
+                return f"Connection {mics_conn_id!r}, share {shard}: {problem}."
+    if dags <= MOST_DAGS:
+        return ""
+    share = "" if shard is None else f", share {shard},"
+    return (
+        f"Connection {mics_conn_id!r}{share} has {dags} DAGs in one DAG file. Airflow creates no runs while it stores "
+        f"them: split the file, so that none has more than {MOST_DAGS} (docs/large-accounts.md)."
+    )
+
+
+def warn_on_change(memory: Path, warning: str) -> None:
+    """Log a warning unless the last parse logged the same one.
+
+    :param memory: the file that has the last warning
+    """
+    try:
+        last = memory.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        last = ""
+    if warning == last:
+        return
+    if warning:
+        logger.warning("%s", warning)
+    with suppress(OSError):
+        LocalFile(memory).write_bytes(warning.encode())
