@@ -35,6 +35,13 @@ class MicsCronTimetable(CronTriggerTimetable):
         self._interval = timedelta(0)
         self._run_immediately = False
 
+    def __eq__(self, other: object) -> bool:
+        # While a DAG is serialized it is compared with None and the like, for which Airflow's method takes long.
+        return super().__eq__(other) if isinstance(other, CronTriggerTimetable) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._expression, self._timezone))
+
     @property
     def description(self) -> str:  # type: ignore[override]
         """The cron in Airflow's words."""

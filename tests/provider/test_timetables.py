@@ -130,6 +130,25 @@ def test_reading_a_dag_back_many_times_describes_its_cron_once(monkeypatch):
     assert len(set(map(id, read))) == len(ZONES)
 
 
+def test_it_equals_the_same_timetable_and_nothing_else():
+    ours = MicsCronTimetable(DESCRIBED, timezone="UTC")
+    assert (
+        ours
+        == MicsCronTimetable(DESCRIBED, timezone="UTC")
+        == CronTriggerTimetable(DESCRIBED, timezone="UTC")
+    )
+    assert hash(ours) == hash(MicsCronTimetable(DESCRIBED, timezone="UTC"))
+    others = [
+        MicsCronTimetable("0 * * * *", timezone="UTC"),
+        MicsCronTimetable(DESCRIBED, timezone="Europe/Paris"),
+        CronTriggerTimetable("0 * * * *", timezone="UTC"),
+        None,
+        "",
+        DESCRIBED,
+    ]
+    assert not any(ours == other for other in others)
+
+
 def test_a_time_zone_that_is_none_is_refused_as_by_airflow():
     with pytest.raises(Exception, match=r"Nowhere|time zone|timezone"):
         MicsCronTimetable(DESCRIBED, timezone="Europe/Nowhere")
@@ -164,6 +183,16 @@ class TestRegistration:
         assert type(dag.timetable) is CronTriggerTimetable
         assert "airflow_provider_mics.timetables" not in json.dumps(serialized(dag))
 
+    def test_a_user_can_keep_the_timetable_of_airflow(self, tmp_path):
+        def with_airflows_timetable(dag: Any, instance: Any) -> None:
+            if dag.timetable.can_be_scheduled:
+                cron = dag.timetable.serialize()
+                dag.timetable = CronTriggerTimetable(cron["expression"], timezone=cron["timezone"])
+
+        read = read_back(self.dag(tmp_path, customize=with_airflows_timetable))
+        assert type(read.timetable) is CronTriggerTimetable
+        assert read.timetable == shared_timetable("30 5 * * *", "Europe/Paris")
+
     def test_a_worker_asks_no_plugin(self, tmp_path, monkeypatch):
         def asked() -> bool:
             raise AssertionError("plugins were asked for")
@@ -177,12 +206,12 @@ class TestRegistration:
         assert type(decode_timetable(row)) is CronTriggerTimetable
 
     @staticmethod
-    def dag(tmp_path: Any) -> Any:
+    def dag(tmp_path: Any, **arguments: Any) -> Any:
         from airflow_provider_mics.core.planning.snapshots import LocalFile
         from airflow_provider_mics.dag_factory import integration_batch_dags
 
         now = datetime.now(UTC)
         kept = inventory(instance(42, cron="30 5 * * *"), fetched_at=now)
         LocalFile(tmp_path / "inventory.jsonl").write_bytes(kept.to_bytes())
-        [dag] = integration_batch_dags(snapshot=tmp_path / "inventory.jsonl").values()
+        [dag] = integration_batch_dags(snapshot=tmp_path / "inventory.jsonl", **arguments).values()
         return dag
