@@ -32,7 +32,7 @@ from airflow_provider_mics.core.planning.shards import shard_of
 from airflow_provider_mics.dag_factory.builder import PREFIX_RULE, DagBuilder, instance_asset
 from airflow_provider_mics.dag_factory.cron_schedule import shared_date
 from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids
-from airflow_provider_mics.dag_factory.file_size import warn_on_change, warning_of
+from airflow_provider_mics.dag_factory.file_size import warn_once, warning_of
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
 from airflow_provider_mics.dag_factory.refresh import inventory_refresh_dag
 from airflow_provider_mics.operators.arguments import optional_timedelta
@@ -165,8 +165,7 @@ def integration_batch_dags(
     dags = builder.build_all(inventory, planned)
     claim_dag_ids(dags, inventory, mics_conn_id)
     file = Path(shard) if isinstance(shard, (str, Path)) else None
-    memory = source.store.memory("warning" if share is None else f"{share.number}_of_{share.count}.warning")
-    warn_on_change(memory, warning_of(len(dags), mics_conn_id, share, file))
+    warn_once(source.store.memory("warnings"), warning_of(len(dags), mics_conn_id, share, file))
     return dags
 
 

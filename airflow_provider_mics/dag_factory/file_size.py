@@ -1,4 +1,4 @@
-"""Warnings about the DAG files of a large account, which are logged when they change and not at each parse."""
+"""Warnings about the DAG files of a large account, each of which is logged once and not at each parse."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from airflow_provider_mics.core.planning.snapshots import LocalFile
 MOST_DAGS = 500
 """A file with more DAGs should be split. Airflow stores the DAGs of a file in one transaction, and schedules none of
 them meanwhile."""
+REMEMBERED = 50
+"""How many warnings are not logged again."""
 logger = logging.getLogger(__name__)
 
 
@@ -35,18 +37,17 @@ def warning_of(dags: int, mics_conn_id: str, shard: Shard | None, file: Path | N
     )
 
 
-def warn_on_change(memory: Path, warning: str) -> None:
-    """Log a warning unless the last parse logged the same one.
+def warn_once(memory: Path, warning: str) -> None:
+    """Log a warning, unless a parse on this machine has logged the same one.
 
-    :param memory: the file that has the last warning
+    :param memory: the file that has the last warnings, one a line
     """
     try:
-        last = memory.read_text(encoding="utf-8")
+        logged = memory.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
-        last = ""
-    if warning == last:
+        logged = []
+    if not warning or warning in logged:
         return
-    if warning:
-        logger.warning("%s", warning)
+    logger.warning("%s", warning)
     with suppress(OSError):
-        LocalFile(memory).write_bytes(warning.encode())
+        LocalFile(memory).write_bytes("\n".join([*logged, warning][-REMEMBERED:]).encode())

@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -115,12 +115,13 @@ class SnapshotStore:
         self.storage.write_bytes(inventory.to_bytes())
 
     def keep_copy(self) -> None:
-        """Make the copy the same as the snapshot, if that can be read."""
+        """Make the copy the same as the snapshot, if all of that can be read."""
         content = self._content_of(self.storage, is_copy=True)
-        if content is None or _with_header(self.storage, content, is_logged=False) is None:
+        if content is None or any(self._content_of(copy, is_copy=True) == content for copy in self._copies()):
             return
-        if all(self._content_of(copy, is_copy=True) != content for copy in self._copies()):
-            self._write_copy(content)
+        with suppress(UnreadableInventoryError):
+            if Inventory.from_bytes(content).unreadable_lines == 0:
+                self._write_copy(content)
 
     def _write_copy(self, content: bytes) -> None:
         for copy in self._copies(is_to_write=True):

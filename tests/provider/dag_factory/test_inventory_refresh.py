@@ -221,6 +221,18 @@ def test_the_copy_follows_the_snapshot(mics_default, snapshot):
     assert as_bytes(parse(snapshot)) == newest
 
 
+def test_a_damaged_snapshot_does_not_replace_the_copy(mics_default, snapshot):
+    for number in range(6):
+        mics_default.create_instance(f"batch {number}")
+    refresh(snapshot)
+    first = as_bytes(parse(snapshot))
+    snapshot.write_bytes(snapshot.read_bytes()[:-40])
+    parts = [parse(snapshot, shard=(number, 3)) for number in (1, 2, 3)]
+    assert as_bytes({key: dag for part in parts for key, dag in part.items()}) == first
+    snapshot.unlink()
+    assert as_bytes(parse(snapshot)) == first
+
+
 def test_on_a_worker_an_instance_that_the_snapshot_lacks_is_asked_for(mics_default, snapshot, monkeypatch):
     created = mics_default.create_instance("one", cron="30 5 * * *")
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", f"mics_integration_batch_{created}")

@@ -115,7 +115,7 @@ class TestALargeFile:
     def _small_limit(self, monkeypatch):
         monkeypatch.setattr(file_size, "MOST_DAGS", 20)
 
-    def test_is_warned_of_once_in_all_processes_until_it_changes(self, kept, caplog):
+    def test_is_warned_of_once_by_all_processes_until_its_size_changes(self, kept, caplog):
         for _ in range(3):
             integration_batch_dags(snapshot=kept)
         [warning] = warnings(caplog)
@@ -126,10 +126,12 @@ class TestALargeFile:
         for _ in range(3):
             integration_batch_dags(snapshot=kept)
         assert [each.split(" DAGs")[0][-2:] for each in warnings(caplog)] == ["61", "60"]
-        write_snapshot(kept, instance(1))
-        for _ in range(2):
+
+    def test_beside_a_small_one_is_warned_of_once(self, kept, caplog):
+        for _ in range(3):
             integration_batch_dags(snapshot=kept)
-        assert len(warnings(caplog)) == 2
+            integration_batch_dags(snapshot=kept, select=lambda each: each.id == "7")
+        assert len(warnings(caplog)) == 1
 
     def test_that_was_split_is_not(self, kept, caplog):
         shares(kept, 6)
