@@ -10,6 +10,7 @@ from typing import Any
 
 import pendulum
 import pytest
+from airflow import plugins_manager
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.timetables import _cron
 from airflow.timetables.base import DataInterval, TimeRestriction
@@ -24,7 +25,7 @@ from airflow_provider_mics.plugin import MicsPlugin
 from airflow_provider_mics.timetables import MicsCronTimetable, is_registered, shared_timetable
 from tests.core.planning.cron_spellings import CLEAR, DAYS_ONLY, SPELLINGS
 from tests.core.planning.instances import instance, inventory
-from tests.provider.dag_factory.factories import read_back, serialized
+from tests.provider.dag_factory.factories import DagSerialization, read_back, serialized
 
 try:
     from airflow.serialization.decoders import decode_timetable
@@ -200,6 +201,18 @@ class TestRegistration:
         monkeypatch.setattr(cron_schedule, "is_registered", asked)
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "mics_integration_batch_42")
         assert type(self.dag(tmp_path).timetable) is MicsCronTimetable
+
+    def test_a_process_without_the_plugin_says_which_timetable_it_lacks(self, tmp_path, monkeypatch):
+        written = serialized(self.dag(tmp_path))
+        if hasattr(plugins_manager, "get_timetables_plugins"):
+            monkeypatch.setattr(plugins_manager, "get_timetables_plugins", dict)
+        else:
+            monkeypatch.setattr(plugins_manager, "timetable_classes", {})
+        with pytest.raises(
+            ValueError, match=r"airflow_provider_mics\.timetables\.MicsCronTimetable.* not registered"
+        ):
+            DagSerialization.from_dict(written)
+        assert not is_registered()
 
     def test_a_row_that_an_earlier_version_stored_is_still_read(self):
         row = stored(CronTriggerTimetable("30 5 * * *", timezone="Europe/Paris", interval=timedelta(0)))
