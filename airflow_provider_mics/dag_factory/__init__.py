@@ -105,8 +105,8 @@ def integration_batch_dags(
     :param dag_id_prefix: what the DAG ids, asset URIs and a tag begin with, such as ``staging_``: two platforms in one
         Airflow need it, since their instances can have equal ids
     :param shard: build DAGs only for a share of the instances, so that several DAG files have them all: its number,
-        from 1, and how many shares there are, such as ``(2, 8)``; or ``__file__``, if the file's name ends in the same,
-        such as ``batches_2_of_8.py``. An instance's share depends on its id alone. On a worker each file has every DAG
+        from 1, and how many shards there are, such as ``(2, 8)``; or ``__file__``, if the file's name ends in the same,
+        such as ``batches_2_of_8.py``. An instance's shard depends on its id alone. On a worker each file has every DAG
     :return: the DAGs by their ids
     :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
     :raises ValueError: an invalid argument, or DAG ids that a factory of another platform has made in this process
@@ -123,7 +123,7 @@ def integration_batch_dags(
         deferrable = bool(shared.get("deferrable", True))
     if poll_interval is None:
         poll_interval = shared.get("poll_interval", DEFAULT_POLL_INTERVAL)
-    share = shard_of(OWNER, shard)
+    own_shard = shard_of(OWNER, shard)
     ttl = optional_timedelta(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True)
     organisation_id = None if organisation_id is None else str(organisation_id)
     source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
@@ -151,21 +151,21 @@ def integration_batch_dags(
     if dag_id is not None:
         return _dags_on_worker(dag_id, source, builder, plan, is_selected)
     # Only a planner of the user's can give two instances one DAG id, which shows where all are planned.
-    has = share.has if share is not None and plan is plan_instance else None
+    has = own_shard.has if own_shard is not None and plan is plan_instance else None
     inventory = source.current(has)
     planned = plan_all(inventory, plan=plan, select=is_selected, dag_id_prefix=dag_id_prefix)
-    if inventory.instances and not planned and share is None:
+    if inventory.instances and not planned and own_shard is None:
         logger.warning(
             "None of the %d integration batches of connection %r is selected: see group_id, artifact_id and select.",
             len(inventory.instances),
             mics_conn_id,
         )
-    if share is not None:
-        planned = [each for each in planned if share.has(each[0].id)]
+    if own_shard is not None:
+        planned = [each for each in planned if own_shard.has(each[0].id)]
     dags = builder.build_all(inventory, planned)
     claim_dag_ids(dags, inventory, mics_conn_id)
     file = Path(shard) if isinstance(shard, (str, Path)) else None
-    warn_once(source.store.memory("warnings"), warning_of(len(dags), mics_conn_id, share, file))
+    warn_once(source.store.memory("warnings"), warning_of(len(dags), mics_conn_id, own_shard, file))
     return dags
 
 

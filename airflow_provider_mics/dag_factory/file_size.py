@@ -27,12 +27,12 @@ def warning_of(dags: int, mics_conn_id: str, shard: Shard | None, file: Path | N
         with suppress(OSError):
             problem = incomplete_files(file, [each.name for each in file.parent.iterdir()])
             if problem is not None:
-                return f"Connection {mics_conn_id!r}, share {shard}: {problem}."
+                return f"Connection {mics_conn_id!r}, shard {shard}: {problem}."
     if dags <= MOST_DAGS:
         return ""
-    share = "" if shard is None else f", share {shard},"
+    name = "" if shard is None else f", shard {shard},"
     return (
-        f"Connection {mics_conn_id!r}{share} has {dags} DAGs in one DAG file. Airflow creates no runs while it stores "
+        f"Connection {mics_conn_id!r}{name} has {dags} DAGs in one DAG file. Airflow creates no runs while it stores "
         f"them: split the file, so that none has more than {MOST_DAGS} (docs/large-accounts.md)."
     )
 

@@ -73,8 +73,8 @@ def write_files(folder: Path, files: int, arguments: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for number in range(1, files + 1):
-        share = "" if files == 1 else f", shard=({number}, {files})"
-        (folder / f"batches_{number}.py").write_text(DAG_FILE.format(arguments=arguments + share))
+        shard = "" if files == 1 else f", shard=({number}, {files})"
+        (folder / f"batches_{number}.py").write_text(DAG_FILE.format(arguments=arguments + shard))
 
 
 def lines_of(file: Path) -> list[dict[str, Any]]:

@@ -290,4 +290,4 @@ def test_shares_of_a_kept_snapshot(mics_default, snapshot):
     assert sum(map(len, parts)) == 30
     snapshot.unlink()
     again = [parse(snapshot, shard=(number, 3)) for number in (1, 2, 3)]
-    assert list(map(list, again)) == list(map(list, parts)), "the copy has the instances of every share"
+    assert list(map(list, again)) == list(map(list, parts)), "the copy has the instances of every shard"

@@ -23,7 +23,7 @@ def kept(snapshot: Path) -> Path:
     return snapshot
 
 
-def shares(snapshot: Path, count: int, **arguments: Any) -> list[dict[str, Any]]:
+def shards(snapshot: Path, count: int, **arguments: Any) -> list[dict[str, Any]]:
     return [
         integration_batch_dags(snapshot=snapshot, shard=(number, count), **arguments)
         for number in range(1, count + 1)
@@ -37,28 +37,28 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_shares_have_each_dag_once_and_the_same_one(kept, count):
     whole = integration_batch_dags(snapshot=kept)
-    parts = shares(kept, count)
+    parts = shards(kept, count)
     assert sum(map(len, parts)) == len(whole) == NUMBER + 1
     assert as_bytes({key: dag for part in parts for key, dag in part.items()}) == as_bytes(whole)
 
 
 def test_a_new_instance_is_in_one_share_and_moves_no_other(kept):
-    before = shares(kept, 5)
+    before = shards(kept, 5)
     write_snapshot(kept, *(instance(each) for each in range(NUMBER)), instance("a b"), instance(4101))
-    after = shares(kept, 5)
+    after = shards(kept, 5)
     added = [set(new) - set(old) for old, new in zip(before, after, strict=True)]
     assert sorted(map(len, added)) == [0, 0, 0, 0, 1]
     assert all(set(old) <= set(new) for old, new in zip(before, after, strict=True))
 
 
 def test_a_share_is_refused_that_is_none(kept):
-    with pytest.raises(ValueError, match=r"integration_batch_dags: shard=\(0, 8\) is no share"):
+    with pytest.raises(ValueError, match=r"integration_batch_dags: shard=\(0, 8\) is not a shard"):
         integration_batch_dags(snapshot=kept, shard=(0, 8))
 
 
 def test_an_empty_share_is_no_cause_for_a_warning(snapshot, caplog):
     write_snapshot(snapshot, instance(1))
-    assert sum(map(len, shares(snapshot, 4))) == 1
+    assert sum(map(len, shards(snapshot, 4))) == 1
     assert not caplog.records
 
 
@@ -67,7 +67,7 @@ def test_the_planner_of_a_user_who_gives_one_id_twice_is_told_in_any_share(kept)
         plan = plan_instance(inventory, one)
         return replace(plan, dag_id="same") if one.id in {"1", "2"} else plan
 
-    parts = shares(kept, 6, plan=same)
+    parts = shards(kept, 6, plan=same)
     dags = {key: dag for part in parts for key, dag in part.items()}
     assert len(dags) == sum(map(len, parts)) == NUMBER + 1
     assert [key for key, dag in dags.items() if "is taken by instance" in (dag.description or "")]
@@ -76,15 +76,15 @@ def test_the_planner_of_a_user_who_gives_one_id_twice_is_told_in_any_share(kept)
 def test_all_shares_read_one_snapshot_that_one_of_them_refreshes(mics_default, snapshot):
     ids = {mics_default.create_instance(f"batch {number}") for number in range(6)}
     mics_default.reset_counters()
-    parts = shares(snapshot, 3)
+    parts = shards(snapshot, 3)
     assert {key for part in parts for key in part} == {f"mics_integration_batch_{each}" for each in ids}
     assert mics_default.counters()[LIST] == 1
 
 
 def test_on_a_worker_every_file_has_the_dag_that_is_to_run(kept, monkeypatch):
-    # Between a run's creation and its task, the number of shares can change.
+    # Between a run's creation and its task, the number of shards can change.
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "mics_integration_batch_7")
-    assert [list(part) for part in shares(kept, 4)] == [["mics_integration_batch_7"]] * 4
+    assert [list(part) for part in shards(kept, 4)] == [["mics_integration_batch_7"]] * 4
 
 
 class TestFilesNamedByTheirShare:
@@ -98,7 +98,7 @@ class TestFilesNamedByTheirShare:
 
     def test_have_each_dag_once(self, kept, files, caplog):
         parts = [integration_batch_dags(snapshot=kept, shard=str(file)) for file in files]
-        assert [list(part) for part in parts] == [list(part) for part in shares(kept, 3)]
+        assert [list(part) for part in parts] == [list(part) for part in shards(kept, 3)]
         assert not caplog.records
 
     def test_that_are_missing_are_warned_of_once(self, kept, files, caplog):
@@ -106,7 +106,7 @@ class TestFilesNamedByTheirShare:
         for _ in range(3):
             integration_batch_dags(snapshot=kept, shard=files[0])
         [warning] = warnings(caplog)
-        assert "share 1 of 3: 1 of 3 shares have no DAG file" in warning
+        assert "shard 1 of 3: 1 of 3 shards have no DAG file" in warning
         assert "add batches_3_of_3.py" in warning
 
 
@@ -134,9 +134,9 @@ class TestALargeFile:
         assert len(warnings(caplog)) == 1
 
     def test_that_was_split_is_not(self, kept, caplog):
-        shares(kept, 6)
+        shards(kept, 6)
         assert not warnings(caplog)
-        shares(kept, 2)
+        shards(kept, 2)
         assert len(warnings(caplog)) == 2
 
     def test_is_no_cause_for_a_warning_on_a_worker(self, kept, monkeypatch, caplog):
