@@ -28,10 +28,13 @@ from airflow_provider_mics.core.planning.dag_plans import (
     plan_instance,
 )
 from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.shards import shard_of
 from airflow_provider_mics.dag_factory.builder import PREFIX_RULE, DagBuilder, instance_asset
 from airflow_provider_mics.dag_factory.cron_schedule import shared_date
 from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids
+from airflow_provider_mics.dag_factory.file_size import warn_once, warning_of
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
+from airflow_provider_mics.dag_factory.refresh import inventory_refresh_dag
 from airflow_provider_mics.operators.arguments import optional_timedelta
 
 DEFAULT_POLL_INTERVAL = 30.0
@@ -39,7 +42,14 @@ DEFAULT_POLL_INTERVAL = 30.0
 OWNER = "integration_batch_dags"
 """Names the function in the errors about its arguments."""
 logger = logging.getLogger(__name__)
-__all__ = ["DagPlan", "Inventory", "instance_asset", "integration_batch_dags", "plan_instance"]
+__all__ = [
+    "DagPlan",
+    "Inventory",
+    "instance_asset",
+    "integration_batch_dags",
+    "inventory_refresh_dag",
+    "plan_instance",
+]
 
 
 def integration_batch_dags(
@@ -56,10 +66,11 @@ def integration_batch_dags(
     timezone: str | None = None,
     plan: Planner = plan_instance,
     snapshot: str | Path | None = None,
-    snapshot_ttl: float | timedelta = timedelta(minutes=5),
+    snapshot_ttl: float | timedelta | None = timedelta(minutes=5),
     deferrable: bool | None = None,
     poll_interval: float | timedelta | None = None,
     dag_id_prefix: str = "",
+    shard: tuple[int, int] | str | Path | None = None,
 ) -> dict[str, DAG]:
     """Return a DAG for each instance of an organisation, by DAG id, except for archived ones.
 
@@ -85,13 +96,17 @@ def integration_batch_dags(
     :param plan: function that returns the `DagPlan` of an inventory and an instance; by default `plan_instance`
     :param snapshot: path of the snapshot, or its URL in an object store, which several machines can share; by default
         a file below AIRFLOW_HOME. Each connection and organisation needs its own
-    :param snapshot_ttl: age at which a snapshot is refreshed, in seconds or as a timedelta
+    :param snapshot_ttl: age at which a snapshot is refreshed, in seconds or as a timedelta; None if no parse in a DAG
+        processor is to ask the platform, since the DAG of `inventory_refresh_dag` does
     :param deferrable: whether tasks wait in the triggerer, without a worker slot; by default what ``default_args``
         say, else true
     :param poll_interval: time between two requests while waiting, in seconds or as a timedelta; by default what
         ``default_args`` say, else 30 s
     :param dag_id_prefix: what the DAG ids, asset URIs and a tag begin with, such as ``staging_``: two platforms in one
         Airflow need it, since their instances can have equal ids
+    :param shard: build DAGs only for a share of the instances, so that several DAG files have them all: its number,
+        from 1, and how many shards there are, such as ``(2, 8)``; or ``__file__``, if the file's name ends in the same,
+        such as ``batches_2_of_8.py``. An instance's shard depends on its id alone. On a worker each file has every DAG
     :return: the DAGs by their ids
     :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
     :raises ValueError: an invalid argument, or DAG ids that a factory of another platform has made in this process
@@ -108,7 +123,8 @@ def integration_batch_dags(
         deferrable = bool(shared.get("deferrable", True))
     if poll_interval is None:
         poll_interval = shared.get("poll_interval", DEFAULT_POLL_INTERVAL)
-    ttl = timedelta(seconds=seconds_of(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True))
+    own_shard = shard_of(OWNER, shard)
+    ttl = optional_timedelta(OWNER, "snapshot_ttl", snapshot_ttl, may_be_zero=True)
     organisation_id = None if organisation_id is None else str(organisation_id)
     source = InventorySource(mics_conn_id, organisation_id, timezone, snapshot, ttl)
     builder = DagBuilder(
@@ -134,16 +150,22 @@ def integration_batch_dags(
     dag_id = get_parsing_context().dag_id
     if dag_id is not None:
         return _dags_on_worker(dag_id, source, builder, plan, is_selected)
-    inventory = source.current()
+    # Only a planner of the user's can give two instances one DAG id, which shows where all are planned.
+    has = own_shard.has if own_shard is not None and plan is plan_instance else None
+    inventory = source.current(has)
     planned = plan_all(inventory, plan=plan, select=is_selected, dag_id_prefix=dag_id_prefix)
-    if inventory.instances and not planned:
+    if inventory.instances and not planned and own_shard is None:
         logger.warning(
             "None of the %d integration batches of connection %r is selected: see group_id, artifact_id and select.",
             len(inventory.instances),
             mics_conn_id,
         )
+    if own_shard is not None:
+        planned = [each for each in planned if own_shard.has(each[0].id)]
     dags = builder.build_all(inventory, planned)
     claim_dag_ids(dags, inventory, mics_conn_id)
+    file = Path(shard) if isinstance(shard, (str, Path)) else None
+    warn_once(source.store.memory("warnings"), warning_of(len(dags), mics_conn_id, own_shard, file))
     return dags
 
 

@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from airflow.providers.common.compat.sdk import timezone  # type: ignore[attr-defined]
+from airflow.providers.common.compat.sdk import (  # type: ignore[attr-defined]
+    get_parsing_context,
+    timezone,
+)
 from airflow.timetables.trigger import CronTriggerTimetable
 from croniter import croniter
 
@@ -18,6 +21,7 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.validation import parse_datetime
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.core.planning.dag_plans import DagPlan
+from airflow_provider_mics.timetables import is_registered, shared_timetable
 
 YEARS_OF_CHECK = (2003, 2004)
 """An ordinary year and a leap year."""
@@ -30,17 +34,28 @@ def timetable_of(plan: DagPlan) -> CronTriggerTimetable | None:
 
     :raises Exception: Airflow cannot read the cron or the time zone
     """
-    return None if plan.cron is None else _cron_timetable(plan.cron, plan.timezone)
+    return None if plan.cron is None else cron_timetable(plan.cron, plan.timezone)
 
 
 @cache
-def _cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
-    """Return a timetable, created once for all DAGs on the same cron."""
-    timetable = CronTriggerTimetable(cron, timezone=timezone)
+def cron_timetable(cron: str, timezone: str) -> CronTriggerTimetable:
+    """Return a timetable, created once for all DAGs on the same cron.
+
+    :raises Exception: Airflow cannot read the cron or the time zone
+    """
+    timetable = (
+        shared_timetable(cron, timezone) if _is_storable() else CronTriggerTimetable(cron, timezone=timezone)
+    )
     timetable.validate()
     _, _, days, months, _ = cron.split()
     _check_end_of_february(days, months)
     return timetable
+
+
+@cache
+def _is_storable() -> bool:
+    """Return whether Airflow can store our timetable. A worker stores none, and need not load its plugins for that."""
+    return get_parsing_context().dag_id is not None or is_registered()
 
 
 @cache

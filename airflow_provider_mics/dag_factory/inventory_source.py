@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,6 +21,8 @@ from airflow_provider_mics.runtime.failures import one_line_of
 
 RETRY_DELAY = timedelta(seconds=60)
 """How long no parse sends a request after one has failed."""
+OUTDATED_AFTER = timedelta(hours=1)
+"""Age at which a snapshot that another process refreshes is warned of."""
 NOT_OURS_STATUS_CODES = (403, 404)
 """HTTP status codes that say that our organisation has no such instance."""
 logger = logging.getLogger(__name__)
@@ -30,34 +33,43 @@ class InventorySource:
     """The inventory of one connection.
 
     ``organisation_id`` and ``timezone`` replace those of the connection. ``snapshot`` is a path or a URL, or None for
-    a file below AIRFLOW_HOME. A snapshot older than ``ttl`` is refreshed.
+    a file below AIRFLOW_HOME. A snapshot older than ``ttl`` is refreshed; if that is None, another process does it.
     """
 
     mics_conn_id: str
     organisation_id: str | None = None
     timezone: str | None = None
     snapshot: str | Path | None = None
-    ttl: timedelta = timedelta(minutes=5)
+    ttl: timedelta | None = timedelta(minutes=5)
 
-    def current(self) -> Inventory:
+    def current(self, has: Callable[[str], bool] | None = None) -> Inventory:
         """Return the snapshot, refreshed if it is too old; during an outage the last one, however old.
 
+        :param has: whether the instance with an id is needed: others may be left out
         :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
         """
-        known = self.read()
-        if known is not None and self._is_fresh(known):
+        known = self.read(has=has)
+        if self.ttl is None:
+            return self._kept_for_us(known)
+        if known is not None and self._is_fresh(known, self.ttl):
             return known
+        if has is not None:
+            known = self.read()
         with self.store.lock() as has_lock:
             if known is None or known.is_empty_start:
                 return self._fetch_first(known)
             if not has_lock:
                 return self._in_our_timezone(known)
             known = self.read() or known
-            return known if self._is_fresh(known) else self._refresh(known)
+            return known if self._is_fresh(known, self.ttl) else self._refresh(known)
 
-    def read(self, only: str | None = None) -> Inventory | None:
-        """Return the snapshot, or only the instance ``only`` of it; None if there is no usable snapshot."""
-        inventory = self.store.read(only)
+    def read(self, only: str | None = None, has: Callable[[str], bool] | None = None) -> Inventory | None:
+        """Return the snapshot, or None if there is no usable one.
+
+        :param only: the id of the only instance to read
+        :param has: whether the instance with an id is to be read; by default all are
+        """
+        inventory = self.store.read(only, has)
         if inventory is not None and self.organisation_id not in (None, inventory.organisation_id):
             logger.warning(
                 "Ignoring snapshot %s: it is of organisation %s, not of %s.",
@@ -109,13 +121,39 @@ class InventorySource:
             return None
         return inventory
 
-    def _is_fresh(self, inventory: Inventory) -> bool:
+    def _kept_for_us(self, known: Inventory | None) -> Inventory:
+        """Return the snapshot, which another process refreshes, after it was copied for an outage of its store.
+
+        :raises MicsError: there is none, or it was made in another time zone
+        """
+        if known is None:
+            raise MicsError(
+                f"There is no snapshot {self.store}, and snapshot_ttl=None says that no parse asks the platform: "
+                f"inventory_refresh_dag(...), in a DAG file of its own, writes it"
+            )
+        if self.timezone not in (None, known.timezone):
+            raise MicsError(
+                f"Snapshot {self.store} is in the time zone {known.timezone}, not in {self.timezone}: give "
+                f"inventory_refresh_dag(...) the same timezone="
+            )
+        self.store.keep_copy()
+        age = datetime.now(UTC) - known.fetched_at
+        if age > OUTDATED_AFTER:
+            logger.warning(
+                "Snapshot %s is of %s, %d minutes ago: see the runs of its refresh DAG.",
+                self.store,
+                known.fetched_at.isoformat(timespec="seconds"),
+                age.total_seconds() // 60,
+            )
+        return known
+
+    def _is_fresh(self, inventory: Inventory, ttl: timedelta) -> bool:
         return (
             self.store.is_ours(inventory)
             and self.timezone in (None, inventory.timezone)
             and inventory.unfinished is None
             and inventory.unreadable_lines == 0
-            and abs(datetime.now(UTC) - inventory.fetched_at) < self.ttl
+            and abs(datetime.now(UTC) - inventory.fetched_at) < ttl
         )
 
     def _fetch_first(self, known: Inventory | None) -> Inventory:
@@ -216,7 +254,8 @@ class InventorySource:
 
     @cached_property
     def store(self) -> SnapshotStore:
-        return SnapshotStore(self.snapshot, self.mics_conn_id, self.organisation_id, self.timezone)
+        key = self.mics_conn_id, self.organisation_id, self.timezone
+        return SnapshotStore(self.snapshot, *key, is_kept_for_us=self.ttl is None)
 
 
 def is_id_only(instance: Instance) -> bool:

@@ -10,8 +10,8 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +37,11 @@ class SnapshotStore:
 
     :param snapshot: a path or a URL, or None for a file below AIRFLOW_HOME
     :param key: the source: the connection, the organisation and the time zone, as the factory was given them
+    :param is_kept_for_us: whether another process refreshes the snapshot, whatever its connection is called
     """
 
-    def __init__(self, snapshot: str | Path | None, *key: str | None) -> None:
+    def __init__(self, snapshot: str | Path | None, *key: str | None, is_kept_for_us: bool = False) -> None:
+        self._is_kept_for_us = is_kept_for_us
         self.source = "|".join(part or "" for part in key)
         self._key = (*key, None if snapshot is None else str(snapshot))
         self._snapshot = snapshot
@@ -59,30 +61,41 @@ class SnapshotStore:
     def last_failure(self) -> LastFailure:
         return LastFailure(self._writable_path(".failed"))
 
+    def memory(self, name: str) -> Path:
+        """Return the path of a file on this machine for what parses have to remember."""
+        return self._writable_path(f".{name}")
+
     def lock(self) -> AbstractContextManager[bool]:
         """Return a context whose value is whether this process alone refreshes the snapshot."""
         return try_lock(self._writable_path(".lock"))
 
     def is_ours(self, inventory: Inventory) -> bool:
         """Whether an inventory was made with these settings; before it was kept, this was not known."""
-        return inventory.source in (None, self.source)
+        return self._is_kept_for_us or inventory.source in (None, self.source)
 
-    def read(self, only: str | None = None) -> Inventory | None:
-        """Return the newest snapshot, or only the instance ``only`` of it; None if there is none that can be read.
+    def read(self, only: str | None = None, has: Callable[[str], bool] | None = None) -> Inventory | None:
+        """Return the newest snapshot; None if there is none that can be read.
 
         Lines that cannot be read are filled in from the other one of snapshot and copy.
+
+        :param only: the id of the only instance to read
+        :param has: whether the instance with an id is to be read; by default all are
         """
         contents = [(self.storage, self._content_of(self.storage))]
         contents += [(copy, self._content_of(copy, is_copy=True)) for copy in self._copies()]
         headers = [each for each in (_with_header(*content) for content in contents) if each is not None]
-        headers.sort(key=lambda each: (self.is_ours(each[0]), each[0].fetched_at), reverse=True)
-        readable = [_inventory_of(content, only) for _, content in headers]
-        if not readable:
+        if not self._is_kept_for_us:  # or else the snapshot is the same for all, and a copy is not
+            headers.sort(key=lambda each: (self.is_ours(each[0]), each[0].fetched_at), reverse=True)
+        if not headers:
             return None
         if only is not None:
+            readable = [Inventory.of_one(content, only) for _, content in headers]
             return next((each for each in readable if self.is_ours(each) and each.get(only)), readable[0])
-        newest, *others = readable
-        return newest if newest.unreadable_lines == 0 else self._mended(newest, others)
+        newest, *others = (content for _, content in headers)
+        inventory = Inventory.from_bytes(newest, has)
+        if inventory.unreadable_lines == 0:
+            return inventory
+        return self._mended(inventory, (Inventory.from_bytes(each, has) for each in others))
 
     def save(self, inventory: Inventory) -> None:
         """Write the snapshot and its copy. A failure is a warning, the first time in this process."""
@@ -92,6 +105,25 @@ class SnapshotStore:
                 self.storage.write_bytes(content)
             except Exception as error:  # noqa: BLE001
                 self._warn_once(f"Could not write snapshot {self.storage}: {one_line_of(error)}.")
+        self._write_copy(content)
+
+    def write(self, inventory: Inventory) -> None:
+        """Write the snapshot and no copy.
+
+        :raises Exception: it cannot be written
+        """
+        self.storage.write_bytes(inventory.to_bytes())
+
+    def keep_copy(self) -> None:
+        """Make the copy the same as the snapshot, if all of that can be read."""
+        content = self._content_of(self.storage, is_copy=True)
+        if content is None or any(self._content_of(copy, is_copy=True) == content for copy in self._copies()):
+            return
+        with suppress(UnreadableInventoryError):
+            if Inventory.from_bytes(content).unreadable_lines == 0:
+                self._write_copy(content)
+
+    def _write_copy(self, content: bytes) -> None:
         for copy in self._copies(is_to_write=True):
             try:
                 copy.write_bytes(content)
@@ -165,10 +197,6 @@ def _with_header(
         if is_logged:
             logger.warning("Ignoring snapshot %s: %s.", storage, error)
         return None
-
-
-def _inventory_of(content: bytes, only: str | None) -> Inventory:
-    return Inventory.from_bytes(content) if only is None else Inventory.of_one(content, only)
 
 
 def _is_writable(folder: Path) -> bool:

@@ -73,8 +73,12 @@ NAMES: dict[str, dict[str, set[str]]] = {
             "default_args",
             "start_date",
             "platform_grace",
+            "snapshot",
+            "snapshot_ttl",
+            "shard",
         }
-        | CONNECTION
+        | CONNECTION,
+        "inventory_refresh_dag": {"snapshot", "timezone", "schedule", "dag_id", "default_args"} | CONNECTION,
     },
 }
 

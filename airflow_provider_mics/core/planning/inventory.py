@@ -7,7 +7,8 @@ can be read without parsing the others.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +21,7 @@ from airflow_provider_mics.core.planning.cron_ticks import CronPeriod
 
 FORMAT = "mics-inventory"
 VERSION = 1
+_ID = re.compile(rb'\{"id":"([A-Za-z0-9_-]+)",')
 
 
 class UnreadableInventoryError(MicsError):
@@ -156,13 +158,19 @@ class Inventory:
         }
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Inventory:
+    def from_bytes(cls, content: bytes, has: Callable[[str], bool] | None = None) -> Inventory:
         """Read what `to_bytes` wrote. Lines that cannot be read, or are missing, are counted and left out.
 
+        :param has: whether the instance with an id is to be read; by default all are
         :raises UnreadableInventoryError: the bytes are not an inventory
         """
         first, *lines = content.split(b"\n")
-        return cls._of(_header(first), [line for line in map(_line, filter(None, lines)) if line is not None])
+        header, lines = _header(first), [line for line in lines if line]
+        if has is not None:
+            wanted = [line for line in lines if (key := _id_of(line)) is None or has(key)]
+            header = header.model_copy(update={"count": header.count - (len(lines) - len(wanted))})
+            lines = wanted
+        return cls._of(header, [line for line in map(_line, lines) if line is not None])
 
     @classmethod
     def of_header(cls, content: bytes) -> Inventory:
@@ -251,6 +259,12 @@ def _line(content: bytes) -> _Line | None:
     except ValidationError:
         return None
     return line if line.id == line.instance.id else None
+
+
+def _id_of(line: bytes) -> str | None:
+    """Return the id at the beginning of a line, or None if it has none that can be read without the whole line."""
+    found = _ID.match(line)
+    return None if found is None else found[1].decode()
 
 
 def _json_line(value: object) -> bytes:

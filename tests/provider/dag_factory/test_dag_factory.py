@@ -173,9 +173,12 @@ def test_every_unusual_instance_is_a_dag_that_airflow_can_store(snapshot):
 def test_each_parse_gives_the_same_bytes_whatever_the_process(snapshot):
     write_snapshot(snapshot, *ODD, *(instance(number) for number in range(100, 120)))
     script = (
-        "import sys; from tests.provider.dag_factory.factories import as_bytes; "
+        "import json, sys; from tests.provider.dag_factory.factories import serialized; "
         "from airflow_provider_mics.dag_factory import integration_batch_dags; "
-        "sys.stdout.buffer.write(b'<<' + as_bytes(integration_batch_dags(snapshot=sys.argv[1])))"
+        "dags = integration_batch_dags(snapshot=sys.argv[1]); "
+        "written = {key: serialized(dag) for key, dag in dags.items()}; "
+        # Only the order of keys differs between processes, and Airflow sorts them.
+        "sys.stdout.buffer.write(b'<<' + json.dumps(written, sort_keys=True).encode())"
     )
     written = []
     for seed in ("1", "2"):
@@ -195,6 +198,21 @@ def test_an_unrelated_edit_makes_no_new_dag_version(snapshot):
     before = dags_of(snapshot, instance())
     later = dags_of(snapshot, instance(last_modified_by="8", something_new="else"))
     assert as_bytes(before) == as_bytes(later)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [instance(41, name="another name"), instance(43, cron=None)],
+        [instance(41, properties={"a new name": 1}), instance(40), instance(43, archived=True)],
+    ],
+)
+def test_another_instance_makes_no_new_dag_version(snapshot, others):
+    before = dags_of(snapshot, instance(41), instance(42), instance(43))
+    after = dags_of(snapshot, *others, instance(42))
+    [dag_id] = [each for each in before if each.endswith("_42")]
+    assert as_bytes({dag_id: before[dag_id]}) == as_bytes({dag_id: after[dag_id]})
 
 
 class TestAdaptation:
