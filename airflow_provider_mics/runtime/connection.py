@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
-
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
 from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
-from airflow_provider_mics.runtime.failures import one_line_of
+from airflow_provider_mics.provider_info import FIELDS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -29,6 +28,8 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_READ_TIMEOUT = 60.0
 """Seconds, for a whole response."""
+LEAST_SIMILARITY = 0.55
+"""Of two names, from which on one may be a misspelling of the other: ``org_id`` is one of ``organisation_id``."""
 
 
 class UnreadableConnectionError(api.MicsConnectionError):
@@ -40,6 +41,10 @@ class UnreadableConnectionError(api.MicsConnectionError):
 
 def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectionError:
     """Return the error to raise for ``error`` of Airflow."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    from airflow_provider_mics.runtime.failures import one_line_of
+
     is_missing = isinstance(error, AirflowNotFoundException)
     message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
     if is_missing:
@@ -118,6 +123,11 @@ class ConnectionSettings:
             "environ": os.environ,
         }
 
+    @property
+    def unknown_keys(self) -> dict[str, str | None]:
+        """The keys of the extra that mean nothing, each with the one that was probably meant, or None."""
+        return {key: _meant_by(key) for key in self._extra if key not in FIELDS}
+
     def _text(self, name: str) -> str | None:
         value = self._extra.get(name)
         return None if value is None else str(value).strip() or None
@@ -160,6 +170,12 @@ class ConnectionSettings:
 
     def _error(self, setting: str, advice: str) -> api.MicsError:
         return api.MicsError(f"connection {self._conn_id}: {setting} in its extra: {advice}")
+
+
+def _meant_by(key: str) -> str | None:
+    """Return the key of the extra that a misspelled one probably stands for, or None."""
+    name = key.lower().removeprefix(f"extra__{CONN_TYPE}__")
+    return next(iter(get_close_matches(name, FIELDS, n=1, cutoff=LEAST_SIMILARITY)), None)
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:
