@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -83,8 +84,14 @@ class Sample(Generic[T]):
 
 def read_page(path: str, model: type[T], query: Raw, start: int, size: int) -> Call[Page[tuple[T, Raw]]]:
     """Return the call for a page whose items come with their JSON."""
-    with_raw: Any = Annotated[tuple[model, dict[str, Any]], BeforeValidator(lambda item: (item, item))]  # type: ignore[valid-type]
-    return Call("GET", path, page_of_any(with_raw), {**query, "first_result": start, "max_results": size})
+    return Call("GET", path, _page_reader(model), {**query, "first_result": start, "max_results": size})
+
+
+@lru_cache(maxsize=2)
+def _page_reader(model: Any) -> Callable[[bytes], Page[Any]]:
+    """Cached, so that pydantic builds its schema once."""
+    with_raw: Any = Annotated[tuple[model, dict[str, Any]], BeforeValidator(lambda item: (item, item))]
+    return page_of_any(with_raw)
 
 
 @flow
