@@ -24,8 +24,8 @@ from airflow_provider_mics.doctor.snapshot import snapshot_row
 from airflow_provider_mics.runtime.connection import ConnectionSettings
 
 DEFAULT_TIME_LIMIT = timedelta(minutes=2)
-MAX_RETRIES = 1
-"""Of each request: enough for a single fault, and few enough to report an outage soon."""
+MAX_RETRIES = 2
+"""Of each request: enough for a fault now and then, and few enough to report an outage soon."""
 
 
 class _StandardError:

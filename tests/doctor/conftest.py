@@ -33,3 +33,8 @@ def doctor(
     doctor = Doctor(monkeypatch, capsys)
     doctor.set(HOST=platform.url, TOKEN=platform.token, ORGANISATION_ID="1185", TIMEZONE=ZONE)
     return doctor
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_mics.api.retries.FIRST_BACKOFF", 0.01)

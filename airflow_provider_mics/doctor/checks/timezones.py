@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
 from airflow_provider_mics.api.cron_syntax import cron_problem
@@ -33,6 +33,9 @@ from airflow_provider_mics.doctor.checks.rows import Result, Row, counted, names
 
 MOST_INSTANCES = 40
 """How many instances are compared with all time zones: those with the most evidence."""
+
+SOLSTICES = (datetime(2026, 6, 21, tzinfo=UTC), datetime(2026, 12, 21, tzinfo=UTC))
+"""Days of summer time and of winter time, in either hemisphere."""
 
 
 @dataclass(frozen=True)
@@ -119,32 +122,40 @@ def timezone_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) ->
 
 def _supported_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) -> Row:
     moments = [firing.moment for each in evidence for firing in each.firings]
-    others = [
+    matching = [
         name
         for name in ("UTC", *WELL_KNOWN_ZONES)
         if name != timezone and not any(each.contradicts(name) for each in evidence)
     ]
+    differing = [name for name in matching if not _agree(name, timezone, moments)]
+    alike = [name for name in matching if name not in differing and not _agree(name, timezone, SOLSTICES)]
     found = f"{timezone} matches all"
-    if others:
-        means = f"The crons fire too often to tell zones apart: {names(others)} match too."
+    if differing:
+        means = f"The crons fire too often to tell zones apart: {names(differing)} match too."
         advice = "Compare one tick of a daily cron on the platform's console."
         return Row("time zone", Result.NOTE, found, means, advice, looked_at)
-    if _has_one_offset(moments, timezone) and _changes_clocks(timezone):
-        means = (
-            "Ticks are where Airflow expects them. The history has no change of clocks: a zone with the same time now "
-            "and another summer time would match too."
+    means = "Ticks are where Airflow expects them."
+    if alike or (_agree_among(moments, timezone) and not _agree_among(SOLSTICES, timezone)):
+        such_as = f", such as {names(alike)}," if alike else ""
+        means += (
+            " The history has no change of clocks yet: a zone with the same time and another summer time"
+            f"{such_as} would match too."
         )
-        return Row("time zone", Result.OK, found, means, looked_at=looked_at)
-    return Row("time zone", Result.OK, found, "Ticks are where Airflow expects them.", looked_at=looked_at)
+    return Row("time zone", Result.OK, found, means, looked_at=looked_at)
 
 
-def _has_one_offset(moments: Sequence[datetime], timezone: str) -> bool:
-    return len({each.astimezone(zone_of(timezone)).utcoffset() for each in moments}) == 1
+def _agree(name: str, other: str, moments: Sequence[datetime]) -> bool:
+    """Whether two time zones show the same time at these moments."""
+    return all(_offset(name, each) == _offset(other, each) for each in moments)
 
 
-def _changes_clocks(timezone: str) -> bool:
-    zone = zone_of(timezone)
-    return datetime(2026, 1, 1, tzinfo=zone).utcoffset() != datetime(2026, 7, 1, tzinfo=zone).utcoffset()
+def _agree_among(moments: Sequence[datetime], timezone: str) -> bool:
+    """Whether the clocks of a time zone are set alike at these moments."""
+    return len({_offset(timezone, each) for each in moments}) == 1
+
+
+def _offset(timezone: str, moment: datetime) -> timedelta | None:
+    return moment.astimezone(zone_of(timezone)).utcoffset()
 
 
 def _best_zone(evidence: Sequence[Evidence], timezone: str) -> tuple[str | None, list[Evidence]]:
