@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow_provider_mics import api
 from airflow_provider_mics.doctor.checks.rows import Result, Row
-from airflow_provider_mics.provider_info import FIELDS
-from airflow_provider_mics.runtime.connection import ConnectionSettings, unreadable_connection
+from airflow_provider_mics.runtime.connection import KNOWN_KEYS, ConnectionSettings, unreadable_connection
 
 PREFIX = "MICS_"
 VARIABLES = {
@@ -66,7 +65,7 @@ def settings_row(settings: ConnectionSettings) -> Row:
             f"time zone {settings.timezone}, {settings.size_fields} sizes",
             "All are known.",
         )
-    known = ", ".join(FIELDS)
+    known = ", ".join(KNOWN_KEYS)
     lines = [
         f"{_name(key, is_of_variables)}: did you mean {_name(meant, is_of_variables)}?"
         if meant

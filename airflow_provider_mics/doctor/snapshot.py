@@ -39,6 +39,16 @@ def snapshot_row(snapshot: str | None, conn_id: str | None) -> Row:
         finally:
             with suppress(Exception):
                 probe.unlink()
+    except ModuleNotFoundError as error:
+        result = Result.UNKNOWN if error.name == "airflow" else Result.TO_DO
+        found = f"{snapshot} cannot be looked at: {error}"
+        return Row(
+            CHECK,
+            result,
+            found,
+            MEANS,
+            "Run this where Airflow and the provider of that store are installed.",
+        )
     except Exception as error:  # noqa: BLE001 - an object store raises what it likes
         found = f"{snapshot or 'the default place'} cannot be written: {one_line(f'{type(error).__name__}: {error}')}"
         return Row(CHECK, Result.TO_DO, found, MEANS, ADVICE)

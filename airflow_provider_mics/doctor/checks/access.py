@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_provider_mics.api.calls import Steps, flow
@@ -111,7 +110,7 @@ def _advice(problem: MicsError) -> tuple[str, str]:
 
 
 def _organisation_row(organisation_id: str | None, blocking: Access, deferred: Access | None) -> Row:
-    own = _organisations(blocking.user)
+    own = blocking.user.organisations if blocking.user is not None else {}
     shown = names([f"{key} ({name})" if name else key for key, name in own.items()])
     if organisation_id is None:
         means = "Every call needs one: no list of instances, no DAG."
@@ -137,13 +136,3 @@ def _organisation_row(organisation_id: str | None, blocking: Access, deferred: A
         return Row("organisation", Result.NOTE, f"{organisation_id}: none of the user's", means, advice)
     means = "Both clients read it. The platform does not say which organisations the user belongs to."
     return Row("organisation", Result.OK, organisation_id, means)
-
-
-def _organisations(user: ConnectedUser | None) -> dict[str, str]:
-    """Return the names of the user's organisations by id: the ``workspaces`` that the vendor's web client reads."""
-    workspaces = (user.model_extra or {}).get("workspaces") if user is not None else None
-    found: dict[str, str] = {}
-    for each in workspaces if isinstance(workspaces, list) else []:
-        if isinstance(each, Mapping) and each.get("organisation_id") is not None:
-            found[str(each["organisation_id"])] = str(each.get("organisation_name") or "")
-    return found
