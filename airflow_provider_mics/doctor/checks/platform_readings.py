@@ -190,9 +190,11 @@ class PlatformReadings:
         self._add(shown_fields.sizes_row(self._instances, self._size_fields))
 
     def _conclude_from_executions(self) -> None:
+        samples_of_executions = [*filter(None, [self._organisation]), *self._by_instance.values()]
+        listed = {key: each for sample in samples_of_executions for key, each in sample.items.items()}
+        self._add(shown_fields.dates_row(self._instances.raw, [raw for _, raw in listed.values()]))
+        self._add(shown_fields.spelling_row(self._instances.raw, list(listed.values())))
         executions = self._any_executions()
-        self._add(shown_fields.dates_row(self._instances, executions))
-        self._add(shown_fields.spelling_row(self._instances, executions))
         samples = {"instances": self._instances}
         if executions is not None:
             samples["executions"] = executions  # type: ignore[assignment]
@@ -207,7 +209,7 @@ class PlatformReadings:
     def _looked_at(self) -> str:
         parts = [] if self._organisation is None else [self._organisation.looked_at("executions")]
         if self._by_instance:
-            parts.append(f"the newest of {counted(len(self._by_instance), 'instance')} by itself")
+            parts.append(f"the newest in the own lists of {counted(len(self._by_instance), 'instance')}")
         return ", ".join(parts) or "no executions"
 
     def _any_executions(self) -> Sample[Execution] | None:

@@ -47,12 +47,12 @@ def sizes_row(instances: Sample[Instance], size_fields: str) -> Row:
     )
 
 
-def dates_row(instances: Sample[Instance], executions: Sample[Execution] | None) -> Row:
+def dates_row(instances: Iterable[Raw], executions: Iterable[Raw]) -> Row:
     """Return how dates are written."""
     kinds: Counter[str] = Counter()
-    for raw in instances.raw:
+    for raw in instances:
         kinds.update(_kinds(raw, INSTANCE_DATES))
-    for raw in executions.raw if executions is not None else []:
+    for raw in executions:
         kinds.update(_kinds(raw, EXECUTION_DATES))
         parameters = raw.get("parameters")
         kinds.update(_kinds(parameters if isinstance(parameters, Mapping) else {}, ("expected_start_date",)))
@@ -99,10 +99,10 @@ def date_kind(value: Any) -> str:
     return "ISO 8601 to the second" if read.moment_is_rounded else "ISO 8601"
 
 
-def spelling_row(instances: Sample[Instance], executions: Sample[Execution] | None) -> Row:
+def spelling_row(instances: Sequence[Raw], executions: Sequence[tuple[Execution, Raw]]) -> Row:
     """Return which ids, statuses and types are spelled otherwise than expected."""
-    raws = [*instances.raw, *(executions.raw if executions is not None else [])]
-    values = executions.values if executions is not None else []
+    raws = [*instances, *(raw for _, raw in executions)]
+    values = [value for value, _ in executions]
     looked_at = counted(len(raws), "item")
     unknown = Counter(
         one_line(str(each.status), LONGEST_VALUE) for each in values if not each.status_is_known
@@ -119,11 +119,7 @@ def spelling_row(instances: Sample[Instance], executions: Sample[Execution] | No
         advice = "Report the words, with this version, to the provider's maintainers."
         return Row("spellings", Result.TO_DO, f"unknown {', '.join(found)}", means, advice, looked_at)
     differing = ["ids are numbers"] if any(isinstance(raw.get("id"), int) for raw in raws) else []
-    synonyms = {
-        str(raw["status"])
-        for raw in (executions.raw if executions is not None else [])
-        if raw.get("status") in ("SUCCESS", "CANCELLED")
-    }
+    synonyms = {str(raw["status"]) for _, raw in executions if raw.get("status") in ("SUCCESS", "CANCELLED")}
     differing += [f"statuses {names(sorted(synonyms))}"] if synonyms else []
     if differing:
         return Row(
