@@ -116,6 +116,8 @@ def test_what_stands_between(host: str, network: Network, headers: dict[str, str
         ("2026-01-01", UNREADABLE_DATE),
         ("yesterday", UNREADABLE_DATE),
         ("", UNREADABLE_DATE),
+        (float("inf"), UNREADABLE_DATE),
+        (float("nan"), UNREADABLE_DATE),
         (True, UNREADABLE_DATE),
         ([], UNREADABLE_DATE),
         ({"epoch": 1}, UNREADABLE_DATE),

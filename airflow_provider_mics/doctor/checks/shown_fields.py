@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,7 @@ def date_kind(value: Any) -> str:
             number = int(value)
         except ValueError:
             number = None
-    if isinstance(number, int | float) and not isinstance(number, bool):
+    if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
         suffix = " as text" if as_text else ""
         if abs(int(number)) in EPOCH_SECONDS:
             return f"epoch seconds{suffix}"

@@ -5,9 +5,10 @@ It is due in a day, so that it does not start before it is canceled, and there i
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
-from airflow_provider_mics.api.calls import Now, PlatformNow, Sleep, Steps, flow
+from airflow_provider_mics.api.calls import Log, Now, PlatformNow, Sleep, Steps, flow
 from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError
 from airflow_provider_mics.api.eventual_consistency import READ_INTERVAL, SETTLING_TIME
 from airflow_provider_mics.api.executions import (
@@ -50,6 +51,11 @@ def write_checks(instance_id: str, organisation_id: str | None) -> Steps[list[Ro
     rows: list[Row] = []
     execution: Execution | None = None
     try:
+        # Said at once: whoever interrupts this has to cancel it by hand.
+        yield Log(
+            f"Creating an execution of instance {instance_id} for {utc(moment)}, to be canceled.",
+            logging.WARNING,
+        )
         execution = yield from create_execution(instance_id, ExecutionType.MANUAL, expected_start_date=moment)
         rows.append(_echo_row(execution, moment))
     except MicsError as error:
