@@ -20,12 +20,22 @@ from tests.flow_driver import FlowDriver, refusal
 
 MOST_REQUESTS = 200
 ids = st.integers(1, 12).map(str) | st.integers(1, 12)
+FIELDS_OF_CHECKS = (
+    "status", "parameters", "external_model_id", "creation_date", "start_date", "cron", "cron_status", "name",
+    "group_id", "cpu_size", "creation_ts", "last_modified_ts", "archived",
+)  # fmt: skip
 items = st.builds(
-    lambda number, more: (
-        {"id": number, "status": "SUCCEEDED", "cron": "0 5 * * *", "cron_status": "ACTIVE"} | more
-    ),
+    lambda number, some, others: {
+        "id": number,
+        "status": "SUCCEEDED",
+        "cron": "0 5 * * *",
+        "cron_status": "ACTIVE",
+        **some,
+        **others,
+    },
     ids,
     likely_json,
+    st.dictionaries(st.sampled_from(FIELDS_OF_CHECKS), any_json, max_size=4),
 )
 lists = st.builds(
     lambda data, more: {"status": "ok", "data": data} | more,

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_mics.api.models import Execution, ExecutionParameters, Instance
+from airflow_provider_mics.api.errors import MicsConnectionError
+from airflow_provider_mics.api.models import ConnectedUser, Execution, ExecutionParameters, Instance
 from airflow_provider_mics.api.network import Network
+from airflow_provider_mics.doctor.checks.access import Access, access_rows
 from airflow_provider_mics.doctor.checks.instances import crons_row, names_row
 from airflow_provider_mics.doctor.checks.samples import order_of
 from airflow_provider_mics.doctor.checks.shown_fields import UNREADABLE_DATE, date_kind
@@ -198,6 +200,32 @@ def test_names_that_collide() -> None:
 def test_many_collisions_are_counted_and_not_all_named() -> None:
     row = names_row([instance(number, f"batch {number // 2}") for number in range(100)], "all")
     assert row.found.endswith("; and 40 more")
+
+
+USER = ConnectedUser.model_validate(
+    {"email": "a@b.c", "workspaces": [{"organisation_id": 1185, "organisation_name": "Acme"}, None, {"x": 1}]}
+)
+
+
+def test_an_async_client_that_fails_alone_is_named() -> None:
+    problem = MicsConnectionError("no response: certificate")
+    [token] = access_rows("1185", Access(USER), Access(problem=problem))
+    assert token.result == "not asked"
+    assert token.found == "in the async client: no response: certificate"
+    token, organisation = access_rows("1185", Access(USER), Access(USER, problem=problem))
+    assert (token.result, organisation.result) == ("ok", "not asked")
+
+
+def test_an_organisation_that_is_read_but_is_not_the_users_is_noted() -> None:
+    _, organisation = access_rows("77", Access(USER), Access(USER))
+    assert (organisation.result, organisation.set) == ("note", "Check that 77 is meant, not 1185 (Acme).")
+    _, organisation = access_rows("1185", Access(USER), Access(USER))
+    assert (organisation.result, organisation.found) == ("ok", "1185 (Acme)")
+
+
+@pytest.mark.parametrize("workspaces", [None, 7, "x", {}, [[]], [{"organisation_id": None}]])
+def test_a_user_without_readable_organisations_has_none(workspaces: Any) -> None:
+    assert ConnectedUser.model_validate({"id": "1", "workspaces": workspaces}).organisations == {}
 
 
 def test_this_machine_is_near() -> None:

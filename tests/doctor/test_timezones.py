@@ -122,6 +122,19 @@ def test_what_was_fired_before_the_last_change_is_no_evidence() -> None:
     assert row.result == "unknown"
 
 
+@pytest.mark.parametrize(
+    "late", [-timedelta(days=2), timedelta(days=2)], ids=["planned ahead", "made up for"]
+)
+def test_what_was_created_or_due_before_the_last_change_is_no_evidence(late: timedelta) -> None:
+    """The platform may have created it, or have been due to, with the cron before."""
+    due = datetime(2026, 4, 1, 5, 17, tzinfo=UTC)
+    change = milliseconds(due + late / 2)
+    owner = instance(1, "0 5 * * *", last_modified_ts=change)
+    assert evidence_of([owner], [("1", execution(1, due, late))]) == []
+    owner = instance(1, "0 5 * * *", last_modified_ts=change - 10 * 86_400_000)
+    assert len(evidence_of([owner], [("1", execution(1, due, late))])) == 1
+
+
 @pytest.mark.parametrize("kind", ["MANUAL", "OTHER"])
 def test_manual_executions_are_no_evidence(kind: str) -> None:
     owner = instance(1, "0 5 * * *")
