@@ -69,7 +69,7 @@ def _content(drawn: Any) -> bytes:
     return drawn if isinstance(drawn, bytes) else json.dumps(drawn).encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_answers_end_in_a_complete_report(data: st.DataObject) -> None:
     driver = FlowDriver(server(data))
@@ -82,7 +82,7 @@ def test_any_answers_end_in_a_complete_report(data: st.DataObject) -> None:
     assert report.to_table(120)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_answers_end_in_rows_of_access_and_of_writes(data: st.DataObject) -> None:
     driver = FlowDriver(server(data))

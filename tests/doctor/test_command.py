@@ -76,7 +76,7 @@ def test_the_table_has_each_row_with_its_meaning_and_its_setting(doctor: Doctor)
     assert "what to set or do" in head
 
 
-@pytest.mark.parametrize("width", [40, 100, 140, 300])
+@pytest.mark.parametrize("width", [40, 140])
 def test_no_line_of_the_table_is_wider_than_the_terminal(
     doctor: Doctor, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:

@@ -78,7 +78,7 @@ def test_an_outage_is_said(doctor: Doctor) -> None:
     assert run.of("latency") == ("not asked", "no answer came")
 
 
-@pytest.mark.parametrize("status", [200, 401, 403, 404, 407, 502, 503])
+@pytest.mark.parametrize("status", [200, 401, 404, 503])
 def test_a_page_of_something_else_is_not_taken_for_the_platform(doctor: Doctor, status: int) -> None:
     with RawServer([http(status, LOGIN, content_type="text/html")]) as gateway:
         doctor.set(HOST=gateway.url)
@@ -222,7 +222,7 @@ def test_each_fault_on_each_request_ends_in_a_report(
         assert nothing_was_asked(run)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_faults_here_and_there_end_in_a_report(platform: SandboxServer, doctor: Doctor, seed: int) -> None:
     draw = random.Random(seed)
     rules = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -162,6 +163,23 @@ def test_a_zone_that_has_had_another_time_is_named_among_those_alike() -> None:
     row = timezone_row(evidence_of([owner], daily(owner, "Europe/London", 5, days=5)), "UTC", "all")
     assert row.result == "ok"
     assert "such as Europe/London" in row.means
+
+
+@pytest.mark.parametrize("year", [1, 1970, 9999])
+def test_a_date_at_the_end_of_time_is_no_evidence(year: int) -> None:
+    owner = instance(1, "0 5 * * *", creation_ts=milliseconds(LAST_CHANGE))
+    executions = [("1", execution(1, datetime(year, 1, 1, tzinfo=UTC), timedelta(0)))]
+    assert timezone_row(evidence_of([owner], executions), "UTC", "all").result == "unknown"
+
+
+def test_many_instances_that_fit_no_zone_are_judged_quickly() -> None:
+    odd = [instance(number, "7 9 * * *") for number in range(1, 200)]
+    began = time.process_time()
+    row = timezone_row(
+        evidence_of(odd, [pair for owner in odd for pair in daily(owner, "UTC", 3)]), "UTC", "all"
+    )
+    assert row.set.startswith("No time zone fits better.")
+    assert time.process_time() - began < 10
 
 
 def test_a_cron_that_cannot_be_read_is_no_evidence() -> None:

@@ -69,8 +69,8 @@ class Sample(Generic[T]):
         number = len(self.items)
         if self.is_complete:
             return f"all {number:,} {noun}"
-        of = f" of {self.total:,}" if self.total is not None else ""
-        return f"{number:,}{of} {noun}, in {len(self.pages)} pages"
+        of = f"of {self.total:,} {noun}" if self.total is not None else f"{noun}, and there may be more"
+        return f"{number:,} {of}"
 
     def add(self, start: int, page: Page[tuple[T, Raw]]) -> bool:
         """Add a page; return whether it had an item that no earlier page had."""

@@ -23,6 +23,7 @@ from airflow_provider_mics.core.exactly_once.cron_evidence import (
 )
 from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
 from airflow_provider_mics.core.planning.cron_ticks import (
+    DAY,
     WELL_KNOWN_ZONES,
     Cron,
     Firing,
@@ -31,9 +32,11 @@ from airflow_provider_mics.core.planning.cron_ticks import (
 )
 from airflow_provider_mics.doctor.checks.rows import Result, Row, counted, names
 
-MOST_INSTANCES = 40
+MOST_INSTANCES = 20
 """How many instances are compared with all time zones: those with the most evidence."""
 
+PLAUSIBLE_YEARS = range(1990, 2200)
+"""A date of another year is no tick of a platform, and time zones are not known for it."""
 SOLSTICES = (datetime(2026, 6, 21, tzinfo=UTC), datetime(2026, 12, 21, tzinfo=UTC))
 """Days of summer time and of winter time, in either hemisphere."""
 
@@ -73,6 +76,7 @@ def _evidence(instance: Instance, executions: Iterable[Execution]) -> Evidence:
         for each in executions
         if each.execution_type == ExecutionType.CRON
         and (due := each.expected_start_date) is not None
+        and due.year in PLAUSIBLE_YEARS
         and due in period
         and (each.creation_date or due) in period
     ]
@@ -165,13 +169,22 @@ def _best_zone(evidence: Sequence[Evidence], timezone: str) -> tuple[str | None,
     if exact is not None:
         return exact, [each for each in evidence if each.contradicts(exact)]
     best, fewest = None, len(judged) + 1
-    for name in dict.fromkeys(("UTC", *WELL_KNOWN_ZONES, *sorted(available_timezones()))):
+    for name in _differing_zones([firing.moment for each in judged for firing in each.firings]):
         against = _number_against(judged, name, fewest)
         if name != timezone and against < fewest:
             best, fewest = name, against
         if fewest == 0:
             break
     return best, [each for each in evidence if best is not None and each.contradicts(best)]
+
+
+def _differing_zones(moments: Sequence[datetime]) -> list[str]:
+    """Return a time zone for each way in which clocks were set at these moments, and a day before each."""
+    by_offsets: dict[tuple[timedelta | None, ...], str] = {}
+    looked_at = sorted({moment - before for moment in moments for before in (timedelta(0), DAY)})
+    for name in ("UTC", *WELL_KNOWN_ZONES, *sorted(available_timezones())):
+        by_offsets.setdefault(tuple(_offset(name, each) for each in looked_at), name)
+    return list(by_offsets.values())
 
 
 def _number_against(evidence: Sequence[Evidence], timezone: str, limit: int) -> int:
