@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
+from airflow_provider_mics.api.executions import NO_SUCH_ROUTE
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 REREAD_SECONDS = 300.0
 """How often a flow that waits reads the connection again."""
+SHOWN_ORGANISATIONS = 3
+"""How many of the token's organisations the Test button names where none is set."""
 TEST_TIMEOUT = 10.0
 """Seconds. The Test button runs inside Airflow's web server, which must not hang."""
 
@@ -207,9 +210,12 @@ class MicsHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Check token and organisation for Airflow's Test button, with both clients.
 
-        :return: whether the connection works, and the token's user and organisation or the error
+        :return: whether the connection works, and the token's user and organisation or the error; both name the keys
+            of the extra that mean nothing
         """
+        unknown_keys = ""
         try:
+            unknown_keys = self.settings.describe_unknown_keys()
             job = _describe_token(self.organisation_id)
             description = self.run_with_timeout(job, TEST_TIMEOUT)
             # In a thread of its own, as there may be an event loop in this one.
@@ -217,8 +223,9 @@ class MicsHook(BaseHook):
                 pool.submit(asyncio.run, self._run_test(job)).result()
         except Exception as error:  # noqa: BLE001 - the Test button shows any error
             # Airflow tests a connection under a random id, which means nothing to the user.
-            return False, str(error).removeprefix(f"connection {self.mics_conn_id}: ")
-        return True, description
+            message = str(error).removeprefix(f"connection {self.mics_conn_id}: ")
+            return False, f"{message} {unknown_keys}".rstrip()
+        return True, f"{description} {unknown_keys}".rstrip()
 
     def list_instances(self, **filters: Any) -> list[api.Instance]:
         """Return the organisation's instances.
@@ -335,15 +342,17 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
 
     On a platform without the route ``connected_user``, only a list of instances shows that the token is valid.
 
-    :raises MicsError: neither can be asked for, so nothing shows that the host is mediarithmics
+    :raises MicsError: there is no organisation, or neither can be asked for: nothing shows that it is mediarithmics
     """
-    name = "an unknown user (this platform does not say whose)"
+    name, choice = "an unknown user (this platform does not say whose)", ""
     is_proven = False
     try:
         user = yield from api.get_connected_user()
         name, is_proven = (user.display_name, True) if user.is_somebody else (name, False)
+        organisations = [f"{key} ({title})" if title else key for key, title in user.organisations.items()]
+        choice = f", such as {', '.join(organisations[:SHOWN_ORGANISATIONS])}" if organisations else ""
     except api.MicsApiError as error:
-        if error.status_code != HTTPStatus.NOT_FOUND:
+        if error.status_code not in NO_SUCH_ROUTE:
             raise
     if organisation_id is None and not is_proven:
         raise api.MicsError(
@@ -351,7 +360,10 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
             "set organisation_id in the extra, or check the host"
         )
     if organisation_id is None:
-        return f"The token is {name}'s. No organisation is set: give organisation_id in the extra."
+        raise api.MicsError(
+            f"The token is {name}'s. No organisation is set: give its id as Organisation id, or as organisation_id in "
+            f"the extra{choice}."
+        )
     instances = yield from api.list_instances(organisation_id)
     return (
         f"The token is {name}'s and reaches organisation {organisation_id}, "

@@ -48,14 +48,15 @@ def _modules(*names: str) -> dict[str, Any]:
     return {"integration-name": INTEGRATION, "python-modules": [f"{PACKAGE}.{name}" for name in names]}
 
 
-HIDDEN_FIELDS = ["schema", "login"]
+HIDDEN_FIELDS = ["schema"]
 """The port is shown: the list of connections of Airflow 3.3 cannot test one without a port, which it sends as 0."""
-RELABELING = {"host": "Host", "password": "API token"}
+RELABELING = {"host": "Host", "login": "Organisation id", "password": "API token"}
+"""The form of Airflow 3 opens with the standard fields only, so the organisation, which is needed, is one of them."""
 PLACEHOLDERS = {
     "host": "https://api.mediarithmics.com",
     "port": "443",
+    "login": "1185",
     "password": "the API token, as the platform shows it",
-    "organisation_id": "1185",
     "timezone": "UTC",
     "size_fields": "documented",
     "console_url": "https://computing-console.mediarithmics.com",
@@ -64,12 +65,9 @@ PLACEHOLDERS = {
     "proxies": "http://proxy:3128",
     "verify": "true",
 }
+ORGANISATION_KEY = "organisation_id"
+"""The extra's key for the organisation: it comes before the form's field."""
 FIELDS: dict[str, dict[str, Any]] = {
-    "organisation_id": {
-        "label": "Organisation id",
-        "description": "The organisation of tasks and DAGs that name none.",
-        "schema": {"type": ["string", "null"]},
-    },
     "timezone": {
         "label": "Time zone of crons",
         "description": "The time zone in which the platform reads crons (IANA name); UTC when empty.",

@@ -33,9 +33,9 @@ def keep_loopback_off_proxies() -> None:
 class SandboxServer:
     """A local mediarithmics on a free port of loopback.
 
-    Options are those of the command line, with underscores: ``SandboxServer(speed=60, seed_demo=True)``. ``quirks``
-    and ``faults`` are in force from the start. ``token`` is the first of ``tokens``. It is a context manager; by hand
-    call `start` and `stop`.
+    Options are those of the command line, with underscores: ``SandboxServer(speed=60, seed_demo=True)``; ``arguments``
+    are more of them, as they are written there. ``quirks`` and ``faults`` are in force from the start. ``token`` is the
+    first of ``tokens``. It is a context manager; by hand call `start` and `stop`.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class SandboxServer:
         tokens: Mapping[str, Sequence[str]] | None = None,
         quirks: dict[str, Any] | None = None,
         faults: Sequence[dict[str, Any]] = (),
+        arguments: Sequence[str] = (),
         **options: Any,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mics-test-")
@@ -55,7 +56,7 @@ class SandboxServer:
         self.port = int(options.pop("port", 0))
         self._start_quirks = quirks or {}
         self._faults: dict[str, Any] = {"rules": list(faults)}
-        self._options = options
+        self._options, self._more_arguments = options, list(arguments)
         self._process: subprocess.Popen[str] | None = None
         self._session = requests.Session()
         self._session.trust_env = False
@@ -307,7 +308,7 @@ class SandboxServer:
             arguments += [
                 part for each in values for part in ([option] if each is True else [option, str(each)])
             ]
-        return arguments
+        return arguments + self._more_arguments
 
     def _admin(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:
         answer = self._session.request(

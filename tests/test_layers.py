@@ -19,7 +19,7 @@ import pytest
 import airflow_provider_mics
 
 PACKAGE = Path(airflow_provider_mics.__file__).parent
-SPEAKS_AIRFLOW = {"dag_factory", "operators", "runtime"}
+SPEAKS_AIRFLOW = {"dag_factory", "doctor", "operators", "runtime"}
 FOLDERS = sorted(
     found.name
     for found in pkgutil.iter_modules([str(PACKAGE)])
@@ -65,6 +65,14 @@ def sources(folder: str) -> Iterator[tuple[str, ast.Module]]:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_module_of_a_pure_folder_loads_without_airflow(folder: str) -> None:
     modules = modules_of(folder)
+    loaded = loaded_by(*modules)
+    assert loaded.issuperset(modules)
+    assert "airflow" not in roots(loaded)
+
+
+def test_every_module_of_the_doctor_loads_without_airflow() -> None:
+    """It imports Airflow only for what it was asked for: a connection, a snapshot in an object store."""
+    modules = modules_of("doctor")
     loaded = loaded_by(*modules)
     assert loaded.issuperset(modules)
     assert "airflow" not in roots(loaded)

@@ -273,3 +273,13 @@ class ConnectedUser(Resource):
         """The e-mail address, else the name, else the id."""
         name = " ".join(part for part in (self.first_name, self.last_name) if part)
         return self.email or name or f"user {self.id or 'unknown'}"
+
+    @property
+    def organisations(self) -> dict[str, str]:
+        """The names of the user's organisations by id, or empty; as ``workspaces`` in the vendor's web client."""
+        workspaces = (self.model_extra or {}).get("workspaces")
+        return {
+            str(each["organisation_id"]): str(each.get("organisation_name") or "")
+            for each in (workspaces if isinstance(workspaces, list) else [])
+            if isinstance(each, Mapping) and each.get("organisation_id") is not None
+        }

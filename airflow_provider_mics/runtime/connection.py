@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
-
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_mics import api
 from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
@@ -17,7 +16,7 @@ from airflow_provider_mics.api.list_history import ListHistory
 from airflow_provider_mics.api.token_history import TokenHistory
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
-from airflow_provider_mics.runtime.failures import one_line_of
+from airflow_provider_mics.provider_info import FIELDS, ORGANISATION_KEY
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
 CONN_TYPE = "mediarithmics"
+KNOWN_KEYS = (ORGANISATION_KEY, *FIELDS)
+"""The keys of the extra that mean something."""
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_READ_TIMEOUT = 60.0
@@ -41,6 +42,10 @@ class UnreadableConnectionError(api.MicsConnectionError):
 
 def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectionError:
     """Return the error to raise for ``error`` of Airflow."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    from airflow_provider_mics.runtime.failures import one_line_of
+
     is_missing = isinstance(error, AirflowNotFoundException)
     message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
     if is_missing:
@@ -65,15 +70,24 @@ _list_histories: dict[str, ListHistory] = {}
 class ConnectionSettings:
     """The settings of one connection.
 
+    :param organisation_id: the organisation of the form; ``organisation_id`` in the extra comes before it
     :raises MicsError: a setting cannot be used; the message names the connection and says what to write
     """
 
-    def __init__(self, conn_id: str, host: str, token: str, extra: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        conn_id: str,
+        host: str,
+        token: str,
+        extra: Mapping[str, Any],
+        *,
+        organisation_id: str | None = None,
+    ) -> None:
         self._conn_id = conn_id
         self._extra = extra
         self.host = host
         self._token = token
-        self.organisation_id = self._text("organisation_id")
+        self.organisation_id = self._text(ORGANISATION_KEY) or (organisation_id or "").strip() or None
         self.timezone = self._text("timezone") or "UTC"
         self.size_fields = self._text("size_fields") or "documented"
         self.console_url = (self._text("console_url") or DEFAULT_CONSOLE_URL).rstrip("/")
@@ -92,7 +106,13 @@ class ConnectionSettings:
             raise api.MicsError(
                 f"connection {conn_id} is of type {connection.conn_type!r}: make it one of type {CONN_TYPE!r}"
             )
-        return cls(conn_id, _base_url(connection), connection.password or "", _extra_of(connection))
+        return cls(
+            conn_id,
+            _base_url(connection),
+            connection.password or "",
+            _extra_of(connection),
+            organisation_id=connection.login,
+        )
 
     def make_client(self, kind: type[C], organisation_id: str | None, log: LogLines, **overrides: Any) -> C:
         """Return a blocking or an async client; ``overrides`` replace arguments from the connection.
@@ -123,6 +143,20 @@ class ConnectionSettings:
             "list_history": _list_histories.setdefault(self.host, ListHistory()),
             "environ": os.environ,
         }
+
+    def describe_unknown_keys(self) -> str:
+        """Return a sentence for each key of the extra that means nothing, or an empty text."""
+        sentences = [
+            f"{key!r} in the extra means nothing: "
+            + (f"did you mean {meant}?" if meant else f"known are {', '.join(KNOWN_KEYS)}.")
+            for key, meant in self.unknown_keys.items()
+        ]
+        return " ".join(sentences)
+
+    @property
+    def unknown_keys(self) -> dict[str, str | None]:
+        """The keys of the extra that mean nothing, each with the one that was probably meant, or None."""
+        return {key: _meant_by(key) for key in self._extra if key not in KNOWN_KEYS}
 
     def _text(self, name: str) -> str | None:
         value = self._extra.get(name)
@@ -166,6 +200,20 @@ class ConnectionSettings:
 
     def _error(self, setting: str, advice: str) -> api.MicsError:
         return api.MicsError(f"connection {self._conn_id}: {setting} in its extra: {advice}")
+
+
+def _meant_by(key: str) -> str | None:
+    """Return the key of the extra that a misspelled or shortened one (``org_id``) probably stands for, or None."""
+    name = key.lower().removeprefix(f"extra__{CONN_TYPE}__")
+    alike = get_close_matches(name, KNOWN_KEYS, n=1)
+    longer = [key for key in KNOWN_KEYS if len(name) > 1 and key[0] == name[0] and _is_within(name, key)]
+    return next(iter([*alike, *longer]), None)
+
+
+def _is_within(letters: str, word: str) -> bool:
+    """Whether a word has these letters in this order."""
+    rest = iter(word)
+    return all(letter in rest for letter in letters)
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:

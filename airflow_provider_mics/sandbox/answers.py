@@ -6,6 +6,7 @@ import html
 import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -112,6 +113,9 @@ def _apply_quirks(wrapper: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
         wrapper = {**wrapper, "trace": {"node": "api-7"}, "data": _map(_with_extra_fields, wrapper["data"])}
     if quirks.ids_as_numbers:
         wrapper = {**wrapper, "data": _map(_with_number_ids, wrapper["data"])}
+    if quirks.dates_as != "milliseconds":
+        write = _DATE_FORMATS[quirks.dates_as]
+        wrapper = {**wrapper, "data": _map(lambda resource: _with_dates(resource, write), wrapper["data"])}
     return wrapper
 
 
@@ -130,3 +134,27 @@ def _with_number_ids(resource: dict[str, Any]) -> dict[str, Any]:
 def _number_id(name: str, value: Any) -> Any:
     is_id = name == "id" or name.endswith("_id")
     return int(value) if is_id and isinstance(value, str) and value.isdigit() else value
+
+
+def _iso(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+_DATE_FORMATS: dict[str, Callable[[int], Any]] = {
+    "seconds": lambda milliseconds: milliseconds // 1000,
+    "iso": lambda milliseconds: _iso(milliseconds).isoformat(timespec="milliseconds"),
+    "iso_without_offset": lambda milliseconds: (
+        _iso(milliseconds).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    ),
+}
+
+
+def _with_dates(resource: dict[str, Any], write: Callable[[int], Any]) -> dict[str, Any]:
+    return {name: _written_date(name, value, write) for name, value in resource.items()}
+
+
+def _written_date(name: str, value: Any, write: Callable[[int], Any]) -> Any:
+    if isinstance(value, dict) and name == "parameters":
+        return _with_dates(value, write)
+    is_date = name.endswith(("_date", "_ts"))
+    return write(value) if is_date and isinstance(value, int) else value

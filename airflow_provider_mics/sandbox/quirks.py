@@ -30,6 +30,11 @@ class Quirks(BaseModel):
         description="names of the container sizes accepted in requests; the others count as unknown fields",
     )
     ids_as_numbers: bool = Field(False, description="ids are JSON numbers, not strings of digits")
+    dates_as: Literal["milliseconds", "seconds", "iso", "iso_without_offset"] = Field(
+        "milliseconds",
+        description="dates in answers: epoch milliseconds, epoch seconds, or ISO 8601 in UTC with or without its "
+        "offset",
+    )
     job_type: Literal["INTEGRATION_BATCH", "BATCH_INTEGRATION"] = Field(
         "INTEGRATION_BATCH", description="the job_type of executions"
     )

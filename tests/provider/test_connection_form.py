@@ -10,7 +10,6 @@ from airflow_provider_mics.provider_info import FIELDS, PLACEHOLDERS, get_provid
 
 IS_AIRFLOW_2 = airflow_version.startswith("2.")
 EXTRA = [
-    "organisation_id",
     "timezone",
     "size_fields",
     "console_url",
@@ -25,9 +24,9 @@ def test_only_used_fields_are_shown_each_with_a_label_and_help() -> None:
     assert list(FIELDS) == EXTRA
     assert all(field["label"] and field["description"].endswith(".") for field in FIELDS.values())
     behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
-    assert set(behaviour["hidden-fields"]) == {"schema", "login"}
-    assert behaviour["relabeling"] == {"host": "Host", "password": "API token"}
-    assert set(behaviour["placeholders"]) <= {"host", "port", "password", *EXTRA}
+    assert set(behaviour["hidden-fields"]) == {"schema"}
+    assert behaviour["relabeling"] == {"host": "Host", "login": "Organisation id", "password": "API token"}
+    assert set(behaviour["placeholders"]) == {"host", "port", "login", "password", *EXTRA}
 
 
 def test_no_field_must_be_filled_in() -> None:
@@ -50,8 +49,10 @@ def test_airflow_3_shows_these_fields() -> None:
     assert list(meta.extra_fields) == EXTRA
     standard = meta.standard_fields.model_dump()
     shown = {name for name, field in standard.items() if field is None or not field["hidden"]}
-    assert shown == {"description", "host", "port", "password"}
+    assert shown == {"description", "host", "port", "login", "password"}
     assert standard["password"]["title"] == "API token"
+    # Airflow opens the form with these fields only: the organisation is one that is needed.
+    assert (standard["login"]["title"], standard["login"]["placeholder"]) == ("Organisation id", "1185")
     assert standard["host"]["placeholder"] == "https://api.mediarithmics.com"
     assert meta.extra_fields["proxies"]["schema"]["format"] == "password"
 
@@ -71,13 +72,15 @@ def test_airflow_2_shows_these_fields() -> None:
     assert masked.count("proxies") == 1
     behaviour = manager.field_behaviours["mediarithmics"]
     assert behaviour["relabeling"]["password"] == "API token"
+    assert behaviour["relabeling"]["login"] == "Organisation id"
+    assert behaviour["placeholders"]["login"] == "1185"
     assert behaviour["placeholders"]["host"] == PLACEHOLDERS["host"]
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")
 def test_the_hooks_methods_agree_with_the_metadata() -> None:
     assert list(MicsHook.get_connection_form_widgets()) == EXTRA
-    assert MicsHook.get_ui_field_behaviour()["hidden_fields"] == ["schema", "login"]
+    assert MicsHook.get_ui_field_behaviour()["hidden_fields"] == ["schema"]
 
 
 @pytest.mark.skipif(not IS_AIRFLOW_2, reason="Airflow 2 draws the form from the hook's methods")

@@ -80,6 +80,16 @@ def test_every_field_of_the_extra_may_be_text(connect: Any, form: str) -> None:
     assert arguments["proxies"] == {"http": "http://proxy:3128", "https": "http://proxy:3128"}
 
 
+def test_the_organisation_may_be_in_the_forms_field(connect: Any) -> None:
+    assert connect(login="1185").organisation_id == "1185"
+    assert connect(login=" ").organisation_id is None
+    assert connect("mediarithmics://1185:a-token@api.example.com").organisation_id == "1185"
+
+
+def test_the_organisation_of_the_extra_comes_before_that_of_the_form(connect: Any) -> None:
+    assert connect(login="2000", extra={"organisation_id": "1185"}).organisation_id == "1185"
+
+
 def test_the_organisation_of_a_task_overrides_the_connections(connect: Any) -> None:
     connect(extra={"organisation_id": "1185"})
     hook = MicsHook(organisation_id="2000")
@@ -201,13 +211,48 @@ class TestTheTestButton:
         assert message.startswith("The token is ")
         assert f"reaches organisation {platform.organisation_id}" in message
 
-    def test_it_says_that_no_organisation_is_set(self, connect: Any, platform: SandboxServer) -> None:
+    def test_it_fails_without_an_organisation_and_names_those_of_the_token(
+        self, connect: Any, platform: SandboxServer
+    ) -> None:
         ok, message = connect(connection_to(platform, {"organisation_id": ""})).test_connection()
-        assert ok
-        assert message.endswith("No organisation is set: give organisation_id in the extra.")
+        assert not ok
+        assert message.startswith("The token is airflow+")
+        assert message.endswith(
+            "No organisation is set: give its id as Organisation id, or as organisation_id in the extra, "
+            f"such as {platform.organisation_id} (Acme Retail)."
+        )
 
-    def test_a_platform_without_connected_user_is_accepted(self, connect: Any) -> None:
-        with SandboxServer(quirks={"connected_user": "404"}) as server:
+    @pytest.mark.parametrize(
+        ("key", "meant"),
+        [
+            ("organization_id", "organisation_id"),
+            ("org_id", "organisation_id"),
+            ("Organisation_Id", "organisation_id"),
+            ("extra__mediarithmics__organisation_id", "organisation_id"),
+            ("time_zone", "timezone"),
+            ("tz", "timezone"),
+            ("proxy", "proxies"),
+            ("verify_ssl", "verify"),
+        ],
+    )
+    def test_it_names_a_key_that_means_nothing(
+        self, connect: Any, platform: SandboxServer, key: str, meant: str
+    ) -> None:
+        hint = f"{key!r} in the extra means nothing: did you mean {meant}?"
+        ok, message = connect(connection_to(platform, {key: "1185"})).test_connection()
+        assert (ok, message.endswith(f" {hint}")) == (True, True)
+        ok, message = connect(connection_to(platform, {"organisation_id": "", key: "1185"})).test_connection()
+        assert (ok, message.endswith(f" {hint}")) == (False, True)
+
+    def test_a_key_that_is_like_no_other_comes_with_the_known_ones(
+        self, connect: Any, platform: SandboxServer
+    ) -> None:
+        _, message = connect(connection_to(platform, {"colour": "blue"})).test_connection()
+        assert "'colour' in the extra means nothing: known are organisation_id, timezone, " in message
+
+    @pytest.mark.parametrize("answer", ["404", "405"])
+    def test_a_platform_without_connected_user_is_accepted(self, connect: Any, answer: str) -> None:
+        with SandboxServer(quirks={"connected_user": answer}) as server:
             ok, message = connect(connection_to(server)).test_connection()
         assert ok
         assert "an unknown user" in message

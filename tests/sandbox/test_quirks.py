@@ -48,6 +48,25 @@ def test_sizes_can_be_accepted_under_one_name_only(server: SandboxServer) -> Non
     assert (instance["cpu_size"], instance["execution_container_cpu_size"]) == ("LARGE", "LOW")
 
 
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("milliseconds", 1_767_225_600_457),
+        ("seconds", 1_767_225_600),
+        ("iso", "2026-01-01T00:00:00.457+00:00"),
+        ("iso_without_offset", "2026-01-01T00:00:00.457"),
+    ],
+)
+def test_dates_have_other_forms(server: SandboxServer, form: str, expected: Any) -> None:
+    instance_id = server.create_instance()
+    server.quirks(dates_as=form)
+    created = server.create_execution(instance_id, 1_767_225_600_457)
+    assert created["parameters"]["expected_start_date"] == expected
+    instance = server.call("GET", f"{INSTANCES}/{instance_id}")
+    assert {type(instance["creation_ts"]), type(created["creation_date"])} == {type(expected)}
+    assert executions_of(server, instance_id)[0]["parameters"]["expected_start_date"] == expected
+
+
 def test_ids_can_be_numbers(server: SandboxServer) -> None:
     instance_id = server.create_instance()
     server.quirks(ids_as_numbers=True)

@@ -1,0 +1,1 @@
+"""What the doctor asks and concludes. Pure: no Airflow, no environment variables, no clock of its own."""
