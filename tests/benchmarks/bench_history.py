@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.bench_history [--short]`` starts a sandbox whose lists come in pages of 20 without a
 ``total``, gives an instance 100 to 100,000 executions (with ``--short``: 100 and 1,000), and prints a table in
-markdown: requests and seconds, of the first one in a process and of the next one. It takes ten minutes, nearly all of them for the first look of an
-event trigger, which reads the whole history (with ``--short``: twenty seconds).
+markdown: requests and seconds, of the first one in a process and of the next one. It takes ten minutes, nearly all of
+them for the first look of an event trigger, which reads the whole history (with ``--short``: twenty seconds).
 """
 # ruff: noqa: T201 - it prints a table
 
