@@ -212,7 +212,7 @@ class _ReadingFromEnd(Generic[T]):
         :param offset: where the first request goes
         """
         beyond: int | None = None
-        step = 2
+        step = 1 if last is None else 2
         for _ in range(MOST_PROBES):
             found = yield from self._probe(offset)
             if found is None:

@@ -21,6 +21,7 @@ ERROR_CODES = {
     404: "RESOURCE_NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     409: "CONFLICT",
+    416: "RANGE_NOT_SATISFIABLE",
     429: "TOO_MANY_REQUESTS",
     500: "INTERNAL_ERROR",
     502: "BAD_GATEWAY",
@@ -76,8 +77,18 @@ def list_response(
         "max_results": max_results,
     }
     if quirks.lists_have_total and quirks.lists_paginated:
-        wrapper["total"] = total
+        wrapper["total"] = _shown_total(total, len(items), quirks)
     return json_response(_apply_quirks(wrapper | {"data": items}, quirks))
+
+
+def _shown_total(total: int, size: int, quirks: Quirks) -> int | str:
+    shown: dict[str, int | str] = {
+        "text": str(total),
+        "of_page": size,
+        "too_small": total // 2,
+        "too_large": 3 * total,
+    }
+    return shown.get(quirks.total_shown, total)
 
 
 def deleted_response(quirks: Quirks) -> Response:

@@ -72,6 +72,15 @@ class Quirks(BaseModel):
         description="order of lists: newest first, oldest first, shuffled (random), or shuffled each time (unstable)",
     )
     lists_have_total: bool = Field(True, description="lists have a total")
+    total_shown: Literal["true", "text", "of_page", "too_small", "too_large"] = Field(
+        "true",
+        description="the total of lists: the number of their items (true), the same as a string (text), the number of "
+        "items of the page (of_page), half of it (too_small), or three times as many (too_large)",
+    )
+    past_the_end: Literal["empty", "400", "404", "416"] = Field(
+        "empty",
+        description="the answer to a first_result beyond the end of a list: an empty page, or an error of that status",
+    )
     lists_paginated: bool = Field(
         True, description="lists apply first_result and max_results; if not, they are always complete"
     )

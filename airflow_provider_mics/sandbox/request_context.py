@@ -60,6 +60,8 @@ class RequestContext:
 
     def list_response(self, items: list[dict[str, Any]], total: int, page: Page) -> Response:
         requested = self._query_integer("max_results", least=1)
+        if page.first_result >= total > 0 and self.quirks.past_the_end != "empty":
+            raise ApiError(int(self.quirks.past_the_end), "first_result is beyond the end of the list")
         return list_response(items, total, page, requested, self.quirks)
 
     def slice_response(self, items: list[dict[str, Any]]) -> Response:

@@ -126,6 +126,28 @@ def test_pages_can_be_capped_with_and_without_saying_so(
     assert (page["count"], page["max_results"], page["total"]) == (2, stated, 5)
 
 
+@pytest.mark.parametrize(
+    ("shown", "total"), [("true", 5), ("text", "5"), ("of_page", 2), ("too_small", 2), ("too_large", 15)]
+)
+def test_a_total_can_lie(server: SandboxServer, shown: str, total: int | str) -> None:
+    instance_id = server.create_instance()
+    for _ in range(5):
+        server.create_execution(instance_id)
+    server.quirks(total_shown=shown)
+    assert server.send("GET", f"{INSTANCES}/{instance_id}/executions", max_results=2).json()["total"] == total
+
+
+@pytest.mark.parametrize(("answer", "status"), [("empty", 200), ("400", 400), ("404", 404), ("416", 416)])
+def test_an_offset_beyond_the_end_can_be_refused(server: SandboxServer, answer: str, status: int) -> None:
+    instance_id = server.create_instance()
+    path = f"{INSTANCES}/{instance_id}/executions"
+    server.quirks(past_the_end=answer)
+    assert server.send("GET", path).json()["data"] == []
+    server.create_execution(instance_id)
+    assert server.send("GET", path, first_result=0).ok
+    assert server.send("GET", path, first_result=1).status_code == status
+
+
 def test_the_default_page_size_can_be_set(server: SandboxServer) -> None:
     instance_id = server.create_instance()
     for _ in range(3):

@@ -64,7 +64,7 @@ def requests_of(platform, job):
     return result, len(platform.requests) - before
 
 
-LENGTHS = pytest.mark.parametrize("length", [100, 1000, 10_000, 50_000])
+LENGTHS = pytest.mark.parametrize("length", [100, 50_000])
 SHAPES = pytest.mark.parametrize(
     ("newest_first", "largest_page", "total"),
     [
@@ -198,7 +198,7 @@ def test_a_list_that_is_not_sorted_by_creation_leads_to_no_second_run(fault, pen
 
     platform = SortedByMoment(newest_first=False, largest_page=20, total=lambda _: None)
     platform.pending_first = pending_first
-    platform.executions = list(history(2000))
+    platform.executions = list(history(600))
     posts = []
 
     def before_each(platform, call):
@@ -272,13 +272,13 @@ def test_after_a_clear_the_executions_of_earlier_tries_are_found_in_any_history(
     assert [each.id for each in found] == [own.id]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(20))
 def test_two_tries_make_one_execution_in_any_list(seed):
     """Random orders, totals, pages and lengths; a lost answer; executions that come and go meanwhile."""
     draw = random.Random(seed)
     total = draw.choice([None, "true", 20, 0, 10**9])
     platform = platform_with(
-        draw.choice([1, 5, 19, 20, 21, 60, 500]),
+        draw.choice([1, 5, 19, 20, 21, 60, 200]),
         newest_first=draw.random() < 0.3,
         largest_page=draw.choice([7, 20, 1000]),
         total=total,

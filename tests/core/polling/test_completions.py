@@ -14,7 +14,10 @@ from airflow_provider_mics.core.polling.completions import (
     CompletionCursor,
     list_recent_executions,
 )
+from airflow_provider_mics.core.polling.execution_lists import CreationSearch, find_in_instance
+from tests.flow_driver import refusal
 from tests.sandbox_server import SandboxServer
+from tests.simulated_platform import SimulatedPlatform, always
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -121,7 +124,7 @@ def pages(sandbox: SandboxServer) -> int:
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
-def test_only_the_first_page_of_a_long_history_is_read_if_the_newest_come_first(
+def test_only_one_page_of_a_long_history_is_read_if_it_is_sorted(
     sandbox: SandboxServer, client: MicsClient, order: str
 ) -> None:
     sandbox.quirks(list_order=order)
@@ -133,5 +136,86 @@ def test_only_the_first_page_of_a_long_history_is_read_if_the_newest_come_first(
     sandbox.reset_counters()
     found, cursor = cursor.new_completions(client.run(list_recent_executions(instance_id, cursor)))
     assert [each.id for each in found] == [created["id"]]
-    assert (pages(sandbox) == 1) == (order == "newest")
+    assert (pages(sandbox) == 1) == (order != "random")
     assert cursor.new_completions(client.run(list_recent_executions(instance_id, cursor)))[0] == []
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("echo", ["given", "asked"])
+def test_a_look_costs_the_same_at_any_length_of_history(
+    sandbox: SandboxServer, client: MicsClient, order: str, echo: str
+) -> None:
+    sandbox.quirks(list_order=order, max_results_cap=20, max_results_echo=echo, lists_have_total=False)
+    instance_id = sandbox.create_instance(properties={"duration_s": 0})
+    sandbox.bulk(executions=1000, instance_id=int(instance_id))
+    cursor = CompletionCursor.start(client.run(list_recent_executions(instance_id, None)))
+    for _ in range(3):
+        created = sandbox.create_execution(instance_id)
+        sandbox.end_execution(created["id"], "SUCCEEDED")
+        sandbox.reset_counters()
+        found, cursor = cursor.new_completions(client.run(list_recent_executions(instance_id, cursor)))
+        assert [each.id for each in found] == [created["id"]]
+        assert pages(sandbox) <= 3
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("has_route", [True, False])
+def test_one_that_runs_for_days_costs_one_request_a_look_and_its_end_is_seen(
+    newest_first: bool, has_route: bool
+) -> None:
+    platform = SimulatedPlatform(newest_first=newest_first, largest_page=20, total=lambda _: None)
+    if not has_route:
+        platform.faults = always(
+            lambda _, call: refusal(404) if call.method == "GET" and "/executions/" in call.path else None
+        )
+    old = platform.fire(platform.now, "RUNNING")
+    for _ in range(1000):
+        platform.now += timedelta(minutes=1)
+        platform.fire(platform.now, "SUCCEEDED")
+    cursor = CompletionCursor.start(platform.run(list_recent_executions("42", None)))
+    for _ in range(2):
+        platform.requests.clear()
+        found, cursor = cursor.new_completions(platform.run(list_recent_executions("42", cursor)))
+        assert found == []
+        assert cursor.still_open == {old["id"]}
+        assert not has_route or len(platform.requests) <= 4
+    old["status"] = "SUCCEEDED"
+    found, cursor = cursor.new_completions(platform.run(list_recent_executions("42", cursor)))
+    assert [each.id for each in found] == [old["id"]]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_search_for_a_created_execution_costs_the_same_at_any_length(newest_first: bool) -> None:
+    platform = SimulatedPlatform(newest_first=newest_first, largest_page=20, total=lambda _: None)
+    for _ in range(1000):
+        platform.now += timedelta(minutes=1)
+        platform.fire(platform.now, "SUCCEEDED")
+    wanted: set[str] = set()
+    for since, first in [(None, 1000), (platform.now - timedelta(minutes=5), 25)]:
+        wanted.clear()
+        search = CreationSearch("42", lambda each: each.id in wanted, since)
+        for number in range(25):
+            platform.requests.clear()
+            assert platform.run(search.search()) is None
+            assert len(platform.requests) <= (3 if number > 1 else first)
+            platform.now += timedelta(minutes=1)
+            platform.fire(platform.now, "SUCCEEDED")
+        created = platform.fire(platform.now)
+        wanted.add(created["id"])
+        found = platform.run(search.search())
+        assert found is not None
+        assert found.id == created["id"]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_executions_are_found_by_their_ids_from_the_newest_on(newest_first: bool) -> None:
+    platform = SimulatedPlatform(newest_first=newest_first, largest_page=20, total=lambda _: None)
+    for _ in range(1000):
+        platform.now += timedelta(minutes=1)
+        platform.fire(platform.now, "SUCCEEDED")
+    for number in range(2):
+        platform.requests.clear()
+        found = platform.run(find_in_instance("42", ["1000", "995"]))
+        assert set(found) == {"1000", "995"}
+        assert len(platform.requests) <= (3 if number else 20)
+    assert set(platform.run(find_in_instance("42", ["3", "500", "no such"]))) == {"3", "500"}
