@@ -296,8 +296,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.short:
         given.passes, given.scheduled, given.minutes = [300], [300], 2
-    pass_table(given.passes, given.before)
-    if given.scheduled:
+    if given.passes:
+        pass_table(given.passes, given.before)
         say("")
     for count, number in enumerate(given.scheduled):
         row = scheduled(number, given.minutes)
