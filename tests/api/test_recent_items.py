@@ -232,13 +232,19 @@ def test_an_offset_that_was_refused_by_mistake_is_not_taken_for_the_end():
     assert "1000" in platform.newest(15)
 
 
+@pytest.mark.parametrize("total", ["true", "none"])
+def test_a_list_in_two_parts_is_read_whole(total):
+    platform = platform_of(1000, total=total, order="newer half first")
+    assert "1000" in platform.newest(15)
+
+
 def test_a_gap_between_two_pages_is_noticed():
     """Items that are added at the beginning move all others on."""
     platform = platform_of(1000, total="none")
     platform.newest(15)
 
     def change(platform, number):
-        if number > 4:
+        if number != 3:
             return
         old = {"status": "FAILED", "creation_date": platform.items[0]["creation_date"]}
         platform.items = [{"id": f"{number}-{extra}", **old} for extra in range(30)] + platform.items
