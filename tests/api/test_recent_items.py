@@ -35,7 +35,7 @@ TOTALS: dict[str, Callable[[int, int], Any]] = {
     "negative": lambda length, size: -1,
 }
 PAST_THE_END = ["empty", "400", "404", "416", "last page"]
-ORDERS = ["newest first", "newest last", "none", "pending first"]
+ORDERS = ["newest first", "newest last", "none", "pending first", "newer half first"]
 
 
 @dataclass
@@ -67,6 +67,9 @@ class ListPlatform:
             return self.items[::-1]
         if self.order == "none":
             return sorted(self.items, key=lambda each: random.Random(each["id"]).random())
+        if self.order == "newer half first":
+            middle = len(self.items) // 2
+            return self.items[middle:] + self.items[:middle]
         if self.order == "pending first":
             return sorted(self.items, key=lambda each: each["status"] != "PENDING")
         return self.items
@@ -211,6 +214,45 @@ def test_an_error_is_raised_and_not_taken_for_the_end():
         )
         with pytest.raises(Exception, match="no"):
             platform.newest(15)
+
+
+def test_an_offset_that_was_refused_by_mistake_is_not_taken_for_the_end():
+    platform = platform_of(1000, total="none")
+    healthy = platform.send
+    refused = []
+
+    def send(call):
+        start = call.query["first_result"]
+        if start > 300 and not refused:
+            refused.append(start)
+            return refusal(400)
+        return healthy(call)
+
+    platform.driver = FlowDriver(send)
+    assert "1000" in platform.newest(15)
+
+
+@pytest.mark.parametrize("total", ["true", "none"])
+def test_a_list_in_two_parts_is_read_whole(total):
+    platform = platform_of(1000, total=total, order="newer half first")
+    assert "1000" in platform.newest(15)
+
+
+def test_a_gap_between_two_pages_is_noticed():
+    """Items that are added at the beginning move all others on."""
+    platform = platform_of(1000, total="none")
+    platform.newest(15)
+
+    def change(platform, number):
+        if number != 3:
+            return
+        old = {"status": "FAILED", "creation_date": platform.items[0]["creation_date"]}
+        platform.items = [{"id": f"{number}-{extra}", **old} for extra in range(30)] + platform.items
+
+    platform.requests.clear()
+    platform.requests.append(0)
+    platform.change = change
+    assert {each["id"] for each in platform.items[-60:]} <= set(platform.newest(60))
 
 
 CHANGES = some.lists(
