@@ -326,13 +326,13 @@ class MicsCreateExecutionOperator(TickOperator):
 
     def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
         """Look a last time for a second execution of a tick, and finish."""
-        identity = self._identity(context)
-        if identity.is_scheduled:
+        if execution.execution_type == ExecutionType.CRON:
+            identity = self._identity(context)
             try:
                 self.hook.run(self._check_twins(identity, execution.id, noticed))
             except MicsError as error:
                 self.log.warning("Could not check for a second execution of the tick: %s", error)
-            if execution.canceled and execution.start_date is None:
+            if identity.is_scheduled and execution.canceled and execution.start_date is None:
                 with errors_as_task_failures():
                     if self._is_due_again(identity):
                         return self._start(context, self._new_pending())

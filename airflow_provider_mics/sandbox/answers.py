@@ -6,6 +6,7 @@ import html
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -151,6 +152,8 @@ def _iso(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+LARGEST_SECONDS = 10**11
+"""Smaller numbers are epoch seconds, where answers have them."""
 _DATE_FORMATS: dict[str, Callable[[int], Any]] = {
     "seconds": lambda milliseconds: milliseconds // 1000,
     "iso": lambda milliseconds: _iso(milliseconds).isoformat(timespec="milliseconds"),
@@ -158,6 +161,17 @@ _DATE_FORMATS: dict[str, Callable[[int], Any]] = {
         _iso(milliseconds).replace(tzinfo=None).isoformat(timespec="milliseconds")
     ),
 }
+
+
+def read_date(value: Any, quirks: Quirks) -> Any:
+    """Return a date of a request in epoch milliseconds, if it is in the form that answers have; else as it is."""
+    if quirks.dates_as == "seconds" and isinstance(value, int) and abs(value) < LARGEST_SECONDS:
+        return value * 1000
+    if quirks.dates_as.startswith("iso") and isinstance(value, str):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value)
+            return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return value
 
 
 def _with_dates(resource: dict[str, Any], write: Callable[[int], Any]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ async def list_executions(context: Context, instance_id: str) -> Response:
 async def create_execution(context: Context, instance_id: str) -> Response:
     body = await context.body()
     instance = context.instance(instance_id, body)
-    execution_type, expected_ms = _parameters(body)
+    execution_type, expected_ms = _parameters(context, body)
     status = optional_text(body, "status")
     if status not in {None, PENDING}:
         raise bad_request(f"status of a new execution must be {PENDING}, not {status!r}")
@@ -225,20 +225,20 @@ def _apply_parameters(context: RequestContext, execution: Execution, body: dict[
     """Move a PENDING execution to the time in the parameters of a PUT."""
     if "parameters" not in body:
         return
-    _, expected_ms = _parameters(body)
+    _, expected_ms = _parameters(context, body)
     is_pending = execution.state_at(context.platform.now_ms).status == PENDING
     if expected_ms != execution.expected_ms and is_pending:
         context.platform.reschedule(execution, expected_ms)
 
 
-def _parameters(body: dict[str, Any]) -> tuple[str, int]:
+def _parameters(context: RequestContext, body: dict[str, Any]) -> tuple[str, int]:
     parameters = body.get("parameters")
     if not isinstance(parameters, dict):
         raise bad_request("parameters must be defined: {execution_type, expected_start_date}")
     execution_type = optional_choice(parameters, "execution_type", ("MANUAL", "CRON"))
     if execution_type is None:
         raise bad_request("execution_type must be defined")
-    return execution_type, required_milliseconds(parameters, "expected_start_date")
+    return execution_type, required_milliseconds(parameters, "expected_start_date", context.quirks)
 
 
 def _list_response(context: RequestContext, condition: Condition) -> Response:

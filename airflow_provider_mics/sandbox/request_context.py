@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from airflow_provider_mics.sandbox.answers import ApiError, bad_request, list_response, served_page
+from airflow_provider_mics.sandbox.answers import ApiError, bad_request, list_response, read_date, served_page
 from airflow_provider_mics.sandbox.database import Page
 from airflow_provider_mics.sandbox.executions import Execution, StaleList
 from airflow_provider_mics.sandbox.instances import Instance
@@ -237,10 +237,12 @@ def optional_integer(body: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def required_milliseconds(body: dict[str, Any], name: str) -> int:
+def required_milliseconds(body: dict[str, Any], name: str, quirks: Quirks) -> int:
+    """Return a date in epoch milliseconds, which a PUT may also have in the form that answers have."""
     value = body.get(name)
     if value is None:
         raise bad_request(f"{name} must be defined")
+    value = read_date(value, quirks)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LATEST_MS:
         raise bad_request(f"{name} must be epoch milliseconds, not {value!r}")
     return value

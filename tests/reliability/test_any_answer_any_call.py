@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,8 +18,10 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.paging import read_list
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.submission import submit_execution
-from airflow_provider_mics.core.polling.execution_lists import find_in_instance, find_in_organisation
+from airflow_provider_mics.core.polling.execution_lists import find_in_instance
+from airflow_provider_mics.core.polling.organisation_list import OrganisationList
 from tests.api.both_clients import KINDS, client_of
+from tests.core.polling.simulated import client_in_loop
 from tests.flow_driver import FlowDriver, ok
 from tests.raw_server import RawServer, Reply, answer_of
 from tests.reliability.any_answers import SHAPES, Shape
@@ -146,11 +149,13 @@ def test_no_list_shows_an_end_that_was_not(shape: Shape) -> None:
     platform = ShapedPlatform(shape, lambda call: True)
     for _ in range(3):
         platform.fire(START, "RUNNING")
-    for search in (find_in_organisation(["1", "2"], newest_last=False), find_in_instance("42", ["1", "2"])):
-        with suppress(api.MicsError):
-            found = platform.run(search)
-            shown = found[0] if isinstance(found, tuple) else found
-            assert not any(each.status in ("SUCCEEDED", "FAILED", "CANCELED") for each in shown.values())
+    with suppress(api.MicsError):
+        found = platform.run(find_in_instance("42", ["1", "2"]))
+        assert not any(each.is_over for each in found.values())
+    with suppress(api.MicsError):
+        reading = asyncio.run(OrganisationList().read(client_in_loop(platform), ["1", "2"], ["42"]))
+        shown = [*reading.found.values(), *(each for new in reading.new.values() for each in new)]
+        assert not any(each.as_execution() is not None and each.as_execution().is_over for each in shown)
 
 
 @each_shape

@@ -23,6 +23,7 @@ from tests.simulated_platform import START, SimulatedPlatform
 __all__ = [
     "ORGANISATION_LIST",
     "AsyncSimulatedPlatform",
+    "client_in_loop",
     "elapsed",
     "end",
     "running",
@@ -125,7 +126,7 @@ def with_token(
 
 
 class _TransportInLoop:
-    def __init__(self, platform: AsyncSimulatedPlatform) -> None:
+    def __init__(self, platform: SimulatedPlatform) -> None:
         self._platform = platform
 
     async def send(self, call: Call[Any]) -> Response:
@@ -133,7 +134,15 @@ class _TransportInLoop:
         return self._platform.send(call)
 
     async def aclose(self) -> None:
-        self._platform.clients_closed += 1
+        if isinstance(self._platform, AsyncSimulatedPlatform):
+            self._platform.clients_closed += 1
+
+
+def client_in_loop(platform: SimulatedPlatform) -> AsyncMicsClient:
+    """Make an async client of a platform, without retries."""
+    return AsyncMicsClient(
+        "http://platform.invalid", "token", "1185", transport=_TransportInLoop(platform), max_retries=0
+    )
 
 
 @dataclass
