@@ -1,6 +1,6 @@
 """What a warm parse of many instances costs, beside as many bare DAGs built in the same process.
 
-``python -m tests.benchmarks.bench_parse [number of instances]``. Times are of the machine, ratios are ours.
+``python -m tests.benchmarks.bench_parse [--short] [number of instances]``. Times are of the machine, ratios are ours.
 """
 
 from __future__ import annotations
@@ -86,4 +86,5 @@ def main(number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    numbers = [int(each) for each in sys.argv[1:] if each != "--short"]
+    main(*numbers or [100 if "--short" in sys.argv else 1000])
