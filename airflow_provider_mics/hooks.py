@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
 from airflow_provider_mics.api.executions import NO_SUCH_ROUTE
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
@@ -364,7 +365,7 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
             f"The token is {name}'s. No organisation is set: give its id as Organisation id, or as organisation_id in "
             f"the extra{choice}."
         )
-    instances = yield from api.list_instances(organisation_id)
+    instances = yield from api.list_instances(organisation_id, page_size=LARGE_PAGE_SIZE)
     return (
         f"The token is {name}'s and reaches organisation {organisation_id}, "
         f"which has {len(instances)} integration batch instance(s)."
