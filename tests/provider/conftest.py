@@ -38,6 +38,7 @@ def dag_folder(airflow_home: Path, tmp_path: Path) -> DagFolder:
 
 @pytest.fixture
 def mics_default(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
-    """The sandbox, and Airflow's connection ``mics_default`` to it."""
+    """The sandbox, Airflow's connection ``mics_default`` to it, and no snapshot that another test left of it."""
+    shutil.rmtree(HOME / "mics", ignore_errors=True)
     monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", connection_to(sandbox))
     return sandbox

@@ -24,10 +24,8 @@ FACTORY = DAGS / "mics_integration_batches.py"
 
 
 @pytest.fixture(autouse=True)
-def _no_snapshot_from_before(airflow_home: Path):
+def _no_outage_from_before():
     parse_time_client.unreachable_since.clear()
-    for file in (airflow_home / "mics").glob("*"):
-        file.unlink()
 
 
 def load(folder: Path) -> Any:
