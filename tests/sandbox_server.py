@@ -6,8 +6,6 @@ import os
 import queue
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +15,8 @@ from typing import IO, Any, Self
 
 import requests
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.forked import ForkedProcess
+
 GREETING = re.compile(r"mediarithmics sandbox on (http://\S+) \(organisation (\S+), token (\S+)\)")
 START_TIMEOUT_S = 60.0
 
@@ -57,7 +56,7 @@ class SandboxServer:
         self._start_quirks = quirks or {}
         self._faults: dict[str, Any] = {"rules": list(faults)}
         self._options, self._more_arguments = options, list(arguments)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ForkedProcess | None = None
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -79,18 +78,9 @@ class SandboxServer:
     def start(self) -> Self:
         """Start it, on its former port if it had one, and wait until it answers."""
         keep_loopback_off_proxies()
-        command = [sys.executable, "-m", "airflow_provider_mics.sandbox", "--port", str(self.port)]
-        command += ["--db", str(self.db), *self._arguments()]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self._lines = _Lines(self._process.stdout)
+        arguments = ["--port", str(self.port), "--db", str(self.db), *self._arguments()]
+        self._process = ForkedProcess("airflow_provider_mics.sandbox", arguments, os.environ)
+        self._lines = _Lines(self._process.output)
         greeting = self._lines.wait_for(GREETING, START_TIMEOUT_S)
         if greeting is None:
             self._end(signal.SIGKILL)
@@ -318,7 +308,7 @@ class SandboxServer:
             raise ValueError(f"{method} /_sandbox/{path}: {answer.text}")
         return answer.json()
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _running(self) -> ForkedProcess:
         if self._process is None:
             raise RuntimeError("the sandbox is not running")
         return self._process
@@ -328,11 +318,11 @@ class SandboxServer:
         if process is None:
             return None
         process.send_signal(how)
-        try:
-            return process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        code = process.wait(10)
+        if code is None:
+            process.send_signal(signal.SIGKILL)
+            code = process.wait()
+        return code
 
 
 class _Lines:

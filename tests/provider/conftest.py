@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_airflow.home import copy_of, migrate, set_for_this_process
-from tests.provider.dag_runs import DagFolder
+from tests.provider.dag_runs import DagFolder, start_fork_server
 from tests.provider.mics_connections import connection_to
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ set_for_this_process(HOME)
 @pytest.fixture(scope="session", autouse=True)
 def airflow_home() -> Iterator[Path]:
     """The AIRFLOW_HOME of this process, its database migrated."""
+    start_fork_server(HOME)
     migrate(HOME)
     yield HOME
     shutil.rmtree(HOME, ignore_errors=True)

@@ -8,9 +8,12 @@ loops until the time limit. What depends on these needs a real Airflow.
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,9 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from local_airflow.home import environ_for
+from tests.forked import ForkedProcess, start_server
 
 RUN_LIMIT_SECONDS = 400
-RUNNER = Path(__file__).with_name("run_dag_file.py")
+RUNNER = "tests.provider.run_dag_file"
+LINK = Path(tempfile.mkdtemp(prefix="airflow-link-"), "home")
+"""The AIRFLOW_HOME of the process that runs are forked from: a link, which leads to the home of the run that begins."""
+SETTINGS = {"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"}
+"""No run waits five minutes for a retry whose delay its DAG leaves to Airflow."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class DagFolder:
         file = self.write(source) if isinstance(source, str) else source
         before = self._last_run()
         request = {
-            "file": str(file),
+            "file": str(file.relative_to(self.home)),
             "dag_id": dag_id,
             "conf": dict(conf or {}),
             "logical_date": logical_date.isoformat() if logical_date else None,
@@ -90,24 +98,55 @@ class DagFolder:
             return _read(database, before, log)
 
     def _start(self, request: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-        done = subprocess.run(
-            [sys.executable, str(RUNNER), json.dumps(request)],
-            check=False,
-            env=environ_for(self.home) | dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=RUN_LIMIT_SECONDS,
-        )
-        if done.returncode:
-            msg = f"{request['file']} could not be run (exit code {done.returncode}):\n{done.stdout[-6000:]}"
+        # A setting is read when Airflow is imported, so a run with other ones needs a process that begins without.
+        run = _run_anew if any(name.startswith("AIRFLOW__") for name in environ) else _run_forked
+        code, output = run(self.home, json.dumps(request), environ)
+        if code:
+            msg = f"{request['file']} could not be run (exit code {code}):\n{output[-6000:]}"
             raise AssertionError(msg)
-        return done.stdout
+        return output
 
     def _last_run(self) -> int:
         with closing(sqlite3.connect(self.home / "airflow.db")) as database:
             return int(database.execute("SELECT coalesce(max(id), 0) FROM dag_run").fetchone()[0])
+
+
+def start_fork_server(home: Path) -> None:
+    """Begin to import what a run needs. It takes some seconds, in a process beside this one."""
+    _lead_to(home)
+    start_server("tests.provider.preloaded", environ=environ_for(LINK) | SETTINGS)
+
+
+def _run_anew(home: Path, request: str, environ: Mapping[str, str]) -> tuple[int | None, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", RUNNER, request],
+        check=False,
+        env=environ_for(home) | SETTINGS | dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=RUN_LIMIT_SECONDS,
+    )
+    return done.returncode, done.stdout
+
+
+def _lead_to(home: Path) -> None:
+    LINK.unlink(missing_ok=True)
+    LINK.symlink_to(home)
+
+
+def _run_forked(home: Path, request: str, environ: Mapping[str, str]) -> tuple[int | None, str]:
+    _lead_to(home)
+    process = ForkedProcess(RUNNER, [request], environ_for(LINK) | SETTINGS | dict(environ))
+    limit = threading.Timer(RUN_LIMIT_SECONDS, process.send_signal, [signal.SIGKILL])
+    limit.start()
+    try:
+        with process.output:
+            output = process.output.read()
+        return process.wait(), output
+    finally:
+        limit.cancel()
 
 
 def _read(database: sqlite3.Connection, before: int, log: str) -> DagRun:

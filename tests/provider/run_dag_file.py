@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 
 def main(request: dict[str, Any]) -> None:
-    dag = _dag_of(Path(request["file"]), request["dag_id"])
+    dag = _dag_of(Path(os.environ["AIRFLOW_HOME"], request["file"]), request["dag_id"])
     arguments: dict[str, Any] = {"run_conf": request["conf"]}
     if request["logical_date"]:
         is_new = "logical_date" in inspect.signature(dag.test).parameters

@@ -17,10 +17,7 @@ GROUP = "com.test.batches"
 def run(dag_folder: DagFolder, mics_default: SandboxServer):
     def run(name: str, **conf: str) -> DagRun:
         file = dag_folder.write((DAGS / f"{name}.py").read_text(), f"{name}.py")
-        # What a DAG leaves to Airflow's settings: a test does not wait five minutes for a retry.
-        return dag_folder.run(
-            file, dag_id=name, conf=conf, environ={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"}
-        )
+        return dag_folder.run(file, dag_id=name, conf=conf)
 
     return run
 

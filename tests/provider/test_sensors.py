@@ -77,6 +77,7 @@ INSTANCES: dict[str, dict[str, Any]] = {
     "bad": {"duration_s": 0, "outcome": "fail", "error_message": "no such table: clicks"},
     "hang": {"outcome": "hang"},
 }
+ALL_EXECUTIONS = "/v1/integration_batch_instances.executions"
 TICKS = ("over", "late_poked", "late_deferred", "never")
 
 
@@ -93,7 +94,14 @@ def milliseconds(moment: datetime) -> int:
 
 def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
     """Create the tick's execution as the platform's scheduler would, after it was first looked for."""
-    wait_for_looks(sandbox, f"/v1/integration_batch_instances/{instance_id}/executions", 2)
+    of_instance = f"/v1/integration_batch_instances/{instance_id}/executions"
+
+    def is_awaited() -> bool:
+        paths = [each["path"] for each in sandbox.seen_requests()]
+        later = paths[paths.index(of_instance) + 1 :] if of_instance in paths else []
+        return of_instance in later or ALL_EXECUTIONS in later  # whichever of them serves a wait
+
+    sandbox.wait_until(is_awaited, timeout_s=300)
     sandbox.create_execution(instance_id, milliseconds(TICK), "CRON")
 
 

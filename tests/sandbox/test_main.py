@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox_server import ROOT, SandboxServer
+from tests.forked import PROJECT
+from tests.sandbox_server import SandboxServer
 
 
-def run(*arguments: str, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, path: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "airflow_provider_mics.sandbox", *arguments],
         capture_output=True,
         text=True,
         cwd=path,
-        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{PROJECT}"},
         timeout=60,
         check=False,
     )
@@ -100,7 +101,7 @@ def test_without_options_there_is_a_token_for_organisation_1185() -> None:
         [sys.executable, "-m", "airflow_provider_mics.sandbox", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=PROJECT,
     )
     assert process.stdout is not None
     line = process.stdout.readline()
