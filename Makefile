@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench plots format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -39,10 +39,14 @@ test-airflow-2.11: ## the same on Airflow 2.11
 chaos: ## the reliability tests in their long form, on both lines of Airflow
 	@$(PYTHON) tools/checks.py chaos
 
-bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=--short: minutes
-	@$(PYTHON) tools/environments.py airflow-3.3
+bench: ## what waiting, a long history, building DAGs and a pass cost, beside other providers: hours; BENCH=--short: minutes
+	@$(PYTHON) tools/environments.py benchmarks
 	@for each in polling history parse pass; do \
-		.venvs/airflow-3.3/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
+		.venvs/benchmarks/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
+
+plots: ## draw the tables of docs/benchmarks.md
+	@$(PYTHON) tools/environments.py benchmarks
+	@.venvs/benchmarks/bin/python -m tests.benchmarks.plots
 
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow

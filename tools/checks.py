@@ -77,6 +77,13 @@ def chaos_steps() -> Iterator[Step]:
         yield Step(f"chaos on {line}", line, tests=("reliability",), variables={"MICS_CHAOS": "full"})
 
 
+def benchmark_steps() -> Iterator[Step]:
+    """Whether each benchmark runs; how fast is for a quiet machine to say."""
+    for each in ("polling", "history", "parse", "pass"):
+        command = ("python", "-m", f"tests.benchmarks.bench_{each}", "--short")
+        yield Step(f"bench_{each} --short", "airflow-3.3", command)
+
+
 GROUPS: dict[str, tuple[Step, ...]] = {
     "lint": tuple(lint_steps()),
     "pure": (Step("tests without Airflow", "no-airflow", tests=pure_tests()),),
@@ -84,6 +91,8 @@ GROUPS: dict[str, tuple[Step, ...]] = {
     "airflow-2.11": (Step("tests on Airflow 2.11", "airflow-2.11", tests=AIRFLOW_TESTS),),
 }
 GROUPS["all"] = tuple(step for group in list(GROUPS.values()) for step in group)
+if os.environ.get("CI"):
+    GROUPS["all"] += tuple(benchmark_steps())
 GROUPS["chaos"] = tuple(chaos_steps())
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 HOME = PROJECT / ".venvs"
 NAMES = ("no-airflow", "airflow-3.3", "airflow-2.11")
+ONLY_BY_NAME = ("benchmarks",)
 PROGRESS_SECONDS = 15
 LINE_LIMIT = 300
 
@@ -117,7 +118,7 @@ def _locked(name: str) -> Iterator[None]:
 
 
 def main(names: Sequence[str]) -> int:
-    unknown = sorted(set(names) - set(NAMES))
+    unknown = sorted(set(names) - {*NAMES, *ONLY_BY_NAME})
     if unknown:
         print(f"There is no environment {', '.join(unknown)}; there are {', '.join(NAMES)}.", file=sys.stderr)
         return 2

@@ -27,6 +27,15 @@ FILES = {
         "Airflow 2.11, the oldest line this package is tested on, with the oldest common-compat it takes.",
         ("apache-airflow==2.11.*", "apache-airflow-providers-common-compat==1.19.0"),
     ),
+    # After airflow-3.3, whose versions it shares: to choose all of them at once takes pip hours.
+    "benchmarks": (
+        "Airflow 3.3, and beside it what the benchmarks compare this package with, and matplotlib for their plots.",
+        (
+            *("-c", str(PROJECT / "constraints" / "airflow-3.3.txt"), "apache-airflow==3.3.*"),
+            *("apache-airflow-providers-dbt-cloud", "apache-airflow-providers-http"),
+            *("apache-airflow-providers-databricks", "dag-factory", "gusty", "matplotlib"),
+        ),
+    ),
 }
 
 

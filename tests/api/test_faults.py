@@ -22,6 +22,7 @@ from airflow_provider_mics.api import (
 )
 from tests.api.any_json import bodies
 from tests.api.both_clients import KINDS, client_of
+from tests.case_counts import cases
 from tests.raw_server import RawServer, http
 from tests.sandbox_server import SandboxServer
 
@@ -121,7 +122,7 @@ JOBS = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(60))
 @given(
     answers=st.lists(st.tuples(st.integers(200, 599), bodies), min_size=1, max_size=3),
     job=st.sampled_from(JOBS),

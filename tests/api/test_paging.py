@@ -14,6 +14,7 @@ from airflow_provider_mics.api import Plugin, list_instances, list_plugins, pagi
 from airflow_provider_mics.api.errors import MicsResponseError
 from airflow_provider_mics.api.paging import whole_list
 from tests.api.list_server import ListServer, numbers_of
+from tests.case_counts import cases
 from tests.flow_driver import FlowDriver, ok
 
 PAGE = 10
@@ -145,7 +146,7 @@ def adding_in_front(chance: random.Random, most: int) -> Callable[[ListServer], 
 class TestAListThatChangesWhileItIsRead:
     @pytest.mark.parametrize("says_total", [True, False])
     @pytest.mark.parametrize("cap", [None, 2, 4])
-    @settings(max_examples=60)
+    @settings(max_examples=cases(60))
     @given(seed=st.integers(0, 10**9), length=st.integers(0, 80), most=st.integers(1, 6))
     def test_no_item_is_skipped_where_others_before_it_go_away(self, cap, says_total, seed, length, most):
         chance = random.Random(seed)
@@ -157,7 +158,7 @@ class TestAListThatChangesWhileItIsRead:
         assert set(server.ids) <= set(found)
 
     @pytest.mark.parametrize("says_total", [True, False])
-    @settings(max_examples=60)
+    @settings(max_examples=cases(60))
     @given(seed=st.integers(0, 10**9), length=st.integers(0, 80), most=st.integers(1, 8))
     def test_no_old_item_is_skipped_where_new_ones_come_in_front(self, says_total, seed, length, most):
         server = ListServer(
@@ -168,7 +169,7 @@ class TestAListThatChangesWhileItIsRead:
         assert set(range(length)) <= set(found)
 
     @pytest.mark.parametrize("says_total", [True, False])
-    @settings(max_examples=60)
+    @settings(max_examples=cases(60))
     @given(seed=st.integers(0, 10**9), length=st.integers(0, 80))
     def test_no_old_item_is_skipped_where_both_happen(self, says_total, seed, length):
         chance = random.Random(seed)
@@ -243,7 +244,7 @@ class TestAListThatLies:
         ):
             read(ListServer(list(range(10)), says_total=says_total, between=grow))
 
-    @settings(max_examples=300)
+    @settings(max_examples=cases(300))
     @given(data=st.data())
     def test_a_server_that_answers_anything_is_left_after_a_bounded_number_of_requests(self, data):
         """Any pages, any wrapper: no endless loop, nothing twice."""

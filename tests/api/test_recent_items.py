@@ -17,6 +17,7 @@ from airflow_provider_mics.api import Call, Execution, MicsApiError
 from airflow_provider_mics.api.executions import list_executions, read_recent_executions
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.list_history import MOST_LISTS, KnownList, ListHistory
+from tests.case_counts import cases
 from tests.flow_driver import NOON, FlowDriver, ok, refusal
 
 MINUTE = timedelta(minutes=1)
@@ -261,7 +262,7 @@ CHANGES = some.lists(
 )
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+@settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=cases(200))
 @given(
     length=some.integers(0, 150),
     before=some.integers(0, 40),

@@ -33,6 +33,7 @@ from airflow_provider_mics.api.responses import (
     retry_after,
 )
 from tests.api.any_json import bodies
+from tests.case_counts import cases
 
 TOKEN = "tok/en+with&odd<signs>0123456789"
 
@@ -320,7 +321,7 @@ READERS = [
 ]
 
 
-@settings(max_examples=500)
+@settings(max_examples=cases(500))
 @given(bodies, st.integers(100, 999), st.sampled_from(READERS), st.text(max_size=30), st.text(max_size=30))
 @example(b'{"status": "ok", "data": {"id": ' + b"9" * 5000 + b"}}", 200, one(Instance), "", "")
 @example(
@@ -345,7 +346,7 @@ def test_any_answer_at_all_gives_a_value_or_a_mics_error(body, status, read, ret
         assert isinstance(value, MicsApiError)
 
 
-@settings(max_examples=150)
+@settings(max_examples=cases(150))
 @given(bodies)
 def test_whatever_was_read_can_be_asked_everything_and_written_again(body):
     for read in (one(Execution), one(Instance), one(ConnectedUser)):

@@ -1,24 +1,28 @@
-"""What a warm parse of many instances costs, beside as many bare DAGs built in the same process.
+"""What building many DAGs costs, ours beside the least that Airflow's classes allow and beside other factories.
 
-``python -m tests.benchmarks.bench_parse [--short] [number of instances]``. Times are of the machine, ratios are ours.
+``python -m tests.benchmarks.bench_parse [--short] [N ...]`` prints two tables as Markdown (N: 100, 1,000 and 5,000).
+Each row is measured in a process of its own, all in one run: on another machine the times differ, the ratios hardly do.
+All are milliseconds of CPU, the median of some rounds. What ours does for one DAG on a worker is in the second table.
 """
+# ruff: noqa: T201 - it prints a table
 
 from __future__ import annotations
 
+import argparse
+import json
+import logging
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 5
-FOLDER = Path(tempfile.mkdtemp(prefix="bench-parse-"))
-os.environ.setdefault("AIRFLOW_HOME", str(FOLDER))
-START = datetime(2024, 1, 1, tzinfo=UTC)
+ROUNDS, SERIALIZED = 5, 200
+DETAILS = "parts of ours"
 
 
 def median_ms(work: Callable[[], object]) -> float:
@@ -31,60 +35,99 @@ def median_ms(work: Callable[[], object]) -> float:
     return statistics.median(rounds)
 
 
-def main(number: int) -> None:
-    from airflow.providers.common.compat.sdk import DAG, BaseOperator
+def measure(row: str, number: int, folder: Path) -> dict[str, float]:
+    """What one maker costs: importing it, building ``number`` DAGs, serializing some of them."""
+    from airflow.providers.common.compat import sdk
+
+    for each in ("DAG", "BaseOperator", "Param"):
+        getattr(sdk, each)
+    from tests.benchmarks.dag_makers import IMPORTS, MAKERS
 
     began = time.process_time()
-    from airflow_provider_mics.dag_factory import integration_batch_dags
-
+    if row in IMPORTS:
+        __import__(IMPORTS[row])
     importing = (time.process_time() - began) * 1000
+    from tests.provider.dag_factory.factories import serialized
+
+    make = MAKERS[row](number, folder)
+    assert len(make()) == number, f"{row} made {len(make())} DAGs of {number}"
+    some = list(make().values())[:SERIALIZED]
+    return {
+        "import": importing,
+        "build": median_ms(make) / number,
+        "serialize": median_ms(lambda: [serialized(dag) for dag in some]) / len(some),
+    }
+
+
+def measure_parts(number: int, folder: Path) -> dict[str, float]:
+    """What our factory does besides building: reading and planning, and all it does for one DAG on a worker."""
     from airflow_provider_mics.core.planning.dag_plans import plan_all
     from airflow_provider_mics.core.planning.inventory import Inventory
-    from tests.core.planning.instances import instance
-    from tests.provider.dag_factory.factories import serialized, write_snapshot
+    from tests.benchmarks.dag_makers import ours
 
-    snapshot = FOLDER / "inventory.jsonl"
-    kept = write_snapshot(
-        snapshot, *(instance(10_000 + each, cron=f"{each % 60} {each % 24} * * *") for each in range(number))
-    )
-    content = snapshot.read_bytes()
-    last = kept.instances[-1].id
+    make = ours(number, folder)
+    content = (folder / "inventory.jsonl").read_bytes()
+    inventory = Inventory.from_bytes(content)
+    last = inventory.instances[-1].id
+    dag_id = list(make())[-1]
 
-    def bare_dags() -> list[Any]:
-        dags = []
-        for each in range(number):
-            with DAG(f"bare_{each}", schedule=None, start_date=START, catchup=False) as dag:
-                BaseOperator(task_id="execute")
-            dags.append(dag)
-        return dags
-
-    def parse() -> dict[str, Any]:
-        return integration_batch_dags("no_such_connection", snapshot=snapshot)
-
-    def parse_on_a_worker() -> None:
-        os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = f"mics_integration_batch_{last}"
-        assert len(parse()) == 1
+    def on_a_worker() -> None:
+        os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = dag_id
+        assert len(make()) == 1
         del os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"]
 
-    bare, whole = median_ms(bare_dags), median_ms(parse)
-    some = list(parse().values())[:200]
-    some_bare = bare_dags()[:200]
-    rows = {
-        "import of airflow_provider_mics.dag_factory": importing,
-        f"{number} bare DAGs": bare,
-        f"warm parse of {number} instances": whole,
-        "  reading the snapshot": median_ms(lambda: Inventory.from_bytes(content)),
-        "  planning": median_ms(lambda: plan_all(kept)),
-        "warm parse on a worker, one DAG": median_ms(parse_on_a_worker),
-        "  reading one instance of the snapshot": median_ms(lambda: Inventory.of_one(content, last)),
-        "serialization of 200 bare DAGs": median_ms(lambda: [serialized(dag) for dag in some_bare]),
-        "serialization of 200 of ours": median_ms(lambda: [serialized(dag) for dag in some]),
+    return {
+        "warm parse of all": median_ms(make),
+        "of it, reading the snapshot": median_ms(lambda: Inventory.from_bytes(content)),
+        "of it, planning": median_ms(lambda: plan_all(inventory)),
+        "warm parse on a worker, of one DAG": median_ms(on_a_worker),
+        "of it, reading one instance": median_ms(lambda: Inventory.of_one(content, last)),
     }
-    for name, milliseconds in rows.items():
-        sys.stdout.write(f"{name:<45}{milliseconds:>10.2f} ms\n")
-    sys.stdout.write(f"{'warm parse / bare DAGs':<45}{whole / bare:>10.2f}\n")
+
+
+def in_a_process(row: str, number: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.bench_parse", "--only", row, str(number)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{row} of {number}: {done.stderr[-2000:]}")
+    costs: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return costs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("numbers", nargs="*", type=int, default=[100, 1000, 5000])
+    parser.add_argument("--short", action="store_true", help="100 DAGs: whether it runs")
+    parser.add_argument("--only", help="one row, as JSON")
+    chosen = parser.parse_args()
+    numbers = [100] if chosen.short else chosen.numbers
+    if chosen.only:
+        with tempfile.TemporaryDirectory(prefix="bench-parse-") as home:
+            os.environ["AIRFLOW_HOME"] = home
+            logging.disable()
+            measured = measure_parts if chosen.only == DETAILS else lambda *it: measure(chosen.only, *it)
+            print(json.dumps(measured(numbers[0], Path(home))))
+        return
+    from tests.benchmarks.dag_makers import MAKERS
+
+    print("| DAGs | | build, ms a DAG | x bare | serialize, ms a DAG | x bare | import, ms |")
+    print("|---|---|---|---|---|---|---|")
+    for number in numbers:
+        floor: dict[str, float] = {}
+        for row in MAKERS:
+            cost = in_a_process(row, number)
+            floor = floor or cost
+            build, serialize = (f"{cost[name] / floor[name]:.2f}" for name in ("build", "serialize"))
+            cells = f"{cost['build']:.2f} | {build} | {cost['serialize']:.2f} | {serialize} | {cost['import']:.0f}"
+            print(f"| {number:,} | {row} | {cells} |", flush=True)
+    print(f"\n| ms | {' | '.join(f'{number:,} instances' for number in numbers)} |")
+    print("|---" * (len(numbers) + 1) + "|")
+    parts = [in_a_process(DETAILS, number) for number in numbers]
+    for name in parts[0]:
+        print(f"| {name} | {' | '.join(f'{each[name]:.2f}' for each in parts)} |")
 
 
 if __name__ == "__main__":
-    numbers = [int(each) for each in sys.argv[1:] if each != "--short"]
-    main(*numbers or [100 if "--short" in sys.argv else 1000])
+    main()

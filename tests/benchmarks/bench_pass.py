@@ -19,6 +19,7 @@ import json
 import logging
 import math
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -294,8 +295,10 @@ def main() -> None:
     parser.add_argument("--scheduled", type=int, nargs="*", default=[3000], metavar="NUMBER")
     parser.add_argument("--minutes", type=int, default=10, help="of ticks that are watched (10)")
     given = parser.parse_args()
+    # What it started ends with it, however it is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.short:
-        given.passes, given.scheduled, given.minutes = [300], [300], 2
+        given.passes, given.scheduled, given.minutes = [60], [60], 1
     if given.passes:
         pass_table(given.passes, given.before)
         say("")

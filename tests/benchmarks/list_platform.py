@@ -1,8 +1,9 @@
 """A platform for benchmarks, as fast as Python can be: N executions of one instance, which run until they are ended.
 
 ``python -m tests.benchmarks.list_platform N`` prints its port and serves until its input ends. Each answer takes
-``LATENCY`` seconds, whatever it is. ``POST /end?within=10`` ends all executions at times spread evenly over that many
-seconds, ``GET /counts`` says how many requests there were.
+``LATENCY`` seconds, whatever it is. An execution can also be read as the run of dbt Cloud or of Databricks that has its
+id, or as a page that is missing until it is over, for what waits for those. ``POST /end?within=10`` ends all executions
+at times spread evenly over that many seconds, ``GET /counts`` says how many requests there were.
 """
 # ruff: noqa: T201 - it prints its port
 
@@ -39,8 +40,10 @@ class Executions:
         self.ended_at = [now + within * chance.random() for _ in range(self.count)]
 
     def one(self, number: int) -> bytes:
-        is_over = bool(self.ended_at) and time.time() >= self.ended_at[number]
-        return (self._over if is_over else self._running)[number]
+        return (self._over if self.is_over(number) else self._running)[number]
+
+    def is_over(self, number: int) -> bool:
+        return bool(self.ended_at) and time.time() >= self.ended_at[number]
 
     def page(self, first: int, size: int) -> bytes:
         numbers = range(self.count - 1 - first, max(-1, self.count - 1 - first - size), -1)
@@ -50,20 +53,40 @@ class Executions:
             % (items, len(numbers), self.count, first, size, size)
         )
 
-    def answer(self, method: str, target: str) -> bytes:
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path == "/counts":
-            return json.dumps({"requests": self.counts, "ended_at": self.ended_at}).encode()
+            return 200, json.dumps({"requests": self.counts, "ended_at": self.ended_at}).encode()
         if url.path == "/end":
             self.end(float(query["within"]))
-            return b"{}"
-        by_id = re.search(r"/executions/(\d+)$", url.path)
-        self.counts["by id" if by_id else "list" if method == "GET" else method] += 1
-        if by_id:
-            return b'{"status":"ok","data":%b}' % self.one(int(by_id[1]) - FIRST_ID)
+            return 200, b"{}"
+        by_id = re.search(r"/(?:executions|until-over|runs)/(\d+)/?$", url.path)
+        # Databricks names the run in the body.
+        run_id = json.loads(body)["run_id"] if body else by_id and by_id[1]
+        self.counts["by id" if run_id else "list" if method == "GET" else method] += 1
+        if run_id:
+            return self._as(url.path, int(run_id) - FIRST_ID)
         size = min(int(query.get("max_results", 50)), LARGEST_PAGE)
-        return self.page(int(query.get("first_result", 0)), size)
+        return 200, self.page(int(query.get("first_result", 0)), size)
+
+    def _as(self, path: str, number: int) -> tuple[int, bytes]:
+        """The execution in the words of the API that this path belongs to."""
+        is_over = self.is_over(number)
+        if path.endswith("/jobs/runs/get"):
+            state = (
+                {"life_cycle_state": "TERMINATED", "result_state": "SUCCESS"}
+                if is_over
+                else {"life_cycle_state": "RUNNING"}
+            )
+            return 200, json.dumps(
+                {"run_id": number, "state": {**state, "state_message": ""}, "tasks": []}
+            ).encode()
+        if "/until-over/" in path:
+            return (200, self.one(number)) if is_over else (404, b"{}")
+        if "/runs/" in path:
+            return 200, b'{"data":{"id":%d,"status":%d}}' % (number, 10 if is_over else 3)
+        return 200, b'{"status":"ok","data":%b}' % self.one(number)
 
 
 def _execution(number: int, status: str) -> bytes:
@@ -99,12 +122,12 @@ async def _serve(executions: Executions, reader: asyncio.StreamReader, writer: a
     while head := await reader.readuntil(b"\r\n\r\n"):
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         length = re.search(rb"(?i)content-length: (\d+)", head)
-        await reader.readexactly(int(length[1]) if length else 0)
+        sent = await reader.readexactly(int(length[1]) if length else 0)
         await asyncio.sleep(LATENCY)
-        body = executions.answer(method, target)
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-        )
+        status, body = executions.answer(method, target, sent)
+        reason = b"OK" if status == 200 else b"Not Found"
+        head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % (status, reason, len(body)))
         writer.write(body)
         await writer.drain()
 

@@ -16,6 +16,7 @@ from airflow_provider_mics.doctor.checks.writes import write_checks
 from airflow_provider_mics.doctor.examination import DEFAULT_TIME_LIMIT
 from airflow_provider_mics.doctor.report import Report
 from tests.api.any_json import any_json, bodies, likely_json
+from tests.case_counts import cases
 from tests.flow_driver import FlowDriver, refusal
 
 MOST_REQUESTS = 200
@@ -69,7 +70,7 @@ def _content(drawn: Any) -> bytes:
     return drawn if isinstance(drawn, bytes) else json.dumps(drawn).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(st.data())
 def test_any_answers_end_in_a_complete_report(data: st.DataObject) -> None:
     driver = FlowDriver(server(data))
@@ -82,7 +83,7 @@ def test_any_answers_end_in_a_complete_report(data: st.DataObject) -> None:
     assert report.to_table(120)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(st.data())
 def test_any_answers_end_in_rows_of_access_and_of_writes(data: st.DataObject) -> None:
     driver = FlowDriver(server(data))
@@ -93,7 +94,7 @@ def test_any_answers_end_in_rows_of_access_and_of_writes(data: st.DataObject) ->
     assert [row.check for row in driver.run(write_checks("7", "1185"))] == ["echo", "find", "cancel"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=cases(50), deadline=None)
 @given(st.lists(items, min_size=1, max_size=8), st.lists(items, min_size=1, max_size=8))
 def test_items_with_any_fields_are_asked_about(instances: list[Any], executions: list[Any]) -> None:
     """The lists are well-formed, so that every question is reached."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_mics.api.field_types import EPOCH, ExecutionType, milliseconds
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry, identity_of
 from airflow_provider_mics.core.exactly_once.moments import CLOCK_TOLERANCE, EARLIEST, RANGE_MS, TaskName
+from tests.case_counts import cases
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 STARTED = TICK + timedelta(seconds=7)
@@ -20,7 +21,7 @@ SCHEDULED = TaskTry("nightly", "run", "import", -1, "scheduled", TICK, STARTED, 
 MANUAL = replace(SCHEDULED, run_type="manual")
 CLEARED = replace(MANUAL, generation=1)
 CHOSEN = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
-on_any_machine = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+on_any_machine = settings(max_examples=cases(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def moment_of(task_try: TaskTry, chosen: datetime | None = None) -> datetime:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from tests.case_counts import cases
 from tests.core.exactly_once.ticks import Change, Outcome, Platform, run_tick
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -59,7 +60,7 @@ def platforms(draw: st.DrawFn, *, with_changes: bool) -> tuple[Platform, datetim
 
 
 graces = durations(0, 10, 120, 300)
-examples = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=cases(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def law_of_one(platform: Platform, cron: Cron, tick: datetime) -> None:
@@ -124,7 +125,7 @@ def test_no_tick_of_the_schedule_in_force_is_skipped_or_lost(
     law_of_one(platform, cron, tick)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=cases(80), deadline=None)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(ZONES),

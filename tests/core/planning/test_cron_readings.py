@@ -16,6 +16,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.instances import create_instance, update_instance
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.core.provisioning.instances import checked_fields
+from tests.case_counts import cases
 from tests.core.planning.cron_spellings import AMBIGUOUS, CLEAR, DAYS_ONLY, SPELLINGS
 from tests.core.planning.crond_reading import Crond
 from tests.flow_driver import FlowDriver, ok
@@ -49,13 +50,13 @@ def check_readings(cron: str, start: datetime) -> None:
         assert ours._fields.match_day(day) == Crond(cron).match_day(day)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=cases(400), deadline=None)
 @given(SPELLINGS, STARTS)
 def test_what_is_scheduled_is_read_alike(cron, start):
     check_readings(cron, start)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=cases(400), deadline=None)
 @given(DAYS_ONLY, STARTS)
 def test_days_that_are_scheduled_are_read_alike(cron, start):
     check_readings(cron, start)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from tests.case_counts import cases
 from tests.core.planning.wall_clock_oracle import DAY, MINUTE, Fields, ticks, ticks_from, utc
 
 ZONES = sorted(name for name in available_timezones() if "/" in name)
@@ -63,7 +64,7 @@ def has_short_change(zone: ZoneInfo, start: datetime, end: datetime) -> bool:
     return bool(offset % timedelta(hours=1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(FIELDS, st.sampled_from(ZONES), MOMENTS)
 def test_ticks_match_the_local_time_on_any_day(fields, zone, start):
     cron = Cron(fields.expression, zone)
@@ -71,7 +72,7 @@ def test_ticks_match_the_local_time_on_any_day(fields, zone, start):
         assert found_ticks(cron, start, start + WINDOW) == ticks(fields, cron._zone, start, start + WINDOW)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(NIGHTLY, st.sampled_from(ZONES), st.integers(1985, 2060), st.integers(0, 3))
 def test_ticks_match_the_local_time_where_clocks_change(fields, zone, year, number):
     cron = Cron(fields.expression, zone)
@@ -83,7 +84,7 @@ def test_ticks_match_the_local_time_where_clocks_change(fields, zone, year, numb
         assert all(cron.is_tick(tick) and cron.could_fire_at(tick) for tick in expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(FIELDS, st.sampled_from(ZONES), MOMENTS, st.integers(-90_000_000, 90_000_000), st.booleans())
 def test_a_moment_is_a_tick_only_within_the_tolerance_of_one(fields, zone, start, microseconds, is_near):
     cron = Cron(fields.expression, zone)
@@ -95,7 +96,7 @@ def test_a_moment_is_a_tick_only_within_the_tolerance_of_one(fields, zone, start
         assert cron.is_tick(moment) == any(abs(tick - moment) <= cron.tolerance for tick in near)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(FIELDS, MOMENTS)
 def test_no_two_ticks_are_within_the_tolerance_of_one_moment(fields, start):
     cron = Cron(fields.expression)
@@ -229,7 +230,7 @@ class TestCandidateTimes:
         assert not cron.could_fire_at(utc(2026, 10, 25, 2, 30))
         assert not cron.could_fire_at(utc(2026, 10, 24, 1, 30))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=cases(60), deadline=None)
     @given(NIGHTLY, st.sampled_from(ZONES), st.integers(1985, 2060), st.integers(0, 3))
     def test_the_cron_could_fire_exactly_at_the_candidate_times_of_its_ticks(
         self, fields, zone, year, number

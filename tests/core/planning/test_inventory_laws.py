@@ -15,6 +15,7 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.transport import Response
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.listing import MAX_MISSING_ASKED
+from tests.case_counts import cases
 from tests.core.planning.instances import instance
 from tests.core.planning.listed_platform import ListedPlatform
 from tests.flow_driver import ok, refusal
@@ -141,7 +142,7 @@ class Parses:
         assert len(gets) <= MAX_MISSING_ASKED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(STEPS)
 def test_no_dag_is_lost_and_no_schedule_begins_anew(steps):
     parses = Parses()
@@ -149,7 +150,7 @@ def test_no_dag_is_lost_and_no_schedule_begins_anew(steps):
         parses.step(*step)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=cases(30), deadline=None)
 @given(STEPS)
 def test_in_the_end_the_inventory_is_the_platform(steps):
     parses = Parses()

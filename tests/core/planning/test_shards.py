@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.shards import Shard, incomplete_files, shard_of
+from tests.case_counts import cases
 from tests.core.planning.instances import instance, inventory
 
 IDS = st.text(min_size=1, max_size=30) | st.integers(0, 10**12).map(str)
@@ -117,7 +118,7 @@ class TestReadingAShareOfASnapshot:
     KEPT = inventory(*(instance(each) for each in range(40)), instance("a b"), gone=())
     CONTENT = KEPT.to_bytes()
 
-    @settings(max_examples=30)
+    @settings(max_examples=cases(30))
     @given(st.integers(1, 9))
     def test_shares_have_together_what_the_snapshot_has(self, count):
         read = [Inventory.from_bytes(self.CONTENT, each.has) for each in shards(count)]

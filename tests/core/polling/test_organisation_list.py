@@ -15,6 +15,7 @@ from airflow_provider_mics.api.calls import Call
 from airflow_provider_mics.api.errors import MicsApiError
 from airflow_provider_mics.core.polling.listed_executions import ListDetail, ListedExecution
 from airflow_provider_mics.core.polling.organisation_list import OrganisationList
+from tests.case_counts import cases
 from tests.core.polling.simulated import simulate
 
 CREATED = 1_790_000_000_000
@@ -155,7 +156,7 @@ CHANGES = some.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(
     order=some.sampled_from(ORDERS),
     total=some.sampled_from(TOTALS),

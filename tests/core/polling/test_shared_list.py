@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.core.polling import watch_completions
 from airflow_provider_mics.core.polling.completions import CompletionCursor
+from tests.case_counts import cases
 from tests.core.polling.simulated import (
     ORGANISATION_LIST,
     end,
@@ -154,7 +155,7 @@ STEPS = some.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(
     steps=STEPS,
     before=some.sampled_from([0, 1, 30, 130]),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.dag_factory import cron_schedule
+from tests.case_counts import cases
 from tests.core.planning.cron_spellings import CLEAR, DAYS_ONLY, SPELLINGS
 from tests.core.planning.crond_reading import Crond
 from tests.core.planning.wall_clock_oracle import MINUTE, Fields, last_tick_before, utc
@@ -162,7 +163,7 @@ class TestClocksThatChangeByLessThanAnHour:
         assert set(found_ticks(cron, start, end)) - set(runs_of_airflow(cron, start, end)) == {tick}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(SPELLINGS | DAYS_ONLY | st.sampled_from(CLEAR), STARTS)
 def test_of_whatever_is_scheduled_airflow_creates_the_ticks_of_crond(expression, start):
     cron = Cron(expression)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics.runtime.generations import CLEARS_ARE_COUNTED, generation_of, write_try_state
+from tests.case_counts import cases
 
 IS_AIRFLOW_2 = airflow_version.startswith("2.")
 
@@ -49,7 +50,7 @@ class Task:
         self.clears += 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(
     st.integers(0, 5),
     st.lists(st.one_of(st.just("retry"), st.just("clear"), st.integers(0, 5)), max_size=12),
