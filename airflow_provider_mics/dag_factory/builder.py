@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, BaseOperator, Param
-
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.dag_plans import (
     LONGEST_PREFIX,
@@ -25,10 +23,11 @@ from airflow_provider_mics.core.planning.dag_plans import (
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.dag_factory.cron_schedule import start_date_of, tick_context_of, timetable_of
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
+from airflow_provider_mics.runtime.compat import DAG, AirflowFailException, Asset, BaseOperator, Param
 from airflow_provider_mics.runtime.failures import one_line_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 TASK_ID = "execute"
 PREFIX_RULE = f"must have at most {LONGEST_PREFIX} ASCII letters, digits, dots, dashes and underscores"
