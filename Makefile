@@ -49,7 +49,7 @@ format: ## put the code in form
 	@.venvs/no-airflow/bin/ruff check --fix --exit-zero --quiet
 	@.venvs/no-airflow/bin/ruff format
 
-pins: ## write constraints/ anew, from the newest versions there are
+pins: ## write constraints/ anew: the newest versions there are, and those of the days of releases
 	@$(PYTHON) tools/pins.py
 
 clean: ## remove the environments, the demo and every cache
