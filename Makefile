@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench test-matrix release-check format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -43,6 +43,12 @@ bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=
 	@$(PYTHON) tools/environments.py airflow-3.3
 	@for each in polling history parse pass; do \
 		.venvs/airflow-3.3/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
+
+test-matrix: ## the wheel on every line of Airflow with the packages of its days: hours; ROWS="--smoke airflow-3.1"
+	@$(PYTHON) tools/matrix.py $(ROWS)
+
+release-check: ## all that can be checked before a release; leaves in dist/ what to upload
+	@$(PYTHON) tools/release_check.py
 
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow
