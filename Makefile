@@ -44,7 +44,7 @@ bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=
 	@for each in polling history parse pass; do \
 		.venvs/airflow-3.3/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
 
-test-matrix: ## the wheel on every line of Airflow with the packages of its days: hours; ROWS="--smoke airflow-3.1"
+test-matrix: ## the wheel on every line of Airflow with the packages of its days: hours; ROWS="--smoke airflow-3.1:3.12"
 	@$(PYTHON) tools/matrix.py $(ROWS)
 
 release-check: ## all that can be checked before a release; leaves in dist/ what to upload

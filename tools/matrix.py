@@ -1,9 +1,10 @@
 """Tests the wheel on every line of Airflow, with the packages of the day of its release: ``make test-matrix``.
 
-``python3 tools/matrix.py [--smoke] [NAME ...]``: names of ``constraints/*.txt``, by default all; ``--smoke`` imports
-every module and runs the example DAGs, on Python 3.11 only. Each environment has the exact versions of its file and the
-wheel, which is built first; what it lacks or contradicts is a failure (``pip check``). The tests run in a copy of this
-folder without the package, so that they test the wheel. Ends in a table; the exit code tells whether all is well.
+``python3 tools/matrix.py [--smoke] [NAME[:PYTHON] ...]``: names of ``constraints/*.txt``, by default all, each on the
+versions of Python in `ROWS` or on the one given; ``--smoke`` only imports every module and runs the example DAGs. Each
+environment has the exact versions of its file and the wheel, which is built first; what it lacks or contradicts is a
+failure (``pip check``). The tests run in a copy of this folder without the package, so that they test the wheel. Ends
+in a table; the exit code tells whether all is well.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ class RowFailedError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     is_smoke = "--smoke" in arguments
-    names = [each for each in arguments if each != "--smoke"] or list(ROWS)
-    if unknown := sorted({*names} - {*ROWS}):
+    chosen = [each.partition(":") for each in arguments if each != "--smoke"]
+    rows_to_run = [(name, (version,) if version else ROWS.get(name, ())) for name, _, version in chosen]
+    if unknown := sorted({name for name, _ in rows_to_run} - {*ROWS}):
         print(f"There is no row {', '.join(unknown)}; there are {', '.join(ROWS)}.", file=sys.stderr)
         return 2
     tests = SMOKE if is_smoke else AIRFLOW_TESTS
@@ -73,8 +75,8 @@ def main(arguments: Sequence[str]) -> int:
         wheel = _built_wheel(Path(folder, "dist"))
         rows = [
             _row(name, python, wheel, project, tests)
-            for name in names
-            for python in (ROWS[name][:1] if is_smoke else ROWS[name])
+            for name, versions in rows_to_run or ROWS.items()
+            for python in versions
         ]
     _print_table(rows)
     return 0 if all(row.result in ("ok", "no such Python") for row in rows) else 1
