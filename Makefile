@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench plots format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench plots test-matrix release-check format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -48,12 +48,18 @@ plots: ## draw the tables of docs/benchmarks.md
 	@$(PYTHON) tools/environments.py benchmarks
 	@.venvs/benchmarks/bin/python -m tests.benchmarks.plots
 
+test-matrix: ## the wheel on every line of Airflow with the packages of its days: hours; ROWS="--smoke airflow-3.1:3.12"
+	@$(PYTHON) tools/matrix.py $(ROWS)
+
+release-check: ## all that can be checked before a release; leaves in dist/ what to upload
+	@$(PYTHON) tools/release_check.py
+
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow
 	@.venvs/no-airflow/bin/ruff check --fix --exit-zero --quiet
 	@.venvs/no-airflow/bin/ruff format
 
-pins: ## write constraints/ anew, from the newest versions there are
+pins: ## write constraints/ anew: the newest versions there are, and those of the days of releases
 	@$(PYTHON) tools/pins.py
 
 clean: ## remove the environments, the demo and every cache

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_mics.api.calls import Log
@@ -24,6 +23,7 @@ from airflow_provider_mics.api.validation import checked_id, seconds_of
 from airflow_provider_mics.core.polling import watch_completions
 from airflow_provider_mics.core.polling.completions import CompletionCursor
 from airflow_provider_mics.hooks import MicsHook
+from airflow_provider_mics.runtime.compat import BaseEventTrigger
 from airflow_provider_mics.runtime.failures import one_line_of
 from airflow_provider_mics.runtime.trigger_events import EVENT_LIMIT
 from airflow_provider_mics.tick_triggers import poller_arguments

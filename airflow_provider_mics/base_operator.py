@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_mics.api.errors import MicsConnectionError
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.links import MicsInstanceLink, push_instance_link
+from airflow_provider_mics.runtime.compat import BaseOperator
 from airflow_provider_mics.runtime.failures import one_line_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_mics.api.models import Execution
     from airflow_provider_mics.hooks import MicsHook
+    from airflow_provider_mics.runtime.compat import Context
 
 
 _OWN_ARGUMENTS = "_own_arguments"
@@ -78,14 +76,11 @@ class MicsBaseOperator(BaseOperator):
         return MicsHook(self.mics_conn_id, self.organisation_id or None)
 
     def _show_instance_link(self, context: Context, instance_id: str) -> None:
-        """Push the link to the instance's page to XCom, and log it; a connection that cannot be read has none."""
+        """Push the link to the instance's page to XCom; a connection that cannot be read has none."""
         try:
-            page = push_instance_link(context, self.hook, instance_id)
+            push_instance_link(context, self.hook, instance_id)
         except MicsConnectionError as error:
             self.log.warning("No link to instance %s: %s", instance_id, error)
-            return
-        if page is not None:
-            self.log.info("Instance on the mediarithmics console: %s", page)
 
     def _in_full(self, instance_id: str, execution: Execution, *, is_cut: bool) -> Execution:
         """Return an execution that came in a trigger's event with what did not fit into the event.

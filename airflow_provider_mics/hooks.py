@@ -11,14 +11,12 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import BaseHook
-
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
 from airflow_provider_mics.api.executions import NO_SUCH_ROUTE
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.runtime.compat import BaseHook, get_async_connection
 from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
-
 from airflow_provider_mics.api.console import instance_page, plugin_page
+from airflow_provider_mics.runtime.compat import BaseOperatorLink, XCom
 from airflow_provider_mics.runtime.xcom_keys import INSTANCE_LINK_KEY, PLUGIN_LINK_KEY
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
     from airflow_provider_mics.hooks import MicsHook
+    from airflow_provider_mics.runtime.compat import BaseOperator, Context
 
 
 class _ConsoleLink(BaseOperatorLink):
@@ -75,13 +73,11 @@ def _stored_value(key: str, ti_key: Any) -> Any:
     ).value
 
 
-def push_instance_link(context: Context, hook: MicsHook, instance_id: str) -> str | None:
-    """Push the URL of the instance's page to XCom and return it, or None where the organisation is not known."""
-    if hook.organisation_id is None:
-        return None
-    page = instance_page(hook.console_url, hook.organisation_id, instance_id)
-    _push(context, INSTANCE_LINK_KEY, page)
-    return page
+def push_instance_link(context: Context, hook: MicsHook, instance_id: str) -> None:
+    """Push the URL of the instance's page to XCom, where the organisation is known."""
+    if hook.organisation_id is not None:
+        page = instance_page(hook.console_url, hook.organisation_id, instance_id)
+        _push(context, INSTANCE_LINK_KEY, page)
 
 
 def push_plugin_link(context: Context, hook: MicsHook, plugin_id: str) -> None:

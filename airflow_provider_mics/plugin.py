@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
+from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_mics.runtime.xcom_models import allow_in_xcom
 from airflow_provider_mics.timetables import MicsCronTimetable

@@ -9,14 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.configuration import conf
-from airflow.providers.common.compat.sdk import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    PokeReturnValue,
-)
 
 from airflow_provider_mics.api.errors import MicsAuthError, MicsError, MicsNotFoundError, MicsUncertainError
 from airflow_provider_mics.api.executions import get_execution, newest_execution
@@ -24,14 +16,22 @@ from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.instances import get_instance
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage, readable
-from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionLog, ending, utc
+from airflow_provider_mics.api.progress import APPEARS_WITHIN, ExecutionLog, result, utc
 from airflow_provider_mics.api.validation import checked_id, parse_datetime, seconds_of
 from airflow_provider_mics.base_operator import MicsBaseOperator
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import find_executions
 from airflow_provider_mics.core.planning.cron_ticks import Cron
+from airflow_provider_mics.runtime.compat import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
 from airflow_provider_mics.runtime.connection import UnreadableConnectionError
-from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
+from airflow_provider_mics.runtime.failures import errors_as_task_failures, execution_failure
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
 from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
@@ -39,7 +39,7 @@ from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 
 class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
@@ -277,28 +277,29 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, or when the sensor's time is up."""
-        outcome = outcome_of(event)
-        if outcome.execution is None:
-            self._started_at = wait_started_at(context)
-            self._fail_with(outcome, outcome.message, self._sensor_deadline)
-        instance_id = checked_id("instance_id", rendered(self.instance_id))
-        execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
-        return self._finish(execution, is_logged=True)
+        with errors_as_task_failures():
+            outcome = outcome_of(event)
+            if outcome.execution is None:
+                self._started_at = wait_started_at(context)
+                self._fail_with(outcome, outcome.message, self._sensor_deadline)
+            instance_id = checked_id("instance_id", rendered(self.instance_id))
+            execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
+            return self._finish(execution, is_logged=True)
 
     def _finish(self, execution: Execution, *, is_logged: bool = False) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail; ``is_logged``: the trigger logged the end."""
-        line = f"Execution {execution.id} of instance {self.instance_id} {ending(execution)}"
+        name = f"Execution {execution.id} of instance {self.instance_id}"
         if not execution.succeeded:
-            self._fail(line)
+            self._fail(str(execution_failure(name, execution)))
         if execution.erroneous_tasks:
-            self.log.warning("%s.", line)
+            self.log.warning("%s %s.", name, result(execution))
         elif not is_logged:
-            self.log.info("%s.", line)
+            self.log.info("%s %s.", name, result(execution))
         return xcom_value(execution)
 
     def _fail_with(self, outcome: Outcome, timeout_message: str, deadline: datetime) -> NoReturn:
         if not outcome.timed_out:
-            raise task_failure(outcome.message, final=outcome.is_final)
+            raise outcome.failure()
         self._time_out(timeout_message, deadline)
 
     def _time_out(self, timeout_message: str, deadline: datetime) -> NoReturn:

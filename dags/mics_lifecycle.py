@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2.11
+    from airflow.models import DAG
 
 from airflow_provider_mics.operators import (
     MicsCreateExecutionOperator,

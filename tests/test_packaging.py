@@ -51,6 +51,21 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert modules <= set(wheel.namelist())
 
 
+def test_the_wheel_has_the_example_dags_and_what_keeps_airflow_from_scheduling_batches_with_them(
+    wheel,
+) -> None:
+    examples = {file.name for file in (PROJECT / "dags").glob("*.py")} | {".airflowignore"}
+    shipped = {name.rpartition("/")[2] for name in wheel.namelist() if "/example_dags/" in name}
+    assert shipped == examples
+
+
+@pytest.mark.parametrize("file", sorted((PROJECT / "dags").glob("*.py")), ids=lambda file: file.stem)
+def test_the_example_of_the_package_is_the_file_in_dags(file: Path) -> None:
+    """To mend: ``cp dags/*.py airflow_provider_mics/example_dags/``."""
+    shipped = PROJECT / "airflow_provider_mics" / "example_dags" / file.name
+    assert shipped.read_text() == file.read_text()
+
+
 def test_the_wheel_says_that_it_is_typed(wheel: zipfile.ZipFile, metadata: Message) -> None:
     assert "airflow_provider_mics/py.typed" in wheel.namelist()
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])

@@ -147,7 +147,7 @@ def _run_tests(step: Step) -> tuple[str, tuple[int, int, int]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         code = _call([*_pytest(step), f"--junitxml={report}", *map(str, present)], step)
-        passed, failed, skipped = _counted(report)
+        passed, failed, skipped = counted(report)
     # A run that broke off leaves no report, or one without a failure: it is a failure all the same.
     return _outcome(code), (passed, failed or int(code != 0), skipped)
 
@@ -163,7 +163,8 @@ def _pytest(step: Step) -> list[str]:
     ]
 
 
-def _counted(report: Path) -> tuple[int, int, int]:
+def counted(report: Path) -> tuple[int, int, int]:
+    """Return how many tests a report in the form of JUnit has that passed, failed and were skipped."""
     if not report.is_file():
         return 0, 0, 0
     total = failed = skipped = 0

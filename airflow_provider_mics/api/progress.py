@@ -11,20 +11,27 @@ from airflow_provider_mics.api.errors import MicsError, MicsNotFoundError, MicsT
 from airflow_provider_mics.api.executions import get_execution
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
+from airflow_provider_mics.api.text import one_line
 
 HEARTBEAT = timedelta(minutes=5)
 """How often a wait logs that nothing has changed."""
 APPEARS_WITHIN = timedelta(minutes=1)
 """How long the platform may take to show an execution that it has created. Until then, a 404 is no error."""
+SHORT_REASON = 80
+"""Characters of the platform's message in the exception of a task, whose log has it whole."""
 
 
 class ExecutionLog:
-    """The log lines on one execution: one for each change, and a heartbeat."""
+    """The log lines on one execution: one for each change, and a heartbeat.
 
-    __slots__ = ("_logged_at", "_state", "_status", "name")
+    :param with_reason: whether the last line says why the execution failed; a task logs that on a line of its own
+    """
 
-    def __init__(self, instance_id: str, execution_id: str) -> None:
+    __slots__ = ("_logged_at", "_state", "_status", "_with_reason", "name")
+
+    def __init__(self, instance_id: str, execution_id: str, *, with_reason: bool = True) -> None:
         self.name = f"Execution {execution_id} of instance {instance_id}"
+        self._with_reason = with_reason
         self._state: tuple[object, ...] = ()
         self._status: object = None
         self._logged_at: datetime | None = None
@@ -51,7 +58,8 @@ class ExecutionLog:
             return Log(f"{self.name} is {execution.status}: {note}.", logging.WARNING)
         if execution.is_over:
             level = logging.INFO if execution.succeeded else logging.ERROR
-            return Log(f"{self.name} {ending(execution)}.", level)
+            how = ending(execution) if self._with_reason else result(execution)
+            return Log(f"{self.name} {how}.", level)
         if execution.is_pending:
             due = execution.expected_start_date
             expected = f", expected to start at {utc(due)}" if due else ""
@@ -63,10 +71,25 @@ class ExecutionLog:
 
 def ending(execution: Execution) -> str:
     """Return how an execution ended, as the rest of a sentence: ``FAILED after 42 s: exit code 1``."""
-    took = f" after {readable(execution.duration)}" if execution.duration is not None else ""
-    tasks = f" ({progress(execution)})" if execution.erroneous_tasks and progress(execution) else ""
     why = f": {execution.error_message}" if execution.error_message and not execution.succeeded else ""
-    return f"{execution.status}{took}{tasks}{why}"
+    return f"{result(execution)}{why}"
+
+
+def result(execution: Execution) -> str:
+    """Return how an execution ended, without the reason: ``FAILED after 42 s (9 of 10 tasks done, 1 erroneous)``."""
+    tasks = f" ({progress(execution)})" if execution.erroneous_tasks and progress(execution) else ""
+    return f"{_status_and_duration(execution)}{tasks}"
+
+
+def short_ending(execution: Execution) -> str:
+    """Return how an execution ended for an exception, with the beginning of the reason: its log has all of it."""
+    why = f": {one_line(execution.error_message, SHORT_REASON)}" if execution.error_message else ""
+    return f"{_status_and_duration(execution)}{why}"
+
+
+def _status_and_duration(execution: Execution) -> str:
+    took = f" after {readable(execution.duration)}" if execution.duration is not None else ""
+    return f"{execution.status}{took}"
 
 
 def progress(execution: Execution) -> str | None:

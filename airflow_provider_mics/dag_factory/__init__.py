@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, get_parsing_context
-
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
@@ -36,6 +34,7 @@ from airflow_provider_mics.dag_factory.file_size import warn_once, warning_of
 from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
 from airflow_provider_mics.dag_factory.refresh import inventory_refresh_dag
 from airflow_provider_mics.operators.arguments import optional_timedelta
+from airflow_provider_mics.runtime.compat import DAG, get_parsing_context
 
 DEFAULT_POLL_INTERVAL = 30.0
 """Seconds."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Asset, BaseOperator, Param
-
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.dag_plans import (
     LONGEST_PREFIX,
+    TAG,
     DagPlan,
+    dag_id_of,
     invalid_cron,
     is_id,
     is_prefix,
@@ -25,10 +25,12 @@ from airflow_provider_mics.core.planning.dag_plans import (
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.dag_factory.cron_schedule import start_date_of, tick_context_of, timetable_of
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
+from airflow_provider_mics.runtime.compat import DAG, AirflowFailException, Asset, BaseOperator, Param
 from airflow_provider_mics.runtime.failures import one_line_of
+from airflow_provider_mics.runtime.on_kill import IS_AIRFLOW_2
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 TASK_ID = "execute"
 PREFIX_RULE = f"must have at most {LONGEST_PREFIX} ASCII letters, digits, dots, dashes and underscores"
@@ -117,7 +119,12 @@ class DagBuilder:
         if is_id(plan.instance_id):
             self._add_task(dag, instance, plan)
         else:
-            CannotRunOperator(task_id=TASK_ID, dag=dag, reason=plan.problem or plan.description)
+            CannotRunOperator(
+                task_id=TASK_ID,
+                task_display_name=plan.display_name,
+                dag=dag,
+                reason=plan.problem or plan.description,
+            )
         # Set afterwards: as an argument of the DAG it is validated at each parse, two thirds of the time of a parse.
         dag.params["expected_start_date"] = Param(
             None,
@@ -137,8 +144,10 @@ class DagBuilder:
         return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]
 
     def _add_task(self, dag: DAG, instance: Instance, plan: DagPlan) -> None:
+        asset = instance_asset(plan.instance_id, prefix=self.dag_id_prefix, name=plan.display_name)
         MicsCreateExecutionOperator(
             task_id=TASK_ID,
+            task_display_name=plan.display_name,
             dag=dag,
             instance_id=plan.instance_id,
             mics_conn_id=self.mics_conn_id,
@@ -150,7 +159,7 @@ class DagBuilder:
             cron=None,
             execution_type=None,
             tick_context=tick_context_of(instance, plan, self.platform_grace),
-            outlets=[*self._shared_outlets, instance_asset(plan.instance_id, prefix=self.dag_id_prefix)],
+            outlets=[*self._shared_outlets, asset],
             checks_run_conf=True,
         )
 
@@ -169,20 +178,28 @@ class CannotRunOperator(BaseOperator):
         raise AirflowFailException(self.reason)
 
 
-def instance_asset(instance_id: str, prefix: str = "") -> Asset:
+def instance_asset(instance_id: str, prefix: str = "", name: str | None = None) -> Asset:
     """Return the asset that a generated DAG updates when a run of the instance succeeds.
 
-    The URI, which is also the name, has a scheme that begins with ``x-``: Airflow reserves these for users, and needs
-    no handler for them. Each event's ``extra`` has ``instance_id``, ``execution_id``, ``status``, ``start_date`` and
-    ``duration`` (seconds).
+    Its name is the id of the generated DAG, its group ``mediarithmics``, and its ``extra`` has the ``instance_id`` and
+    the instance's ``name``. The scheme of its URI begins with ``x-``: Airflow reserves these for users, and needs no
+    handler for them. Each event's ``extra`` has ``instance_id``, ``execution_id``, ``status``, ``start_date`` and
+    ``duration`` (seconds). Airflow 2 has no names and groups.
 
     :param instance_id: the instance's id
     :param prefix: the ``dag_id_prefix`` of the factory
+    :param name: the instance's name, for ``extra``: it does not tell assets apart
     :raises ValueError: an invalid prefix
     """
     if not is_prefix(prefix):
         raise ValueError(f"instance_asset: prefix {prefix!r} {PREFIX_RULE}")
-    return Asset(uri=f"x-mics://{prefix}integration_batch_instances/{instance_id}")
+    uri = f"x-mics://{prefix}integration_batch_instances/{instance_id}"
+    extra: dict[str, Any] = {"instance_id": instance_id}
+    if name is not None:
+        extra["name"] = name
+    if IS_AIRFLOW_2:
+        return Asset(uri=uri, extra=extra)
+    return Asset(name=prefix + dag_id_of(instance_id), uri=uri, group=TAG, extra=extra)
 
 
 def _with_readable_cron(plan: DagPlan) -> DagPlan:

@@ -9,10 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from airflow.providers.common.compat.sdk import (  # type: ignore[attr-defined]
-    get_parsing_context,
-    timezone,
-)
 from airflow.timetables.trigger import CronTriggerTimetable
 from croniter import croniter
 
@@ -21,6 +17,7 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.validation import parse_datetime
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.core.planning.dag_plans import DagPlan
+from airflow_provider_mics.runtime.compat import get_parsing_context, timezone
 from airflow_provider_mics.timetables import is_registered, shared_timetable
 
 YEARS_OF_CHECK = (2003, 2004)

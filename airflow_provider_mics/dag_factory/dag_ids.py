@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_mics.core.planning.inventory import Inventory
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import DAG
+    from airflow_provider_mics.runtime.compat import DAG
 
 _claims: dict[str, tuple[str, tuple[str, str], weakref.ref[DAG]]] = {}
 """By DAG id: the connection, the platform and organisation, and the DAG."""

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG
-
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.base_operator import MicsBaseOperator
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
@@ -19,10 +17,11 @@ from airflow_provider_mics.core.planning.listing import ListingPass
 from airflow_provider_mics.dag_factory.builder import OWNER
 from airflow_provider_mics.dag_factory.cron_schedule import UNSCHEDULED_START_DATE, cron_timetable
 from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore
+from airflow_provider_mics.runtime.compat import DAG
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, one_line_of, task_failure
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 LISTING_LIMIT = timedelta(minutes=30)
 """How long one run may read the list. The next run goes on where it stopped."""

@@ -255,6 +255,6 @@ class StoredObject:
         self._path().write_bytes(data)
 
     def _path(self) -> Any:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
+        from airflow_provider_mics.runtime.compat import ObjectStoragePath
 
         return ObjectStoragePath(self._url)

@@ -68,7 +68,7 @@ def _place(snapshot: str | None, conn_id: str | None) -> Any:
     if snapshot is not None and snapshot.startswith("file://"):
         return Path(snapshot.removeprefix("file://"))
     if snapshot is not None:
-        from airflow.providers.common.compat.sdk import ObjectStoragePath
+        from airflow_provider_mics.runtime.compat import ObjectStoragePath
 
         return ObjectStoragePath(snapshot)
     from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore

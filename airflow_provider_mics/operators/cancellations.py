@@ -18,7 +18,7 @@ from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 DEFAULT_TIMEOUT = timedelta(minutes=10)
 

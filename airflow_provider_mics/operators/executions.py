@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
@@ -16,7 +15,7 @@ from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage, readable
-from airflow_provider_mics.api.progress import ending, wait_for_execution
+from airflow_provider_mics.api.progress import result, wait_for_execution
 from airflow_provider_mics.api.validation import (
     checked_execution_type,
     checked_id,
@@ -41,7 +40,8 @@ from airflow_provider_mics.operators.arguments import check_exclusive, optional_
 from airflow_provider_mics.operators.pending_submission import PendingSubmission
 from airflow_provider_mics.operators.ticks import TickOperator
 from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
-from airflow_provider_mics.runtime.failures import errors_as_task_failures, task_failure
+from airflow_provider_mics.runtime.compat import AirflowException, AirflowFailException
+from airflow_provider_mics.runtime.failures import errors_as_task_failures, execution_failure
 from airflow_provider_mics.runtime.on_kill import TaskWait, supervisor_watched, was_killed_by_user
 from airflow_provider_mics.runtime.run_conf import check_run_conf
 from airflow_provider_mics.runtime.task_context import (
@@ -57,7 +57,7 @@ from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 LATE_TICK = timedelta(minutes=15)
 """A tick that is submitted this long after it was due gets a warning in the log."""
@@ -274,7 +274,7 @@ class MicsCreateExecutionOperator(TickOperator):
                 "Task was cleared: starting a new execution. Executions of earlier tries are not reused."
             )
         if submission.outcome == "found":
-            status = ending(execution) if execution.is_over else execution.status
+            status = result(execution) if execution.is_over else execution.status
             self.log.info("Found execution %s, %s: %s.", execution.id, status, identity)
             return
         late = datetime.now(UTC) - identity.expected_start_date
@@ -316,13 +316,14 @@ class MicsCreateExecutionOperator(TickOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the execution has ended, its time is up, or an error ended the wait."""
-        outcome = outcome_of(event)
-        if outcome.timed_out and not outcome.is_handled:
-            return self._handle_timeout(context, outcome.execution_id, outcome.message)
-        if outcome.execution is None:
-            raise task_failure(outcome.message, final=outcome.is_final)
-        execution = self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut)
-        return self._finish_once_checked(context, execution, {*outcome.twins})
+        with errors_as_task_failures():
+            outcome = outcome_of(event)
+            if outcome.timed_out and not outcome.is_handled:
+                return self._handle_timeout(context, outcome.execution_id, outcome.message)
+            if outcome.execution is None:
+                raise outcome.failure()
+            execution = self._in_full(self.instance_id, outcome.execution, is_cut=outcome.is_cut)
+            return self._finish_once_checked(context, execution, {*outcome.twins})
 
     def _finish_once_checked(self, context: Context, execution: Execution, noticed: set[str]) -> Any:
         """Look a last time for a second execution of a tick, and finish."""
@@ -332,10 +333,9 @@ class MicsCreateExecutionOperator(TickOperator):
                 self.hook.run(self._check_twins(identity, execution.id, noticed))
             except MicsError as error:
                 self.log.warning("Could not check for a second execution of the tick: %s", error)
-            if identity.is_scheduled and execution.canceled and execution.start_date is None:
-                with errors_as_task_failures():
-                    if self._is_due_again(identity):
-                        return self._start(context, self._new_pending())
+            is_canceled_tick = identity.is_scheduled and execution.canceled and execution.start_date is None
+            if is_canceled_tick and self._is_due_again(identity):
+                return self._start(context, self._new_pending())
         return self._finish(context, execution)
 
     def on_kill(self) -> None:
@@ -379,7 +379,7 @@ class MicsCreateExecutionOperator(TickOperator):
             return xcom_value(execution)
         if execution.canceled:
             raise AirflowFailException(f"{name} was CANCELED on the platform: the task is not retried")
-        raise AirflowException(f"{name} {ending(execution)}")
+        raise execution_failure(name, execution)
 
     def _check_tasks(self, name: str, execution: Execution) -> None:
         """Warn, or fail without retries, if an execution succeeded with erroneous tasks: a retry would only find it."""

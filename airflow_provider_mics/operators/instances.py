@@ -29,9 +29,8 @@ from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_mics.core.provisioning.properties import Properties
+    from airflow_provider_mics.runtime.compat import Context
 
 
 FIELDS = ("cron", "cron_status", "cpu_size", "ram_size", "disk_size")

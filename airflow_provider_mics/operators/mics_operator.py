@@ -14,10 +14,9 @@ from airflow_provider_mics.runtime.templates import rendered
 from airflow_provider_mics.runtime.xcom_keys import INSTANCE_ID_KEY
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_mics.api.calls import Job
     from airflow_provider_mics.hooks import MicsHook
+    from airflow_provider_mics.runtime.compat import Context
 
 T = TypeVar("T")
 

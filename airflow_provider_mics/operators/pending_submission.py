@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from airflow.providers.common.compat.sdk import AirflowException
-
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionStatus
 from airflow_provider_mics.api.models import Execution
@@ -16,11 +14,12 @@ from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.submission import Interruption, Submission
 from airflow_provider_mics.operators.mics_operator import MicsOperator
+from airflow_provider_mics.runtime.compat import AirflowException
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import deadline_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 WORKER_PATIENCE = timedelta(seconds=20)
 """How long a deferrable task asks on in a worker: most outages are over by then, and a deferral costs seconds too."""
@@ -140,14 +139,14 @@ class InterruptibleOperator(MicsOperator):
 
     def after_outage(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Resume when the platform answers again, or when ``submission_timeout`` or ``execution_timeout`` is over."""
-        pending, deadline = _pending_of(event), deadline_of(context, None)
-        is_late = deadline is not None and deadline <= datetime.now(UTC)
-        # What may have been created is found and canceled first.
-        if is_late and not pending.has_requested:
-            raise AirflowException(
-                f"execution_timeout has passed in an outage: nothing was created for instance {self.instance_id}"
-            )
         with errors_as_task_failures():
+            pending, deadline = _pending_of(event), deadline_of(context, None)
+            is_late = deadline is not None and deadline <= datetime.now(UTC)
+            # What may have been created is found and canceled first.
+            if is_late and not pending.has_requested:
+                raise AirflowException(
+                    f"execution_timeout has passed in an outage: nothing was created for instance {self.instance_id}"
+                )
             return self._start(context, pending)
 
     @property

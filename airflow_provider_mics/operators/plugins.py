@@ -23,9 +23,8 @@ from airflow_provider_mics.runtime.xcom_keys import PLUGIN_ID_KEY, VERSION_ID_KE
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
     from airflow_provider_mics.core.provisioning.properties import Properties
+    from airflow_provider_mics.runtime.compat import Context
 
 
 class MicsCreatePluginOperator(MicsOperator):

@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
-
 from airflow_provider_mics.api.calls import Flow
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import retry_through_outages
@@ -27,11 +25,12 @@ from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.twins import check_for_twins
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.operators.pending_submission import InterruptibleOperator
+from airflow_provider_mics.runtime.compat import AirflowSkipException
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 
 class TickOperator(InterruptibleOperator):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Asset
-
 from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.runtime.compat import Asset
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,8 @@ from airflow_provider_mics.core.planning.cron_ticks import zone_of
 from airflow_provider_mics.provider_info import FIELDS, ORGANISATION_KEY
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
-
     from airflow_provider_mics.api.settings import LogLines
+    from airflow_provider_mics.runtime.compat import Connection
 
 C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
 CONN_TYPE = "mediarithmics"
@@ -42,8 +41,7 @@ class UnreadableConnectionError(api.MicsConnectionError):
 
 def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectionError:
     """Return the error to raise for ``error`` of Airflow."""
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
+    from airflow_provider_mics.runtime.compat import AirflowNotFoundException
     from airflow_provider_mics.runtime.failures import one_line_of
 
     is_missing = isinstance(error, AirflowNotFoundException)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow import __version__ as airflow_version
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 CLEARS_ARE_COUNTED = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 2)
 """Whether every clear increments the run's ``clear_number``. Before Airflow 3.2 a clear of a running run did not."""

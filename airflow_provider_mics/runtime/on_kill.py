@@ -37,9 +37,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
 from airflow.configuration import conf
-from airflow.providers.common.compat.sdk import XCom
 from asgiref.sync import sync_to_async
 
+from airflow_provider_mics.runtime.compat import XCom
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 
 if TYPE_CHECKING:

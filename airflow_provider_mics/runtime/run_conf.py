@@ -9,7 +9,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.text import one_line
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 LONGEST_KEY = 100
 

@@ -12,7 +12,7 @@ from airflow_provider_mics.core.exactly_once.moments import TaskName
 from airflow_provider_mics.runtime.generations import generation_of, read_try_state, write_try_state
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_mics.runtime.compat import Context
 
 
 def task_try_of(context: Context, siblings: tuple[TaskName, ...] = ()) -> TaskTry:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
-
-from airflow_provider_mics.api.errors import MicsError
+from airflow_provider_mics.api.errors import MicsApiError, MicsError
 from airflow_provider_mics.api.json_size import shortened
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.text import one_line
+from airflow_provider_mics.runtime.compat import AirflowException
+from airflow_provider_mics.runtime.failures import task_failure
 
 EVENT_LIMIT = 4 * 1024
 """Bytes of an execution in an event, as JSON. Airflow stores an event in its database, several times over."""
@@ -26,8 +26,9 @@ class Outcome:
     ``is_cut``: the execution is not in full: it is too large for an event, so its texts are shortened, or it is as a
     list of the platform shows it.
     ``timed_out``: the deadline passed. ``is_handled``: the trigger has already canceled the execution where it had
-    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way. ``twins``: the
-    ids of other executions of the same tick that the trigger has noticed.
+    to, so nothing is left for the task to do. ``is_final``: a retry of the task would fail the same way. ``reason``:
+    the platform's own words in ``message``. ``twins``: the ids of other executions of the same tick that the trigger
+    has noticed.
     """
 
     execution_id: str
@@ -37,7 +38,12 @@ class Outcome:
     is_handled: bool
     is_final: bool
     message: str
+    reason: str = ""
     twins: tuple[str, ...] = ()
+
+    def failure(self) -> AirflowException:
+        """Return the exception for the task to raise, after the platform's message was logged."""
+        return task_failure(self.message, final=self.is_final, reason=self.reason)
 
 
 def completed(execution: Execution, *, is_in_full: bool = True) -> dict[str, Any]:
@@ -68,6 +74,7 @@ def failed(execution_id: str, error: MicsError, *, is_final: bool) -> dict[str, 
         "status": "error",
         "execution_id": execution_id,
         "message": one_line(str(error), LONGEST_MESSAGE),
+        "reason": one_line(error.message, LONGEST_MESSAGE) if isinstance(error, MicsApiError) else "",
         "final": is_final,
     }
 
@@ -89,5 +96,6 @@ def outcome_of(event: dict[str, Any] | None) -> Outcome:
         is_handled=bool(event.get("handled")),
         is_final=bool(event.get("final")),
         message=str(event.get("message", "")),
+        reason=str(event.get("reason", "")),
         twins=tuple(map(str, event.get("twins", ()))),
     )

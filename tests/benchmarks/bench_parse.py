@@ -37,7 +37,7 @@ def median_ms(work: Callable[[], object]) -> float:
 
 def measure(row: str, number: int, folder: Path) -> dict[str, float]:
     """What one maker costs: importing it, building ``number`` DAGs, serializing some of them."""
-    from airflow.providers.common.compat import sdk
+    from airflow import sdk
 
     for each in ("DAG", "BaseOperator", "Param"):
         getattr(sdk, each)

@@ -24,7 +24,7 @@ def names_and_crons(number: int) -> list[tuple[str, str]]:
 
 def bare(number: int, folder: Path) -> Maker:
     """A DAG with an operator that does nothing, and nothing else."""
-    from airflow.providers.common.compat.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG, BaseOperator
 
     names = [name for name, _ in names_and_crons(number)]
 
@@ -41,7 +41,7 @@ def bare(number: int, folder: Path) -> Maker:
 
 def naive_loop(number: int, folder: Path) -> Maker:
     """What a person writes first: a loop over a list in JSON."""
-    from airflow.providers.common.compat.sdk import DAG, BaseOperator, Param
+    from airflow.sdk import DAG, BaseOperator, Param
 
     file = folder / "instances.json"
     file.write_text(json.dumps([{"name": name, "cron": cron} for name, cron in names_and_crons(number)]))

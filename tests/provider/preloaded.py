@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import configure_mappers
 
 MODULES = (
-    "airflow.providers.common.compat.sdk",
+    "tests.airflow_names",
     "airflow.providers.standard.operators.python",
     "airflow.providers.standard.sensors.external_task",
     "airflow.dag_processing.bundles.local",

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 
 
 def main(request: dict[str, Any]) -> None:

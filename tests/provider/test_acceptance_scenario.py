@@ -10,7 +10,7 @@ from tests.sandbox_server import SandboxServer
 SCENARIO = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG, chain, task
+from tests.airflow_names import DAG, chain, task
 
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.operators import (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DAGS = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from tests.airflow_names import DAG, BaseOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_these_tests_have_an_airflow_of_their_own(airflow_home: Path) -> None:
 BATCH = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow import __version__ as airflow_version
+from packaging.version import Version
 
 from airflow_provider_mics.triggers import MicsExecutionEventTrigger
 from local_airflow.components import IS_AIRFLOW_2, SOON_TAKEN_FOR_DEAD, LocalAirflow
 from local_airflow.home import copy_of
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
+
+HAS_STATE_STORE = Version(airflow_version) >= Version("3.3")
 
 PATIENCE_S = 20
 NEVER_ENDS = {"outcome": "hang"}
@@ -174,7 +178,7 @@ async def test_a_temporary_error_of_the_state_store_loses_no_event(mics_default:
         await watched.until(lambda: watched.ids == [missed])
 
 
-@pytest.mark.skipif(IS_AIRFLOW_2, reason="asset watchers came with Airflow 3")
+@pytest.mark.skipif(not HAS_STATE_STORE, reason="assets have a state store since Airflow 3.3")
 def test_a_trigger_of_two_assets_saves_its_state_with_each() -> None:
     from airflow.sdk import Asset
     from airflow.sdk.execution_time.context import AssetStateStoreAccessors
@@ -244,6 +248,10 @@ def test_a_dag_runs_after_each_execution_of_another_origin(
 
         airflow.until(lambda: sum(mics_default.counters().values()) >= 2, 150)
         wait_for_run(ended(mics_default, instance_id))
+        if (
+            not HAS_STATE_STORE
+        ):  # executions that end while the triggerer restarts are missed, as the docs say
+            return
         airflow.stop("triggerer")
         missed = ended(mics_default, instance_id)
         airflow.start("triggerer")

@@ -20,7 +20,7 @@ DAG_FILE = """
 import os
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, MicsCreateInstanceOperator
 
 INSTANCE = os.environ["INSTANCE"]

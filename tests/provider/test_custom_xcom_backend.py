@@ -18,7 +18,7 @@ BACKEND = """
 import json
 import os
 from pathlib import Path
-from airflow.providers.common.compat.sdk import XCom  # noqa
+from tests.airflow_names import XCom  # noqa
 try:
     from airflow.sdk.bases.xcom import BaseXCom
 except ImportError:
@@ -39,7 +39,7 @@ class StoredElsewhere(BaseXCom):
         address = BaseXCom.deserialize_value(result)
         assert address.startswith("elsewhere://"), address
         return json.loads((STORE / address.removeprefix("elsewhere://")).read_text())
-""".replace("from airflow.providers.common.compat.sdk import XCom  # noqa\n", "")
+""".replace("from tests.airflow_names import XCom  # noqa\n", "")
 DAG_FILE = """
 import json
 import os
@@ -47,7 +47,7 @@ import sqlite3
 from datetime import UTC, datetime
 
 from airflow.models.taskinstancekey import TaskInstanceKey
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from tests.airflow_names import DAG, BaseOperator
 from airflow_provider_mics.dag_factory import instance_asset
 from airflow_provider_mics.links import MicsInstanceLink
 from airflow_provider_mics.operators import MicsCreateExecutionOperator

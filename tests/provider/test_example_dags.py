@@ -1,15 +1,17 @@
-"""The example DAGs in ``dags/`` on a real Airflow against a real sandbox."""
+"""The example DAGs of the package, which ``dags/`` shows, on a real Airflow against a real sandbox."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from airflow.utils.file import list_py_file_paths
 
+import airflow_provider_mics
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.sandbox_server import SandboxServer
 
-DAGS = Path(__file__).resolve().parents[2] / "dags"
+DAGS = Path(airflow_provider_mics.__file__).parent / "example_dags"
 GROUP = "com.test.batches"
 
 
@@ -100,3 +102,9 @@ def test_airflow_in_safe_mode_looks_into_the_file(file: Path) -> None:
     text = file.read_text().lower()
     assert "airflow" in text
     assert "dag" in text
+
+
+def test_airflow_that_loads_the_examples_of_providers_schedules_no_batch() -> None:
+    """Airflow 3.3 does so where ``[core] load_examples`` is on, which is its default."""
+    loaded = {Path(file).name for file in list_py_file_paths(DAGS)}
+    assert loaded == {file.name for file in DAGS.glob("*.py")} - {"mics_integration_batches.py"}

@@ -24,7 +24,7 @@ import os
 from datetime import UTC, datetime
 
 from airflow.models.taskinstancekey import TaskInstanceKey
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from tests.airflow_names import DAG, BaseOperator
 from airflow_provider_mics.links import MicsInstanceLink
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_mics import hooks, outage_triggers
 from airflow_provider_mics.api import ExecutionType
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+from airflow_provider_mics.runtime.compat import get_async_connection
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.triggers import MicsExecutionTrigger, MicsTickTrigger
+from tests.airflow_names import AirflowNotFoundException
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 

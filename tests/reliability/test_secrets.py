@@ -25,7 +25,7 @@ needs_airflow = pytest.mark.skipif(not HAS_AIRFLOW, reason="runs DAGs")
 DAGS = """
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from tests.airflow_names import DAG, BaseOperator
 
 from airflow_provider_mics.dag_factory import integration_batch_dags
 from airflow_provider_mics.hooks import MicsHook

@@ -17,11 +17,10 @@ from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-
 from airflow_provider_mics.api.calls import Call, Job, Sleep, Step, drive
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.operators.executions import MicsCreateExecutionOperator
+from tests.airflow_names import TaskDeferred
 from tests.reliability.crashes import observed
 from tests.reliability.lab_time import SkippedTime
 

@@ -175,7 +175,7 @@ class CompletionSubscription(Subscription):
         checked_id("execution_id", target.execution_id)
         self.target = target
         super().__init__(connection_key, poll_interval, make_client)
-        self._execution_log = ExecutionLog(*target)
+        self._execution_log = ExecutionLog(*target, with_reason=False)
         self._state: tuple[object, ...] = ()
         self._logged_at: datetime | None = None
 

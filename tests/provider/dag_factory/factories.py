@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.snapshots import LocalFile
 from airflow_provider_mics.runtime import connection
+from tests.airflow_names import DAG
 from tests.core.planning.instances import inventory
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer

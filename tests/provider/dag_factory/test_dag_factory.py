@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
 
@@ -20,6 +19,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.dag_factory import instance_asset, integration_batch_dags, plan_instance
 from local_airflow.home import PROJECT
+from tests.airflow_names import AirflowFailException
 from tests.core.planning.instances import MODIFIED, instance
 from tests.provider.dag_factory.factories import as_bytes, read_back, write_snapshot
 
@@ -71,7 +71,7 @@ def test_its_one_task_runs_the_instance(snapshot):
     assert (task.instance_id, task.mics_conn_id, task.organisation_id) == ("42", "mics_default", None)
     assert task.tick_context == TickContext("30 5 * * *", "Europe/Paris", MODIFIED, None)
     assert (task.deferrable, task.poll_interval) == (False, 7)
-    assert task.outlets == [instance_asset("42")]
+    assert task.outlets == [instance_asset("42", name="batch 42")]
     assert task.owner == "mediarithmics"
 
 
@@ -87,6 +87,25 @@ def test_a_run_updates_an_asset_that_a_user_can_name(snapshot):
     assert instance_asset("42").uri == "x-mics://integration_batch_instances/42"
     [task] = dag_of(snapshot, instance()).tasks
     assert task.outlets[0].uri == instance_asset("42").uri
+
+
+def test_the_asset_is_found_by_its_group_and_by_the_id_of_the_dag_and_shows_the_instances_name(snapshot):
+    [task] = dag_of(snapshot, instance(name="Nightly import"), dag_id_prefix="staging_").tasks
+    [asset] = task.outlets
+    assert asset.extra == {"instance_id": "42", "name": "Nightly import"}
+    if hasattr(asset, "group"):  # since Airflow 3
+        assert (asset.name, asset.group) == ("staging_mics_integration_batch_42", "mediarithmics")
+        # What tells assets apart does not depend on the name that somebody gave the instance.
+        named_by_a_user = instance_asset("42", prefix="staging_")
+        assert (named_by_a_user.name, named_by_a_user.uri) == (asset.name, asset.uri)
+
+
+@pytest.mark.parametrize("id_", ["42", "x/y"])
+def test_the_graph_shows_the_name_of_the_batch(snapshot, id_):
+    dag = dag_of(snapshot, instance(id_, name="Nightly import"))
+    for each in (dag, read_back(dag)):
+        [task] = each.tasks
+        assert (task.task_id, task.task_display_name) == ("execute", "Nightly import")
 
 
 def test_the_trigger_form_has_an_optional_start_date(snapshot):

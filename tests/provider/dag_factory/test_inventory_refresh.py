@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_refresh_dag, snapshot_store
 from airflow_provider_mics.hooks import MicsHook
 from local_airflow.home import PROJECT
+from tests.airflow_names import AirflowException
 from tests.core.planning.instances import instance
 from tests.provider.dag_factory.factories import as_bytes, read_back, write_snapshot
 from tests.provider.mics_connections import connection_to

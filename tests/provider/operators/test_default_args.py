@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskGroup
 
 from airflow_provider_mics import operators
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.operators.arguments import NotGiven
 from airflow_provider_mics.sensors import MicsExecutionSensor
+from tests.airflow_names import DAG, BaseOperator, TaskGroup
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CreateExecution = operators.MicsCreateExecutionOperator

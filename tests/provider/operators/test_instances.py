@@ -17,7 +17,7 @@ from tests.sandbox_server import SandboxServer
 HEADER = """
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, chain, task
+from tests.airflow_names import DAG, chain, task
 
 from airflow_provider_mics.operators import *
 

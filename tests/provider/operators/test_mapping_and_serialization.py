@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException
 from airflow.serialization import serialized_objects
 
 from airflow_provider_mics import operators
 from airflow_provider_mics.core.exactly_once.handover import TickContext
 from airflow_provider_mics.operators.arguments import NOT_GIVEN, given
 from airflow_provider_mics.sensors import MicsExecutionSensor
+from tests.airflow_names import DAG, AirflowException
 from tests.provider.dag_runs import DagFolder
 from tests.sandbox_server import SandboxServer
 
@@ -125,7 +125,7 @@ def test_what_was_not_given_is_still_not_given_in_a_copy() -> None:
 MAPPED = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG, task
+from tests.airflow_names import DAG, task
 
 from airflow_provider_mics.operators import *
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
 
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, pending_submission
 from airflow_provider_mics.outage_triggers import MicsOutageTrigger
 from airflow_provider_mics.triggers import MicsExecutionTrigger
+from tests.airflow_names import AirflowException, AirflowFailException, TaskDeferred
 from tests.sandbox_server import SandboxServer
 
 MOMENT = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)

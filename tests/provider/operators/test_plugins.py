@@ -11,7 +11,7 @@ from tests.sandbox_server import SandboxServer
 DECLARATIONS = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 
 from airflow_provider_mics.operators import MicsCreatePluginOperator, MicsCreatePluginVersionOperator
 

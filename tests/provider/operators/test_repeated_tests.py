@@ -26,7 +26,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 
 I = json.loads(os.environ["INSTANCES"])

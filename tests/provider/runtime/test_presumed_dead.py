@@ -33,7 +33,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG
+from tests.airflow_names import DAG
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 
 INSTANCES = json.loads(os.environ["INSTANCES"])

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_mics.api.json_size import json_size
 from airflow_provider_mics.api.models import Execution
@@ -14,6 +13,7 @@ from airflow_provider_mics.operators import MicsCreateExecutionOperator
 from airflow_provider_mics.runtime.trigger_events import EVENT_LIMIT, completed, outcome_of
 from airflow_provider_mics.runtime.xcom_values import XCOM_LIMIT
 from airflow_provider_mics.sensors import MicsExecutionSensor
+from tests.airflow_names import AirflowException
 from tests.raw_server import RawServer, http
 
 

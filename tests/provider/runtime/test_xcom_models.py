@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAGS = """
 from datetime import UTC, datetime
 
-from airflow.providers.common.compat.sdk import DAG, task
+from tests.airflow_names import DAG, task
 
 with DAG("hooks", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as dag:
 
