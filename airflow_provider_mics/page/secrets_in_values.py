@@ -1,0 +1,25 @@
+"""Values of properties without secrets: by their names and contents, as Airflow's own pages hide them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import redact
+
+from airflow_provider_mics.api.models import PluginProperty
+from airflow_provider_mics.page.details import property_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_NAME = 100
+
+
+def shown_properties(properties: Iterable[PluginProperty]) -> list[tuple[str, str]]:
+    """Return names and values as they may be shown."""
+    return [(each.technical_name[:LONGEST_NAME], _shown(each)) for each in properties]
+
+
+def _shown(instance_property: PluginProperty) -> str:
+    # The name of a property may be written as one word, as in apiKey: Airflow knows api_key.
+    return str(redact(property_text(instance_property), instance_property.technical_name))
