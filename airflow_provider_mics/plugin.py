@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow import __version__ as airflow_version
+from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowPlugin
 
 from airflow_provider_mics.page.registration import log_why_not, plugin_attributes
@@ -27,5 +28,6 @@ class MicsPlugin(AirflowPlugin):
         log_why_not(airflow_version)
 
 
-for _name, _value in plugin_attributes(airflow_version).items():
+_BASE_URL = conf.get("api", "base_url", fallback=None)
+for _name, _value in plugin_attributes(airflow_version, _BASE_URL).items():
     setattr(MicsPlugin, _name, _value)

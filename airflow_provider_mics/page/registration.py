@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 URL_PREFIX = "/mediarithmics"
 NAME = "Integration batches"
@@ -37,12 +38,16 @@ def is_supported(version: str) -> bool:
     return all(number.isdecimal() for number in numbers) and tuple(map(int, numbers)) >= FIRST_VERSION
 
 
-def plugin_attributes(version: str) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the attributes of the Airflow plugin that make the page, or none where Airflow cannot show it."""
+def plugin_attributes(version: str, base_url: str | None) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the attributes of the Airflow plugin that make the page, or none where Airflow cannot show it.
+
+    :param version: of Airflow
+    :param base_url: the address of its API server, which may have a path
+    """
     if not is_supported(version):
         return {}
-    # Relative to Airflow's own address, which may have a path.
-    icons = {"icon": f"{URL_PREFIX}/static/icon.svg", "icon_dark_mode": f"{URL_PREFIX}/static/icon-dark.svg"}
+    root = urlsplit(base_url or "").path.rstrip("/") + URL_PREFIX
+    icons = {"icon": f"{root}/static/icon.svg", "icon_dark_mode": f"{root}/static/icon-dark.svg"}
     return {
         "fastapi_apps": [
             {"app": LazyPage(), "url_prefix": URL_PREFIX, "name": f"mediarithmics {NAME.lower()}"}
@@ -50,7 +55,7 @@ def plugin_attributes(version: str) -> Mapping[str, list[dict[str, Any]]]:
         "external_views": [
             {
                 "name": NAME,
-                "href": f"{URL_PREFIX}/",
+                "href": f"{root}/",
                 "destination": "nav",
                 "category": "browse",
                 "url_route": "mediarithmics",
@@ -58,7 +63,7 @@ def plugin_attributes(version: str) -> Mapping[str, list[dict[str, Any]]]:
             },
             {
                 "name": "Integration batch",
-                "href": f"{URL_PREFIX}/dags/{{DAG_ID}}?tab=1",
+                "href": f"{root}/dags/{{DAG_ID}}?tab=1",
                 "destination": "dag",
                 "url_route": "mediarithmics-batch",
                 **icons,
