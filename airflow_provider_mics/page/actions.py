@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.exceptions import DagRunAlreadyExists
@@ -28,9 +29,6 @@ from airflow_provider_mics.page.connections import run
 from airflow_provider_mics.page.marks import RunLink
 from airflow_provider_mics.page.permissions import Viewer
 from airflow_provider_mics.runtime.failures import one_line_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 LONGEST_ACTION = timedelta(seconds=20)
 """How long the platform may take: a browser waits for the answer."""

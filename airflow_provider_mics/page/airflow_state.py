@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +24,9 @@ from airflow_provider_mics.page.marks import RunLink
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from sqlalchemy.orm import Session
 
-KEPT_FOR = 5.0
-"""Seconds for which DAGs and runs are kept, for all viewers."""
 TASK_TYPE = "MicsCreateExecutionOperator"
-LINKS_SINCE = timedelta(days=400)
-"""How far back runs are linked with their executions."""
 MOST_LINKS = 100_000
 """Links that are kept; the oldest go first."""
 OVERLAP = timedelta(minutes=2)
@@ -41,42 +35,24 @@ DAGS_AT_ONCE = 200
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class AirflowState:
-    """The DAGs and links of this process, read again when they are older than `KEPT_FOR`."""
+    """What was last read of Airflow's database.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._read_at = -KEPT_FOR
-        self._dags: tuple[Dag, ...] = ()
-        self._tasks: dict[str, tuple[str, _Task | None]] = {}
-        self._links: dict[str, list[RunLink]] = {}
-        self._links_until: datetime | None = None
+    ``dags`` are those that run an instance, ``links`` the runs by the id of their execution. ``tasks`` are what each
+    DAG runs, with the hash of the serialized DAG that says so, and ``links_until`` is the moment of the newest link.
+    """
 
-    def read(self) -> tuple[tuple[Dag, ...], Mapping[str, list[RunLink]]]:
-        """Return the DAGs that run an instance, and the runs by the id of their execution."""
-        with self._lock:
-            if time.monotonic() - self._read_at >= KEPT_FOR:
-                with create_session() as session:
-                    self._dags = tuple(self._read_dags(session))
-                    self._read_links(session)
-                self._read_at = time.monotonic()
-            return self._dags, self._links
+    dags: tuple[Dag, ...] = ()
+    links: Mapping[str, tuple[RunLink, ...]] = field(default_factory=dict)
+    tasks: Mapping[str, tuple[str, _Task | None]] = field(default_factory=dict)
+    links_until: datetime | None = None
 
-    def links_of(self, execution_ids: Iterable[str]) -> dict[str, list[RunLink]]:
-        """Return the runs of some executions."""
-        with self._lock:
-            return {each: list(self._links.get(each, ())) for each in execution_ids}
 
-    def expire(self) -> None:
-        """Have the next viewer see what was changed."""
-        with self._lock:
-            self._read_at = -KEPT_FOR
-
-    def _read_dags(self, session: Session) -> Iterator[Dag]:
-        is_ours = or_(
-            DagModel.dag_id.like(f"%{DAG_ID_STEM.replace('_', '!_')}%", escape="!"),
-            DagModel.dag_id.in_(select(DagTag.dag_id).where(DagTag.name == TAG)),
-        )
+def read_airflow(previous: AirflowState | None) -> AirflowState:
+    """Return what Airflow knows now; only what is new is read in full."""
+    known = previous or AirflowState()
+    with create_session() as session:
         rows = session.execute(
             select(
                 DagModel.dag_id,
@@ -84,76 +60,89 @@ class AirflowState:
                 DagModel.next_dagrun_create_after,
                 DagModel.has_import_errors,
                 DagModel._dag_display_property_value,  # noqa: SLF001 - no other column has it
-            ).where(is_ours, DagModel.is_stale.is_(False))
+            ).where(_IS_OURS, DagModel.is_stale.is_(False))
         ).all()
-        self._read_tasks(session, [row.dag_id for row in rows])
-        for dag_id, is_paused, next_tick, has_import_errors, display_name in rows:
-            task = self._tasks.get(dag_id, ("", None))[1]
-            if task is not None:
-                yield Dag(
-                    dag_id,
-                    task.source,
-                    task.instance_id,
-                    display_name or dag_id,
-                    bool(is_paused),
-                    task.schedule,
-                    next_tick,
-                    bool(has_import_errors),
-                )
+        tasks = _tasks(session, known.tasks, [row.dag_id for row in rows])
+        links, links_until = _links(session, known)
+    dags = (
+        Dag(
+            dag_id,
+            task.source,
+            task.instance_id,
+            display_name or dag_id,
+            bool(is_paused),
+            task.schedule,
+            next_tick,
+            bool(has_import_errors),
+        )
+        for dag_id, is_paused, next_tick, has_import_errors, display_name in rows
+        if (task := tasks.get(dag_id, ("", None))[1]) is not None
+    )
+    return AirflowState(tuple(dags), links, tasks, links_until)
 
-    def _read_tasks(self, session: Session, dag_ids: list[str]) -> None:
-        """Read what the DAGs run: of those whose serialized form is not the one that was read before."""
-        newest = (
-            select(SerializedDagModel.dag_id, func.max(SerializedDagModel.created_at).label("created_at"))
-            .group_by(SerializedDagModel.dag_id)
-            .subquery()
-        )
-        is_newest = (SerializedDagModel.dag_id == newest.c.dag_id) & (
-            SerializedDagModel.created_at == newest.c.created_at
-        )
-        columns = select(SerializedDagModel.dag_id, SerializedDagModel.dag_hash).join(newest, is_newest)
-        hashes = dict(session.execute(columns).tuples().all())
-        wanted = set(dag_ids)
-        changed = [
-            dag_id
-            for dag_id in dag_ids
-            if dag_id in hashes and self._tasks.get(dag_id, ("", None))[0] != hashes[dag_id]
-        ]
-        for start in range(0, len(changed), DAGS_AT_ONCE):
-            some = changed[start : start + DAGS_AT_ONCE]
-            rows = session.execute(
-                select(
-                    SerializedDagModel.dag_id,
-                    SerializedDagModel.dag_hash,
-                    SerializedDagModel._data,  # noqa: SLF001 - the property loads the whole row
-                    SerializedDagModel._data_compressed,  # noqa: SLF001
-                )
-                .join(newest, is_newest)
-                .where(SerializedDagModel.dag_id.in_(some))
+
+_IS_OURS = or_(
+    DagModel.dag_id.like(f"%{DAG_ID_STEM.replace('_', '!_')}%", escape="!"),
+    DagModel.dag_id.in_(select(DagTag.dag_id).where(DagTag.name == TAG)),
+)
+
+
+def _tasks(
+    session: Session, known: Mapping[str, tuple[str, _Task | None]], dag_ids: list[str]
+) -> dict[str, tuple[str, _Task | None]]:
+    """Return what the DAGs run. Those whose serialized form is the one that was read before are not read again."""
+    newest = (
+        select(SerializedDagModel.dag_id, func.max(SerializedDagModel.created_at).label("created_at"))
+        .group_by(SerializedDagModel.dag_id)
+        .subquery()
+    )
+    is_newest = (SerializedDagModel.dag_id == newest.c.dag_id) & (
+        SerializedDagModel.created_at == newest.c.created_at
+    )
+    columns = select(SerializedDagModel.dag_id, SerializedDagModel.dag_hash).join(newest, is_newest)
+    hashes = dict(session.execute(columns).tuples().all())
+    tasks = {
+        dag_id: known[dag_id]
+        for dag_id in dag_ids
+        if dag_id in known and known[dag_id][0] == hashes.get(dag_id)
+    }
+    changed = [dag_id for dag_id in dag_ids if dag_id in hashes and dag_id not in tasks]
+    for start in range(0, len(changed), DAGS_AT_ONCE):
+        rows = session.execute(
+            select(
+                SerializedDagModel.dag_id,
+                SerializedDagModel.dag_hash,
+                SerializedDagModel._data,  # noqa: SLF001 - the property loads the whole row
+                SerializedDagModel._data_compressed,  # noqa: SLF001
             )
-            for dag_id, dag_hash, data, compressed in rows:
-                self._tasks[dag_id] = (dag_hash, _task_in(data, compressed))
-        self._tasks = {dag_id: each for dag_id, each in self._tasks.items() if dag_id in wanted}
+            .join(newest, is_newest)
+            .where(SerializedDagModel.dag_id.in_(changed[start : start + DAGS_AT_ONCE]))
+        )
+        tasks |= {
+            dag_id: (dag_hash, _task_in(data, compressed)) for dag_id, dag_hash, data, compressed in rows
+        }
+    return tasks
 
-    def _read_links(self, session: Session) -> None:
-        columns = select(XComModel.dag_id, XComModel.run_id, XComModel.value, XComModel.timestamp)
-        query = columns.where(XComModel.key == EXECUTION_ID_KEY)
-        if self._links_until is not None:
-            query = query.where(XComModel.timestamp > self._links_until - OVERLAP)
-        rows = session.execute(query.order_by(XComModel.timestamp.desc()).limit(MOST_LINKS)).all()
-        if not rows:
-            return
-        # Others may be reading the links that there were.
-        self._links = dict(self._links)
-        for dag_id, run_id, value, moment in reversed(rows):
-            execution_id = _text_of(value)
-            if execution_id is None:
-                continue
-            links, link = self._links.pop(execution_id, []), RunLink(dag_id, run_id)
-            self._links[execution_id] = links if link in links else [*links, link]
-            self._links_until = max(self._links_until or moment, moment)
-        for execution_id in list(self._links)[: max(0, len(self._links) - MOST_LINKS)]:
-            del self._links[execution_id]
+
+def _links(
+    session: Session, known: AirflowState
+) -> tuple[Mapping[str, tuple[RunLink, ...]], datetime | None]:
+    columns = select(XComModel.dag_id, XComModel.run_id, XComModel.value, XComModel.timestamp)
+    query = columns.where(XComModel.key == EXECUTION_ID_KEY)
+    if known.links_until is not None:
+        query = query.where(XComModel.timestamp > known.links_until - OVERLAP)
+    rows = session.execute(query.order_by(XComModel.timestamp.desc()).limit(MOST_LINKS)).all()
+    if not rows:
+        return known.links, known.links_until
+    links = dict(known.links)
+    for dag_id, run_id, value, _ in reversed(rows):
+        execution_id, link = _text_of(value), RunLink(dag_id, run_id)
+        if execution_id is not None and link not in links.get(execution_id, ()):
+            # The newest links stand last.
+            links[execution_id] = (*links.pop(execution_id, ()), link)
+    for execution_id in list(links)[: max(0, len(links) - MOST_LINKS)]:
+        del links[execution_id]
+    return links, rows[0].timestamp
 
 
 class _Task:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import quote
 
 from airflow_provider_mics.api.models import Execution, Instance
@@ -20,10 +22,6 @@ from airflow_provider_mics.page.drift import (
 )
 from airflow_provider_mics.page.marks import Mark, RunLink, RunLinks, mark_of
 from airflow_provider_mics.page.platform_reading import SHOWN, PlatformState
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime, timedelta
 
 ACTIVE, PAUSED, BY_HAND, GONE = "active", "paused", "by hand", "gone"
 
@@ -120,15 +118,21 @@ def batches_of(
     :param links: the runs in Airflow by their execution
     :param now: the current time (UTC)
     """
+    return [
+        batch_of(source, state, instance_id, dag, links, now)
+        for instance_id, dag in dags_by_instance(state, dags)
+    ]
+
+
+def dags_by_instance(state: PlatformState, dags: Iterable[Dag]) -> Iterator[tuple[str, Dag | None]]:
+    """Return the rows that there are: the instance of each with its DAG, or None for an instance without one."""
     by_instance: dict[str, list[Dag]] = {}
     for dag in dags:
         by_instance.setdefault(dag.instance_id, []).append(dag)
-    ids = [*state.instances, *(key for key in by_instance if key not in state.instances)]
-    return [
-        batch_of(source, state, instance_id, dag, links, now)
-        for instance_id in ids
-        for dag in sorted(by_instance.get(instance_id, ()), key=lambda each: each.dag_id) or (None,)
-    ]
+    for instance_id in [*state.instances, *(key for key in by_instance if key not in state.instances)]:
+        own = sorted(by_instance.get(instance_id, ()), key=lambda each: each.dag_id)
+        for dag_or_none in own or (None,):
+            yield instance_id, dag_or_none
 
 
 def batch_of(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from airflow_provider_mics.api.calls import Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
@@ -13,10 +15,6 @@ from airflow_provider_mics.api.instances import list_instance_properties
 from airflow_provider_mics.api.models import Execution, PluginProperty
 from airflow_provider_mics.api.text import clean_text, one_line
 from airflow_provider_mics.page.marks import newest_first
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
 
 SHOWN_EXECUTIONS = 100
 LONGEST_VALUE = 500

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from airflow_provider_mics.api.cron_syntax import normalised
 from airflow_provider_mics.api.field_types import CronStatus, ExecutionType
@@ -13,9 +14,6 @@ from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GR
 from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.core.planning.tick_search import ticks_before
 from airflow_provider_mics.doctor.checks.timezones import evidence_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CHECKED_TICKS = 10
 """How many of the last ticks are looked for in the history."""
@@ -104,8 +102,7 @@ def drift_of_history(
     twice = ticks_that_ran_twice(executions)
     if twice:
         found.append(Drift("ran twice", f"{_ticks(twice)} ran more than once."))
-    evidence = evidence_of([instance], [(instance.id, each) for each in executions])
-    if any(each.contradicts(timezone) for each in evidence):
+    if _contradicts(instance, timezone, executions):
         # With a wrong zone every tick would seem to be missed.
         sentence = (
             f"Its executions do not match its cron in the time zone {timezone}: see the doctor's advice."
@@ -117,6 +114,24 @@ def drift_of_history(
             Drift("missed tick", f"{_ticks(missed)}: neither the platform nor Airflow created an execution.")
         )
     return found
+
+
+def _contradicts(instance: Instance, timezone: str, executions: Sequence[Execution]) -> bool:
+    """Whether the history contradicts the time zone, as the doctor judges it."""
+    cron = Cron(instance.cron or "", timezone)
+    due = [each.expected_start_date for each in executions if _is_tick(each) and each.expected_start_date]
+    if cron.problem is None and all(_is_exact(cron, each) for each in due):
+        return False  # What mostly holds takes little time.
+    evidence = evidence_of([instance], [(instance.id, each) for each in executions])
+    return any(each.contradicts(timezone) for each in evidence)
+
+
+def _is_exact(cron: Cron, moment: datetime) -> bool:
+    """Whether a moment is in the minute of a tick. A date of another age may be none that time zones are known for."""
+    try:
+        return cron.fires_at(moment.replace(second=0, microsecond=0))
+    except (OverflowError, ValueError):
+        return False
 
 
 def missed_ticks(
@@ -139,13 +154,15 @@ def missed_ticks(
     fired = [each.expected_start_date for each in executions if _is_tick(each) and each.expected_start_date]
     since = max(changed, known_since, *(fired and [min(fired)])) + cron.tolerance
     ticks = ticks_before(cron, read_at - SETTLED_AFTER, CHECKED_TICKS, since=since)
-    return [
-        tick
-        for tick in ticks
-        if not any(
-            abs(moment - time) <= cron.tolerance for moment in fired for time in cron.candidate_times(tick)
-        )
-    ]
+    minutes = {each.replace(second=0, microsecond=0) for each in fired}
+    return [tick for tick in ticks if tick not in minutes and not _was_fired(cron, tick, fired)]
+
+
+def _was_fired(cron: Cron, tick: datetime, fired: Sequence[datetime]) -> bool:
+    """Whether a tick was fired, perhaps some seconds beside it, or at another moment around a change of clocks."""
+    return any(
+        abs(moment - time) <= cron.tolerance for time in cron.candidate_times(tick) for moment in fired
+    )
 
 
 def ticks_that_ran_twice(executions: Sequence[Execution]) -> list[datetime]:

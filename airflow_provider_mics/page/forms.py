@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
@@ -12,9 +12,6 @@ from airflow_provider_mics.core.planning.dag_plans import is_id
 from airflow_provider_mics.page.actions import Order
 from airflow_provider_mics.page.batches import Batch
 from airflow_provider_mics.page.permissions import Viewer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 OLDEST_FORM = timedelta(hours=12)
 """A form that was made earlier is refused: what it showed may not hold any more."""

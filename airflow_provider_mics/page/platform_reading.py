@@ -7,9 +7,9 @@ may have changed. What it does not show far enough back, each instance's own lis
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from airflow_provider_mics.api.calls import Job, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
@@ -25,9 +25,6 @@ from airflow_provider_mics.api.recent_items import read_recent
 from airflow_provider_mics.api.users import get_connected_user
 from airflow_provider_mics.core.planning.listing import within
 from airflow_provider_mics.page.marks import EPOCH_START, newest_first
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 INSTANCES_KEPT_FOR = timedelta(seconds=30)
 """How long the list of instances is kept."""
@@ -102,8 +99,12 @@ class PlatformState:
         )
 
     def with_instances(self, instances: Iterable[Instance]) -> PlatformState:
-        """Return the state with instances that the platform has shown earlier."""
-        return replace(self, instances={each.id: each for each in instances})
+        """Return the state with these instances. What has not changed is the same object as before."""
+        known = self.instances
+        return replace(
+            self,
+            instances={each.id: known[each.id] if known.get(each.id) == each else each for each in instances},
+        )
 
     def failed(self, reason: str, now: datetime) -> PlatformState:
         """Return the state after a reading that gave nothing new."""
@@ -133,7 +134,7 @@ def read_platform(previous: PlatformState) -> Steps[PlatformState]:
             state = replace(state, user_id=(yield from _user_id()))
         if state.instances_read_at is None or now - state.instances_read_at >= INSTANCES_KEPT_FOR:
             listed = yield from list_instances(state.organisation_id, page_size=LARGE_PAGE_SIZE)
-            state = replace(state, instances={each.id: each for each in listed}, instances_read_at=now)
+            state = replace(state.with_instances(listed), instances_read_at=now)
         state = yield from within(_with_organisation_list(state), LONGEST_READING)
         state = yield from _with_own_lists(state)
     except MicsError as error:
@@ -279,5 +280,6 @@ def _merged(
         if not read[key] and len(older) == len(before):
             continue
         kept = [each for each in older if each.id not in read[key]]
-        merged[key] = tuple(newest_first([*read[key].values(), *kept])[:KEPT])
+        now = tuple(newest_first([*read[key].values(), *kept])[:KEPT])
+        merged[key] = before if now == before else now
     return merged

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_mics.page.batches import ACTIVE, BY_HAND, GONE, PAUSED, Batch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 LONGEST_SEARCH = 200
 STATUSES = (ACTIVE, PAUSED, BY_HAND, GONE)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from airflow_provider_mics.api.console import instance_page
 from airflow_provider_mics.core.planning.cron_ticks import Cron
@@ -21,12 +25,11 @@ from airflow_provider_mics.page.platform_reading import SHOWN, PlatformState
 from airflow_provider_mics.page.queries import LAST, STATUSES, Query
 from airflow_provider_mics.page.texts import age_text, duration_text, moment_text, short_moment_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 NEXT_TICKS = 10
 INVENTORY_IS_OLD_AFTER = timedelta(minutes=15)
 """Three times the age at which the DAG factory refreshes its inventory by default."""
+MOST_ROWS = 10_000
+"""Rows that are kept as HTML, of 2 to 3 KB each."""
 CHART_WIDTH = SHOWN * (BAR_WIDTH + GAP) - GAP
 
 
@@ -91,15 +94,45 @@ class Pages:
             "chart_height": HEIGHT,
             "statuses": STATUSES,
             "lasts": LAST,
+            "marks_html": marks_html,
             "message_of": message_of,
             "property_text": property_text,
             "SHOWN": SHOWN,
         }
         self._environment = environment
+        self._rows: OrderedDict[Any, tuple[Batch, Markup]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def row(self, view: View, batch: Batch, *, may_act: bool) -> Markup:
+        """Return the row of a batch in the list. It is kept for as long as the batch is the same object."""
+        look = view.root, view.airflow, view.zone_name, view.now.astimezone(view.zone).date(), may_act
+        key = batch.source, batch.path, look
+        batch_then, row = self._rows.get(key, (None, Markup("")))
+        if batch_then is not batch:
+            row = Markup(self.render("row.html", view, batch=batch, may_act=may_act))  # noqa: S704 - of a template
+        with self._lock:
+            self._rows[key] = batch, row
+            self._rows.move_to_end(key)
+            if len(self._rows) > MOST_ROWS:
+                self._rows.popitem(last=False)
+        return row
 
     def render(self, template: str, view: View, **values: Any) -> str:
         """Return the HTML of a template."""
         return self._environment.get_template(template).render(view=view, **values)
+
+
+def marks_html(view: View, marks: Iterable[Mark]) -> Markup:
+    """Return marks as HTML. A template takes several times as long, and a list has ten thousand of them."""
+    return Markup("").join(_mark_html(view, each) for each in marks)
+
+
+def _mark_html(view: View, mark: Mark) -> Markup:
+    title, url = escape(view.mark_title(mark)), view.run_url(mark)
+    if url is None:
+        return Markup(f'<i class="m {mark.state}" role="img" title="{title}"></i>')  # noqa: S704 - escaped
+    attributes = f'data-top tabindex="-1" href="{escape(url)}" title="{title}"'
+    return Markup(f'<a class="m {mark.state}" {attributes}></a>')  # noqa: S704 - escaped
 
 
 def _bars_of(batch: Batch) -> str:

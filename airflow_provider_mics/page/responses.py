@@ -64,7 +64,9 @@ class Responses:
         values: dict[str, Any] = list_values(batches, chosen, query) | {
             "all_notices": notices_of(states, browser.view),
             "read": read_text(states.values(), browser.view),
-            "may_act": browser.viewer.may_act_on,
+            "row_of": lambda batch: self._pages.row(
+                browser.view, batch, may_act=browser.viewer.may_act_on(batch)
+            ),
             "said": said,
             "said_in_row": said["path"] if said is not None and is_in_row else None,
         }

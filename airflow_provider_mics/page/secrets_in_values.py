@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_mics.api.models import PluginProperty
 from airflow_provider_mics.page.details import property_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 LONGEST_NAME = 100
 

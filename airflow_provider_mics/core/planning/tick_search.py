@@ -66,11 +66,7 @@ def _ticks_of_day(cron: Cron, day: date) -> list[datetime]:
     if not is_match:
         return []
     start = midnight.astimezone(UTC)
-    return [
-        start + timedelta(hours=hour, minutes=minute)
-        for hour in sorted(values.hours)
-        for minute in sorted(values.minutes)
-    ]
+    return [start + each for each in _times(cron.expression)]
 
 
 def _minutes_of_day(midnight: datetime, next_day: date) -> Iterator[datetime]:
@@ -79,6 +75,17 @@ def _minutes_of_day(midnight: datetime, next_day: date) -> Iterator[datetime]:
     while minute < end:
         yield minute
         minute += MINUTE
+
+
+@lru_cache(maxsize=1024)
+def _times(expression: str) -> tuple[timedelta, ...]:
+    """Return the times of day of a cron, in order."""
+    values = _values(expression)
+    return tuple(
+        timedelta(hours=hour, minutes=minute)
+        for hour in sorted(values.hours)
+        for minute in sorted(values.minutes)
+    )
 
 
 @lru_cache(maxsize=8192)
