@@ -17,6 +17,8 @@ from airflow_provider_mics.api.text import clean_text, one_line
 from airflow_provider_mics.page.marks import newest_first
 
 SHOWN_EXECUTIONS = 100
+VALUE_KEYS = ("value", "url", "uri", "path", "file_path")
+"""Where the value of a property is, for one type of property or another."""
 LONGEST_VALUE = 500
 """Characters of a property that are shown."""
 
@@ -63,10 +65,7 @@ def property_text(instance_property: PluginProperty) -> str:
     """Return the value of a property as text. The platform wraps it in an object, whose keys depend on its type."""
     value: Any = instance_property.value
     if isinstance(value, dict):
-        inner = next(
-            (value[key] for key in ("value", "url", "uri", "path", "file_path") if key in value), None
-        )
-        value = value if inner is None and value else inner
+        value = next((value[key] for key in VALUE_KEYS if key in value), value)
     return one_line(clean_text(text(value) or ""), LONGEST_VALUE)
 
 

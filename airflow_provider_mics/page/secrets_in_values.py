@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from airflow.providers.common.compat.sdk import redact
@@ -10,6 +11,7 @@ from airflow_provider_mics.api.models import PluginProperty
 from airflow_provider_mics.page.details import property_text
 
 LONGEST_NAME = 100
+_NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def shown_properties(properties: Iterable[PluginProperty]) -> list[tuple[str, str]]:
@@ -18,5 +20,6 @@ def shown_properties(properties: Iterable[PluginProperty]) -> list[tuple[str, st
 
 
 def _shown(instance_property: PluginProperty) -> str:
-    # The name of a property may be written as one word, as in apiKey: Airflow knows api_key.
-    return str(redact(property_text(instance_property), instance_property.technical_name))
+    # Airflow knows names such as private_key; a property may be called privateKey.
+    name = _NEW_WORD.sub("_", instance_property.technical_name)
+    return str(redact(property_text(instance_property), name))
