@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_provider_mics.page.actions import ACTIONS, perform
 from airflow_provider_mics.page.batches import Batch
-from airflow_provider_mics.page.browsers import Browser, browser_of, form_of, view_of
+from airflow_provider_mics.page.browsers import Browser, browser_of, form_of, list_query, view_of
 from airflow_provider_mics.page.forms import UnusableFormError, order_of
 from airflow_provider_mics.page.responses import Responses
 from airflow_provider_mics.page.site import Site, States
@@ -170,5 +170,4 @@ def _check_action(browser: Browser, batch: Batch, name: str) -> None:
 
 def _next_page(back: str, batch: Batch) -> str:
     """Return where to go after an action: to the row in the list that led to the form, or to the batch's page."""
-    is_list = back.startswith("?") and "#" not in back and back.isprintable()
-    return f"/{back}#{batch.path}" if is_list else f"/{batch.path}"
+    return f"/{list_query(back)}#{batch.path}" if back.startswith("?") else f"/{batch.path}"

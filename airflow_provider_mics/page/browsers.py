@@ -16,6 +16,7 @@ from fastapi import Depends, HTTPException, Request
 
 from airflow_provider_mics.core.planning.cron_ticks import zone_of
 from airflow_provider_mics.page.permissions import Viewer
+from airflow_provider_mics.page.queries import Query
 from airflow_provider_mics.page.registration import URL_PREFIX
 from airflow_provider_mics.page.rendering import View
 
@@ -89,7 +90,12 @@ async def form_of(request: Request) -> Form:
 def list_query_before(request: Request, root: str) -> str:
     """Return the query of the list that led here, such as ``?q=crm``; ``?`` alone for the whole list, or empty."""
     before = urlsplit(request.headers.get("referer", ""))
-    return f"?{before.query}" if before.path == f"{root}/" else ""
+    return list_query(before.query) if before.path == f"{root}/" else ""
+
+
+def list_query(text: str) -> str:
+    """Return the query of a list with nothing in it but what the list knows; ``?`` alone for the whole list."""
+    return Query.of(dict(parse_qsl(text.removeprefix("?"), max_num_fields=50))).url()
 
 
 def new_request_id() -> str:
