@@ -24,6 +24,7 @@ ZONE_COOKIE = "mics_zone"
 DEFAULT_ZONE = "UTC"
 LARGEST_FORM = 20_000
 """Bytes."""
+MOST_FIELDS = 50
 FORM_TYPE = "application/x-www-form-urlencoded"
 OTHER_SITES = ("cross-site", "same-site")
 """Values of the header with which a browser says that a page of another origin sent a request."""
@@ -84,7 +85,15 @@ async def form_of(request: Request) -> Form:
         content += part
         if len(content) > LARGEST_FORM:
             raise HTTPException(413, "The form is too large. Nothing was done.")
-    return dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50))
+    return _fields_in(content.decode("utf-8", "replace"))
+
+
+def _fields_in(text: str) -> dict[str, str]:
+    """Return the fields of a form or of a query; none of one with more than any of ours."""
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 def list_query_before(request: Request, root: str) -> str:
@@ -95,7 +104,7 @@ def list_query_before(request: Request, root: str) -> str:
 
 def list_query(text: str) -> str:
     """Return the query of a list with nothing in it but what the list knows; ``?`` alone for the whole list."""
-    return Query.of(dict(parse_qsl(text.removeprefix("?"), max_num_fields=50))).url()
+    return Query.of(_fields_in(text.removeprefix("?"))).url()
 
 
 def new_request_id() -> str:

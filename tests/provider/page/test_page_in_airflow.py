@@ -134,6 +134,9 @@ def test_a_forged_request_is_refused(lab: Lab, admin: User) -> None:
     ):
         assert admin.send(path, forged).status_code == 403
     assert admin.send(path, form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    many = {f"field{number}": "x" for number in range(99)}
+    assert admin.send(path, form | many).status_code == 403, "no field of it is read"
+    assert admin.send(path, form | {"x": "y" * 30_000}).status_code == 413
     json_sent = admin.http.post(f"{lab.url}/{path}", json=form, timeout=60)
     assert json_sent.status_code == 415
     assert admin.send(path, form | {"asked_at": "1"}).status_code == 400
