@@ -34,6 +34,8 @@ USER = PASSWORD = "admin"
 START_SECONDS = 300
 PROOF_SECONDS = 600
 LOOK_SECONDS = 2
+PAGE = "/plugin/mediarithmics"
+"""The page of all batches, in Airflow's UI."""
 
 
 class GaveUp(Exception):
@@ -122,6 +124,7 @@ class Demo:
         wanted = sum(not batch.instance.archived for batch in self.batches())
         self.until("the DAGs", lambda: len(self._dags()) >= wanted, START_SECONDS)
         self.progress.done(f"{wanted} DAGs, one for each instance that is not archived")
+        self.progress.done(f"the page of all batches {self.airflow.url}{PAGE}")
 
     def _dags(self) -> dict[str, object]:
         errors = self.api.import_errors()
@@ -157,6 +160,7 @@ class Demo:
         print(f"\n{table(HEAD, [batch.row() for batch in now])}\n")
         rows = [["yes" if each.seen else "NO", each.claim, each.evidence] for each in seen]
         print(f"{table(['seen', 'what', 'where'], rows)}\n")
+        print(f"Batches   {self.airflow.url}{PAGE}   all batches and their DAGs on one page")
         print(f"Airflow   {self.airflow.url}   login {USER} / {PASSWORD}")
         print(f"Sandbox   {self.sandbox_url}   token {TOKEN}, organisation {ORGANISATION}\n", flush=True)
         return all(each.seen for each in seen)

@@ -19,7 +19,7 @@ import pytest
 import airflow_provider_mics
 
 PACKAGE = Path(airflow_provider_mics.__file__).parent
-SPEAKS_AIRFLOW = {"dag_factory", "doctor", "operators", "runtime"}
+SPEAKS_AIRFLOW = {"dag_factory", "doctor", "operators", "page", "runtime"}
 FOLDERS = sorted(
     found.name
     for found in pkgutil.iter_modules([str(PACKAGE)])

@@ -1,0 +1,198 @@
+"""Rows: marks, who fired them, and which batches there are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from airflow_provider_mics.page.batches import (
+    ACTIVE,
+    BY_HAND,
+    GONE,
+    PAUSED,
+    Batch,
+    Dag,
+    Source,
+    batches_of,
+    without_links_to,
+)
+from airflow_provider_mics.page.charts import HEIGHT, bars
+from airflow_provider_mics.page.drift import NO_DAG, NO_INSTANCE, ScheduleInAirflow
+from airflow_provider_mics.page.marks import FiredBy, RunLink, mark_of
+from airflow_provider_mics.page.platform_reading import PlatformState
+from airflow_provider_mics.page.queries import LAST, Query
+from airflow_provider_mics.page.texts import duration_text
+from tests.flow_driver import NOON
+from tests.page.organisation import execution, instance
+
+SOURCE = Source("mics_default")
+MINUTE = timedelta(minutes=1)
+RUN = RunLink("mics_integration_batch_1", "scheduled__2026-03-02T12:00:00+00:00")
+
+
+def dag(instance_id: str = "1", **fields: Any) -> Dag:
+    default = {"name": "its DAG", "is_paused": False, "schedule": ScheduleInAirflow(None, None)}
+    return Dag(f"mics_integration_batch_{instance_id}", SOURCE, instance_id, **{**default, **fields})
+
+
+def rows(*instances: Any, dags: Any = (), executions: Any = (), links: Any = None) -> list[Batch]:
+    by_instance: dict[str, list[Any]] = {}
+    for each in sorted(executions, key=lambda one: one.creation_date, reverse=True):
+        by_instance.setdefault(each.instance_id, []).append(each)
+    state = PlatformState(
+        instances={each.id: each for each in instances},
+        instances_read_at=NOON,
+        executions={key: tuple(each) for key, each in by_instance.items()},
+        user_id="77",
+        read_at=NOON,
+    )
+    return batches_of(SOURCE, state, dags, links or {}, NOON)
+
+
+def test_there_is_a_row_for_each_instance_and_for_each_dag() -> None:
+    found = rows(
+        instance("1", cron="0 5 * * *"), instance("2"), instance("3", cron="0 5 * * *", cron_status="PAUSED"),
+        dags=[dag("1", schedule=ScheduleInAirflow("0 5 * * *", "UTC")), dag("3"), dag("9")],
+    )  # fmt: skip
+    assert [(each.instance_id, each.status) for each in found] == [
+        ("1", ACTIVE), ("2", BY_HAND), ("3", PAUSED), ("9", GONE),
+    ]  # fmt: skip
+    assert [each.drift for each in found] == [(), (NO_DAG,), (), (NO_INSTANCE,)]
+    assert found[0].cron_words == "every day at 05:00"
+    assert found[0].platform_tick == NOON.replace(day=3, hour=5)
+    assert [each.platform_tick for each in found[1:]] == [None] * 3
+    assert found[3].name == "its DAG"
+    assert [each.path for each in found] == [
+        "dags/mics_integration_batch_1", "instances/mics_default/2", "dags/mics_integration_batch_3",
+        "dags/mics_integration_batch_9",
+    ]  # fmt: skip
+
+
+def test_before_the_platform_was_read_no_instance_is_gone() -> None:
+    [batch] = batches_of(SOURCE, PlatformState(), [dag("1")], {}, NOON)
+    assert batch.drift == ()
+
+
+def test_two_dags_of_one_instance_are_two_rows() -> None:
+    other = Dag(
+        "staging_mics_integration_batch_1", SOURCE, "1", "other", True, ScheduleInAirflow(None, None), NOON
+    )
+    first, second = rows(instance("1"), dags=[other, dag("1", next_tick=NOON)])
+    assert (first.airflow_tick, second.airflow_tick) == (NOON, None)
+    assert first.path != second.path
+
+
+@pytest.mark.parametrize(
+    ("fields", "links", "fired_by"),
+    [
+        ({}, [], FiredBy.PLATFORM),
+        ({}, [RUN], FiredBy.PLATFORM),
+        ({"user_id": "77"}, [RUN], FiredBy.AIRFLOW),
+        ({"user_id": "12"}, [RUN], FiredBy.PLATFORM),
+        ({"user_id": "77"}, [], FiredBy.PLATFORM),
+        ({"created": NOON + 2 * MINUTE}, [RUN], FiredBy.AIRFLOW),
+        ({"created": NOON + MINUTE}, [RUN], FiredBy.PLATFORM),
+        ({"kind": "MANUAL"}, [RUN], FiredBy.AIRFLOW),
+        ({"kind": "MANUAL"}, [], FiredBy.PERSON),
+        ({"kind": "MANUAL", "user_id": "77"}, [], FiredBy.PERSON),
+        ({"kind": "OTHER"}, [], FiredBy.UNKNOWN),
+    ],
+)
+def test_who_fired_an_execution(fields: dict[str, Any], links: list[RunLink], fired_by: FiredBy) -> None:
+    mark = mark_of(execution(1, **fields), links, "77", NOON)
+    assert mark.fired_by == fired_by
+    assert mark.run == (links[0] if links else None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, "succeeded"),
+        ({"erroneous_tasks": 2}, "warned"),
+        ({"status": "FAILED"}, "failed"),
+        ({"status": "LOST"}, "failed"),
+        ({"status": "CANCELLED"}, "canceled"),
+        ({"status": "RUNNING", "seconds": None}, "running"),
+        ({"status": "PENDING", "started": None, "seconds": None}, "pending"),
+        ({"status": "SOMETHING_NEW"}, "unknown"),
+    ],
+)
+def test_the_state_of_a_mark(fields: dict[str, Any], state: str) -> None:
+    assert mark_of(execution(1, **fields), [], None, NOON).state == state
+
+
+def test_a_running_execution_takes_until_now() -> None:
+    running = execution(1, due=NOON - MINUTE, status="RUNNING", seconds=None)
+    assert mark_of(running, [], None, NOON).duration == MINUTE
+    ahead = execution(1, due=NOON + MINUTE, status="RUNNING", seconds=None)
+    assert mark_of(ahead, [], None, NOON).duration == timedelta(0)
+
+
+def test_marks_are_in_the_order_of_time_and_link_the_run_of_the_own_dag_first() -> None:
+    foreign = RunLink("mine", "manual__1")
+    [batch] = rows(
+        instance("1"),
+        dags=[dag("1")],
+        executions=[execution(each, due=NOON - (20 - each) * MINUTE) for each in range(1, 16)],
+        links={"15": [foreign, RUN], "14": [foreign]},
+    )
+    assert [mark.execution.id for mark in batch.marks] == [str(each) for each in range(6, 16)]
+    assert [mark.run for mark in batch.marks[-2:]] == [foreign, RUN]
+    assert [mark.run for mark in without_links_to(batch, {RUN.dag_id}).marks[-2:]] == [None, RUN]
+
+
+def names(query: dict[str, str], batches: list[Batch]) -> list[str]:
+    return [each.name for each in Query.of(query).select(batches)]
+
+
+def test_a_query_selects_and_sorts() -> None:
+    found = rows(
+        instance("11", name="CRM import", cron="0 5 * * *"),
+        instance("12", name="Éxport <b>", artifact_id="export"),
+        instance("13", name="cleanup", cron="0 1 * * *"),
+        dags=[dag("11"), dag("12")],
+        executions=[
+            execution(1, "11", status="FAILED", seconds=5),
+            execution(2, "12", due=NOON - MINUTE, seconds=900, kind="MANUAL"),
+        ],
+    )
+    assert names({}, found) == ["cleanup", "CRM import", "Éxport <b>"]
+    assert names({"sort": "-name"}, found) == ["Éxport <b>", "CRM import", "cleanup"]
+    assert names({"sort": "next"}, found) == ["cleanup", "CRM import", "Éxport <b>"]
+    assert names({"sort": "-last"}, found) == ["CRM import", "Éxport <b>", "cleanup"]
+    assert names({"sort": "-duration"}, found) == ["Éxport <b>", "CRM import", "cleanup"]
+    assert names({"q": "crm IMPORT"}, found) == ["CRM import"]
+    assert names({"q": "batch_12"}, found) == ["Éxport <b>"]
+    assert names({"q": "nothing"}, found) == []
+    assert names({"last": "failed"}, found) == ["CRM import"]
+    assert names({"last": "none"}, found) == ["cleanup"]
+    assert names({"status": "by hand"}, found) == ["Éxport <b>"]
+    assert names({"plugin": "com.acme : export"}, found) == ["Éxport <b>"]
+    assert "Éxport <b>" not in names({"drift": "1"}, found)
+
+
+def test_a_query_in_a_url_is_read_back_and_nonsense_is_ignored() -> None:
+    query = Query(q="a & b", status="paused", last=LAST[0], plugin="g : a", drift="1", sort="-next")
+    assert Query.of(dict(parse_qsl(query.url().removeprefix("?")))) == query
+    assert Query().url() == "?"
+    assert Query.of({"status": "x", "last": "y", "drift": "2", "sort": "--name", "q": "  "}) == Query()
+
+
+def test_bars_fill_their_places_from_the_right() -> None:
+    assert bars([], 10) == ""
+    assert bars([None, timedelta(0)], 2) == f"M6 {HEIGHT}v-1h5v1z"
+    assert bars([timedelta(seconds=1), timedelta(seconds=2)], 3) == "M6 18v-9h5v9zM12 18v-18h5v18z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"), (0.25, "250 ms"), (1, "1 s"), (59.7, "1 min"), (252, "4 min 12 s"), (3600, "1 h"),
+        (3661, "1 h 1 min"), (86_400 * 2 + 3600, "2 d 1 h"), (86_400 + 59, "1 d"),
+    ],
+)  # fmt: skip
+def test_a_duration_in_words(seconds: float, text: str) -> None:
+    assert duration_text(timedelta(seconds=seconds)) == text
