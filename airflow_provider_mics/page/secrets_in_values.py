@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from airflow.providers.common.compat.sdk import redact
-
 from airflow_provider_mics.api.models import PluginProperty
 from airflow_provider_mics.page.details import property_text
+from airflow_provider_mics.runtime.compat import redact
 
 LONGEST_NAME = 100
 _NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         PokeReturnValue,
         XCom,
         get_parsing_context,
+        redact,
     )
     from airflow.sdk import timezone  # noqa: F401
     from airflow.triggers.base import BaseEventTrigger  # noqa: F401
@@ -56,6 +57,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "get_parsing_context": ("airflow.sdk", "airflow.utils.dag_parsing_context"),
+    "redact": (
+        "airflow.sdk.log",
+        "airflow.sdk.execution_time.secrets_masker",
+        "airflow.utils.log.secrets_masker",
+    ),
     "timezone": ("airflow.sdk.timezone:", "airflow.utils.timezone:"),
 }
 """The modules of Airflow that have a name, the newest first; ``module:name`` where it was another name."""
