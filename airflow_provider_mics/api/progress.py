@@ -17,7 +17,7 @@ HEARTBEAT = timedelta(minutes=5)
 """How often a wait logs that nothing has changed."""
 APPEARS_WITHIN = timedelta(minutes=1)
 """How long the platform may take to show an execution that it has created. Until then, a 404 is no error."""
-SHORT_REASON = 80
+SHORT_REASON = 90
 """Characters of the platform's message in the exception of a task, whose log has it whole."""
 
 
