@@ -225,7 +225,7 @@ def test_run_now_in_a_browser_is_an_execution_and_a_run(lab: Lab, chromium: Chro
     assert execution["status"] == "SUCCEEDED"
 
     def mark() -> Any:
-        chromium.run("location.replace(location.href)")
+        chromium.one("header .when a").click()
         chromium.one("table.batches")
         return chromium.all("a.m.succeeded[title*='fired by Airflow']")
 
