@@ -41,7 +41,7 @@ chaos: ## the reliability tests in their long form, on both lines of Airflow
 
 bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=--short: minutes
 	@$(PYTHON) tools/environments.py airflow-3.3
-	@for each in polling history parse pass; do \
+	@for each in polling history parse pass page; do \
 		.venvs/airflow-3.3/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
 
 format: ## put the code in form
