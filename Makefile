@@ -41,7 +41,7 @@ chaos: ## the reliability tests in their long form, on both lines of Airflow
 
 bench: ## what waiting, a long history, building DAGs and a pass cost, beside other providers: hours; BENCH=--short: minutes
 	@$(PYTHON) tools/environments.py benchmarks
-	@for each in polling history parse pass; do \
+	@for each in polling history parse pass page; do \
 		.venvs/benchmarks/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
 
 plots: ## draw the tables of docs/benchmarks.md

@@ -48,7 +48,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert folders == {"airflow_provider_mics", f"airflow_provider_mics-{__version__}.dist-info"}
     package = PROJECT / "airflow_provider_mics"
     modules = {str(file.relative_to(PROJECT)) for file in package.rglob("*.py")}
-    assert modules <= set(wheel.namelist())
+    page = {
+        str(file.relative_to(PROJECT)) for file in (package / "page").rglob("*.*") if file.suffix != ".pyc"
+    }
+    assert {".html", ".css", ".js", ".svg"} <= {Path(name).suffix for name in page}
+    assert modules | page <= set(wheel.namelist())
 
 
 def test_the_wheel_has_the_example_dags_and_what_keeps_airflow_from_scheduling_batches_with_them(

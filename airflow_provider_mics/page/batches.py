@@ -146,7 +146,8 @@ def batch_of(
     """Return the row of an instance with one of its DAGs, or without a DAG."""
     instance = state.instances.get(instance_id)
     executions = state.executions.get(instance_id, ())
-    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, now)
+    # What runs was running when it was read.
+    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, state.read_at or now)
     cron = Cron(instance.cron, state.timezone) if instance is not None and instance.cron else None
     is_active = instance is not None and instance.is_active
     ticks = ticks_after(cron, now, 1) if cron is not None and is_active else []

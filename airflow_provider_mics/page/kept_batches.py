@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.core.planning.cron_ticks import Cron
@@ -13,9 +13,6 @@ from airflow_provider_mics.page.batches import Batch, Dag, Source, batch_of, dag
 from airflow_provider_mics.page.drift import SETTLED_AFTER
 from airflow_provider_mics.page.marks import RunLinks
 from airflow_provider_mics.page.platform_reading import SHOWN, PlatformState
-
-RUNNING_KEPT_FOR = timedelta(seconds=10)
-"""How long a row with a running execution is kept: its duration grows."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,8 @@ class KeptBatches:
             None if history is None else history.known_since,
             state.instances_read_at is None,
             state.read_at is None,
+            # The duration of what runs grows from one reading to the next.
+            None if all(each.is_over for each in executions[:SHOWN]) else state.read_at,
         )
         if (
             known is not None
@@ -90,6 +89,4 @@ def _holds_until(batch: Batch, now: datetime) -> datetime | None:
         # The earliest tick of which it cannot be said yet whether it was missed.
         cron = Cron(batch.instance.cron or "", batch.timezone)
         ends += [each + SETTLED_AFTER for each in ticks_after(cron, now - SETTLED_AFTER, 1)]
-    if any(mark.state in ("running", "unknown") for mark in batch.marks):
-        ends.append(now + RUNNING_KEPT_FOR)
     return min(ends, default=None)

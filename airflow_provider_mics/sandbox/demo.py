@@ -77,7 +77,7 @@ INSTANCES = [
     ),
     DemoInstance(4107, "crm-import", "CRM history backfill", properties={"sandbox.duration_s": 30}),
     DemoInstance(
-        4108, "catalogue-cleanup", "Full catalogue rebuild",
+        4108, "catalogue-cleanup", "Full catalogue rebuild <b>with</b> prices & stock",
         sizes=("EXTRA_LARGE", "EXTRA_LARGE", "EXTRA_LARGE"),
         properties={"sandbox.duration_s": 900, "sandbox.num_tasks": 60},
     ),

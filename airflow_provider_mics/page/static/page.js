@@ -23,7 +23,7 @@
   if (zone && zone !== script.dataset.zone && !sessionStorage.getItem(`zone:${zone}`)) {
     sessionStorage.setItem(`zone:${zone}`, "1");
     document.cookie = `mics_zone=${encodeURIComponent(zone)}; path=${script.dataset.root}; SameSite=Lax`;
-    if (navigator.cookieEnabled) location.replace(location.href);
+    if (navigator.cookieEnabled) location.reload();
   }
 
   // Links to Airflow's own pages: a frame may not leave its place, the page around it may.
