@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench docs format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -44,6 +44,10 @@ bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=
 	@for each in polling history parse pass; do \
 		.venvs/airflow-3.3/bin/python -m tests.benchmarks.bench_$$each $(BENCH) || exit 1; done
 
+docs: ## the documentation as pages with a search, in .site/; SERVE=1 shows it on http://127.0.0.1:8000
+	@$(PYTHON) tools/environments.py no-airflow
+	@NO_MKDOCS_2_WARNING=1 .venvs/no-airflow/bin/mkdocs $(if $(SERVE),serve,build)
+
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow
 	@.venvs/no-airflow/bin/ruff check --fix --exit-zero --quiet
@@ -53,5 +57,5 @@ pins: ## write constraints/ anew, from the newest versions there are
 	@$(PYTHON) tools/pins.py
 
 clean: ## remove the environments, the demo and every cache
-	rm -rf .venvs .demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venvs .demo .site dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,7 +44,7 @@ def _requirements(*, with_airflow: bool) -> list[str]:
     tools = [tool for tool in extras["dev"] if "[" not in tool]
     # The checkers run from the environment without Airflow, but read the types of the one with it.
     wanted = ["editables", *project["dependencies"], *extras["sandbox"], *extras["test"]]
-    wanted += extras["test-postgres"] if with_airflow else []
+    wanted += extras["test-postgres"] if with_airflow else extras["docs"]
     wanted += [tool for tool in tools if tool == "hatchling" or tool.startswith("types-") or not with_airflow]
     return [one for one in wanted if with_airflow or not one.startswith("apache-airflow")]
 
