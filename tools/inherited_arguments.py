@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from griffe import Class, DocstringSection, DocstringSectionParameters, Extension, Function, Module, Parameter
+from griffe import (
+    Class,
+    Docstring,
+    DocstringSection,
+    DocstringSectionParameters,
+    Extension,
+    Function,
+    Module,
+    Parameter,
+)
 
 
 class InheritedArguments(Extension):
@@ -18,7 +27,7 @@ class InheritedArguments(Extension):
         for each in _classes_of(pkg):
             if each.docstring is not None:
                 # In place of what it would read of the class alone, when the page is written.
-                each.docstring.parsed = _completed(each)
+                each.docstring.parsed = _completed(each, each.docstring)
 
 
 def _classes_of(module: Module) -> Iterator[Class]:
@@ -29,9 +38,8 @@ def _classes_of(module: Module) -> Iterator[Class]:
             yield from _classes_of(cast("Module", member))
 
 
-def _completed(documented: Class) -> list[DocstringSection]:
-    assert documented.docstring is not None
-    sections = documented.docstring.parse("sphinx", warnings=False)
+def _completed(documented: Class, docstring: Docstring) -> list[DocstringSection]:
+    sections = docstring.parse("sphinx", warnings=False)
     taken = {parameter.name: parameter for parameter in _arguments_of(documented)}
     for section in sections:
         if isinstance(section, DocstringSectionParameters):

@@ -17,11 +17,14 @@ PACKAGE = PROJECT / "airflow_provider_mics"
 PAGES = PROJECT / "docs" / "troubleshooting"
 NO_MESSAGES = ("sandbox", "doctor", "provider_info.py")
 """The sandbox is for developers, the doctor explains itself, and the form's texts are no messages."""
+NO_SENTENCES = ("jan feb mar", "sun mon tue", "days of the week", "CPU, RAM, disk")
+"""How lists of names begin."""
 GAP = "…"
 """Stands in a template for what differs from message to message."""
 FEWEST_WORDS = 3
+LOG_CALLS = ("debug", "info", "warning", "error", "exception", "critical", "log", "Log", "task_failure")
 _PLACEHOLDER = re.compile(r"%(?:\([a-z]+\))?[-+ 0#]*[0-9.]*[srdf]|\{[a-z_.!]*\}")
-_WORD = re.compile(r"[A-Za-z][a-z'-]*[a-z](?![\w/])")
+_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*|[A-Za-z]+[_a-z]+=?\S*")
 _LISTED = re.compile(r"^- `(?P<template>.+)`$", re.MULTILINE)
 
 
@@ -46,8 +49,12 @@ def listed() -> dict[str, list[str]]:
 
 
 def _templates_in(module: ast.Module) -> Iterator[str]:
-    """Yield each string that is a sentence or a part of one: messages are put together from several."""
+    """Yield each string that is a sentence or a part of one, since messages are put together from several.
+
+    What is given to an exception or to a log is one however short it is.
+    """
     skipped = set(_no_messages(module))
+    told = {id(argument) for call in ast.walk(module) if _tells(call) for argument in call.args}  # type: ignore[attr-defined]
     for node in ast.walk(module):
         if id(node) in skipped:
             continue
@@ -58,12 +65,28 @@ def _templates_in(module: ast.Module) -> Iterator[str]:
             text = _PLACEHOLDER.sub(GAP, node.value)
         else:
             continue
-        if len(_WORD.findall(text)) >= FEWEST_WORDS:
+        if _is_sentence(text, FEWEST_WORDS if id(node) not in told else 1):
             yield re.sub(rf"(?:{GAP})+", GAP, " ".join(text.split())).replace("`", "'")
 
 
+def _tells(node: ast.AST) -> bool:
+    """Whether a call logs, or makes an exception."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in LOG_CALLS or name.endswith(("Error", "Exception"))
+
+
+def _is_sentence(text: str, fewest: int) -> bool:
+    """Whether a text has a few words; not a regular expression, a template or an address."""
+    parts = text.split()
+    words = [part for part in parts if _WORD.fullmatch(part.strip(",.:;()'?!"))]
+    is_code = "(?" in text or "{{" in text or text.startswith(NO_SENTENCES)
+    return len(words) >= fewest and len(parts) > 1 and not is_code
+
+
 def _no_messages(module: ast.Module) -> Iterator[int]:
-    """Yield the nodes of docstrings, annotations and of strings that stand alone below a constant."""
+    """Yield the nodes of annotations and of strings that stand alone: docstrings, and notes below a constant."""
     for node in ast.walk(module):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield id(node.value)
