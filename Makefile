@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench docs format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench docs pictures format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -47,6 +47,10 @@ bench: ## what waiting, a long history, parsing and a pass cost: an hour; BENCH=
 docs: ## the documentation as pages with a search, in .site/; SERVE=1 shows it on http://127.0.0.1:8000
 	@$(PYTHON) tools/environments.py no-airflow
 	@NO_MKDOCS_2_WARNING=1 .venvs/no-airflow/bin/mkdocs $(if $(SERVE),serve,build)
+
+pictures: ## take the pictures of the documentation anew; needs Debian's chromium and chromium-driver
+	@$(PYTHON) tools/environments.py airflow-3.3
+	@PATH="$(CURDIR)/.venvs/airflow-3.3/bin:$$PATH" python -m demo.pictures
 
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow

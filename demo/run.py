@@ -178,34 +178,39 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def main() -> int:
-    once = os.environ.get("ONCE", "") not in ("", "0")
+@contextmanager
+def running_demo(progress: Progress) -> Iterator[Demo]:
+    """Start everything anew, and end it on leaving."""
     if HOME.exists():
         shutil.rmtree(HOME)
     HOME.mkdir()
     set_for_this_process(HOME / "airflow")
-    progress = Progress()
-    with interruptible(), Processes(HOME) as processes:
-        try:
-            progress.tell("making Airflow's database")
-            with postgres(HOME / "postgresql") as database_url:
-                migrate(HOME / "airflow", database_url)
-                demo = Demo(processes, progress, database_url)
-                with demo.airflow:
-                    demo.start()
-                    demo.show_dags()
-                    demo.trigger_by_hand()
-                    demo.until_proven()
-                    seen = demo.report()
-                    if not once:
-                        print("Running until Ctrl-C.", flush=True)
-                        demo.until("Ctrl-C", lambda: False, float("inf"))
-        except KeyboardInterrupt:
-            print("\nEnding.", flush=True)
-            return 0 if not once else 130
-        except (GaveUp, requests.RequestException, MicsError) as problem:
-            print(f"\nThe demo gave up: {problem}", file=sys.stderr, flush=True)
-            return 1
+    with interruptible(), Processes(HOME) as processes, postgres(HOME / "postgresql") as database_url:
+        progress.tell("making Airflow's database")
+        migrate(HOME / "airflow", database_url)
+        demo = Demo(processes, progress, database_url)
+        with demo.airflow:
+            demo.start()
+            demo.show_dags()
+            demo.trigger_by_hand()
+            yield demo
+
+
+def main() -> int:
+    once = os.environ.get("ONCE", "") not in ("", "0")
+    try:
+        with running_demo(Progress()) as demo:
+            demo.until_proven()
+            seen = demo.report()
+            if not once:
+                print("Running until Ctrl-C.", flush=True)
+                demo.until("Ctrl-C", lambda: False, float("inf"))
+    except KeyboardInterrupt:
+        print("\nEnding.", flush=True)
+        return 0 if not once else 130
+    except (GaveUp, requests.RequestException, MicsError) as problem:
+        print(f"\nThe demo gave up: {problem}", file=sys.stderr, flush=True)
+        return 1
     return 0 if seen else 1
 
 
