@@ -12,7 +12,7 @@ export WORKERS
 export PYTEST_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench plots test-matrix release-check format pins clean
+.PHONY: help demo test lint test-pure test-airflow-3.3 test-airflow-2.11 chaos bench plots docs pictures test-matrix release-check format pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/  make \1\t\2/' | expand -t 28
@@ -54,6 +54,14 @@ test-matrix: ## the wheel on every line of Airflow with the packages of its days
 release-check: ## all that can be checked before a release; leaves in dist/ what to upload
 	@$(PYTHON) tools/release_check.py
 
+docs: ## the documentation as pages with a search, in .site/; SERVE=1 shows it on http://127.0.0.1:8000
+	@$(PYTHON) tools/environments.py no-airflow
+	@NO_MKDOCS_2_WARNING=1 .venvs/no-airflow/bin/mkdocs $(if $(SERVE),serve,build)
+
+pictures: ## take the pictures of the documentation anew; needs Debian's chromium and chromium-driver
+	@$(PYTHON) tools/environments.py airflow-3.3
+	@PATH="$(CURDIR)/.venvs/airflow-3.3/bin:$$PATH" python -m demo.pictures
+
 format: ## put the code in form
 	@$(PYTHON) tools/environments.py no-airflow
 	@.venvs/no-airflow/bin/ruff check --fix --exit-zero --quiet
@@ -63,5 +71,5 @@ pins: ## write constraints/ anew: the newest versions there are, and those of th
 	@$(PYTHON) tools/pins.py
 
 clean: ## remove the environments, the demo and every cache
-	rm -rf .venvs .demo dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venvs .demo .site dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

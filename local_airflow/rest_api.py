@@ -52,6 +52,10 @@ class AirflowApi:
     def import_errors(self) -> list[str]:
         return [each["stack_trace"] for each in self._ask("GET", "importErrors")["import_errors"]]
 
+    def add_connection(self, connection: dict[str, Any]) -> None:
+        """Store a connection in Airflow's database."""
+        self._ask("POST", "connections", connection)
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """The latest runs of a DAG, the newest first."""
         path = f"dags/{dag_id}/dagRuns?order_by=-run_after&limit=50"

@@ -119,7 +119,7 @@ def _requirements(file: Pins) -> list[str]:
         return [*wanted, "hatchling", *extras["test-postgres"], *(LOWEST_TOOLS if file.lowest else ())]
     tools = [tool for tool in extras["dev"] if "[" not in tool]
     # The checkers run from the environment without Airflow, but read the types of the one with it.
-    wanted += ["editables", *(extras["test-postgres"] if file.airflow else [])]
+    wanted += ["editables", *(extras["test-postgres"] if file.airflow else extras["docs"])]
     wanted += [tool for tool in tools if tool == "hatchling" or tool.startswith("types-") or not file.airflow]
     return [one for one in wanted if file.airflow or not one.startswith("apache-airflow")]
 

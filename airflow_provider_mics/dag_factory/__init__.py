@@ -69,6 +69,7 @@ def integration_batch_dags(
     deferrable: bool | None = None,
     poll_interval: float | timedelta | None = None,
     dag_id_prefix: str = "",
+    is_paused_upon_creation: bool = False,
     shard: tuple[int, int] | str | Path | None = None,
 ) -> dict[str, DAG]:
     """Return a DAG for each instance of an organisation, by DAG id, except for archived ones.
@@ -103,6 +104,8 @@ def integration_batch_dags(
         ``default_args`` say, else 30 s
     :param dag_id_prefix: what the DAG ids, asset URIs and a tag begin with, such as ``staging_``: two platforms in one
         Airflow need it, since their instances can have equal ids
+    :param is_paused_upon_creation: whether a DAG that Airflow has not seen before is paused, so that none of its ticks
+        runs until somebody unpauses it. Pausing a DAG does not pause the instance on the platform
     :param shard: build DAGs only for a share of the instances, so that several DAG files have them all: its number,
         from 1, and how many shards there are, such as ``(2, 8)``; or ``__file__``, if the file's name ends in the same,
         such as ``batches_2_of_8.py``. An instance's shard depends on its id alone. On a worker each file has every DAG
@@ -137,6 +140,7 @@ def integration_batch_dags(
         deferrable=deferrable,
         poll_interval=seconds_of(OWNER, "poll_interval", poll_interval),
         dag_id_prefix=dag_id_prefix,
+        is_paused_upon_creation=is_paused_upon_creation,
     )
 
     def is_selected(instance: Instance) -> bool:

@@ -62,6 +62,7 @@ class DagBuilder:
     deferrable: bool
     poll_interval: float
     dag_id_prefix: str = ""
+    is_paused_upon_creation: bool = False
     end_date: datetime | None = None
     _looked_up: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
@@ -109,7 +110,7 @@ class DagBuilder:
             end_date=self.end_date,
             catchup=False,
             max_active_runs=1,
-            is_paused_upon_creation=False,
+            is_paused_upon_creation=self.is_paused_upon_creation,
             default_args=default_args,
             owner_links=_owner_links(default_args["owner"], plan.console_page),
             **self._looked_up,

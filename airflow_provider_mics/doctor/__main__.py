@@ -46,9 +46,9 @@ examples:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     if options.allow_writes != (options.instance is not None):
-        _parser().error("--allow-writes and --instance ID go together")
+        command_line().error("--allow-writes and --instance ID go together")
     try:
         # Airflow may log to the standard output, which is for the report only.
         with redirect_stdout(sys.stderr):
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     return report.exit_status
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
     variables = "\n".join(f"  {PREFIX + name:<22}{meaning}" for name, meaning in VARIABLES.items())
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_mics.doctor",

@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> None:
     from airflow_provider_mics.sandbox.fault_injection import Downtime
     from airflow_provider_mics.sandbox.server import PortTakenError, application, listening_socket, serve
 
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mics-sandbox-") as folder:
         try:
             listening = listening_socket(options.host, options.port)
@@ -60,7 +60,8 @@ def run(arguments: Sequence[str]) -> None:
         serve(app, listening, downtime, on_ready=lambda: print(greeting, flush=True))
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the options, from which the documentation is generated too."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_mics.sandbox",
         description="A local mediarithmics with integration batches, for development and tests without an account.",
@@ -119,9 +120,15 @@ def _add_platform_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _epilog() -> str:
+    text = "\n\n".join("\n  ".join([f"{title}:", *lines]) for title, lines in topics().items())
+    return text.replace("``", "")
+
+
+def topics() -> dict[str, list[str]]:
+    """Return what else can be set, by topic: lines of the form ``name: description``."""
     from airflow_provider_mics.sandbox.fault_injection import describe_kinds
 
-    sections = {
+    return {
         "properties of an instance that control its executions": _lines(SCRIPT_PROPERTIES),
         "quirks (NAME=DEFAULT: description)": describe_quirks(),
         "fields of a fault rule": _lines(
@@ -133,8 +140,6 @@ def _epilog() -> str:
         ),
         "admin routes, all with JSON": _admin_routes(),
     }
-    text = "\n\n".join("\n  ".join([f"{title}:", *lines]) for title, lines in sections.items())
-    return text.replace("``", "")
 
 
 def _lines(descriptions: dict[str, Any]) -> list[str]:

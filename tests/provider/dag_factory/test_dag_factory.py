@@ -64,6 +64,10 @@ def test_an_active_instance_is_a_dag_on_its_cron(snapshot):
     assert dag.timetable.serialize()["timezone"] == "Europe/Paris"
 
 
+def test_dags_that_airflow_has_not_seen_can_be_paused(snapshot):
+    assert dag_of(snapshot, instance(), is_paused_upon_creation=True).is_paused_upon_creation is True
+
+
 def test_its_one_task_runs_the_instance(snapshot):
     dag = dag_of(snapshot, instance(), platform_grace=None, deferrable=False, poll_interval=7)
     [task] = dag.tasks
