@@ -15,10 +15,11 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "airflow_provider_mics"
 PAGES = PROJECT / "docs" / "troubleshooting"
-NO_MESSAGES = ("sandbox", "doctor", "provider_info.py")
-"""The sandbox is for developers, the doctor explains itself, and the form's texts are no messages."""
-NO_SENTENCES = ("jan feb mar", "sun mon tue", "days of the week", "CPU, RAM, disk")
-"""How lists of names begin."""
+NO_MESSAGES = ("sandbox", "doctor", "example_dags", "provider_info.py", "cron_words.py")
+"""The sandbox and the examples are for developers, the doctor explains itself; texts of the form and crons in words are
+no messages."""
+NO_SENTENCES = ("jan feb mar", "sun mon tue", "days of the week", "CPU, RAM, disk", "<i class", "data-", "default-src")
+"""How lists of names, markup and headers begin."""
 GAP = "…"
 """Stands in a template for what differs from message to message."""
 FEWEST_WORDS = 3
@@ -33,7 +34,7 @@ def templates() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         name = file.relative_to(PACKAGE)
-        if name.parts[0] not in NO_MESSAGES:
+        if name.parts[0] not in NO_MESSAGES and name.name not in NO_MESSAGES:
             for template in _templates_in(ast.parse(file.read_text())):
                 found.setdefault(template, str(name))
     return found
