@@ -18,7 +18,15 @@ PAGES = PROJECT / "docs" / "troubleshooting"
 NO_MESSAGES = ("sandbox", "doctor", "example_dags", "provider_info.py", "cron_words.py")
 """The sandbox and the examples are for developers, the doctor explains itself; texts of the form and crons in words are
 no messages."""
-NO_SENTENCES = ("jan feb mar", "sun mon tue", "days of the week", "CPU, RAM, disk", "<i class", "data-", "default-src")
+NO_SENTENCES = (
+    "jan feb mar",
+    "sun mon tue",
+    "days of the week",
+    "CPU, RAM, disk",
+    "<i class",
+    "data-",
+    "default-src",
+)
 """How lists of names, markup and headers begin."""
 GAP = "…"
 """Stands in a template for what differs from message to message."""
