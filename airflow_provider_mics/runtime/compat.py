@@ -70,6 +70,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 def __getattr__(name: str) -> Any:
     """Return a name of Airflow's from the first module that has it.
 
+    :raises ModuleNotFoundError: Airflow is not installed
     :raises ImportError: none has it
     """
     if name not in HOMES:
@@ -77,7 +78,9 @@ def __getattr__(name: str) -> Any:
     for module in (COMPAT, *HOMES[name]):
         try:
             found = resolve_name(module if ":" in module else f"{module}:{name}")
-        except (ImportError, AttributeError):
+        except (ImportError, AttributeError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == "airflow":
+                raise
             continue
         globals()[name] = found
         return found
