@@ -78,8 +78,8 @@ def chaos_steps() -> Iterator[Step]:
 
 
 def benchmark_steps() -> Iterator[Step]:
-    """Whether each benchmark runs; how fast is for a quiet machine to say."""
-    for each in ("polling", "history", "parse", "pass"):
+    """Whether the shorter benchmarks run; how fast is for a quiet machine to say."""
+    for each in ("polling", "history", "parse"):
         command = ("python", "-m", f"tests.benchmarks.bench_{each}", "--short")
         yield Step(f"bench_{each} --short", "airflow-3.3", command)
 

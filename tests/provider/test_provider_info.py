@@ -19,6 +19,7 @@ from airflow.triggers.base import BaseTrigger
 
 import airflow_provider_mics
 from airflow_provider_mics import __version__, operators
+from airflow_provider_mics.page.registration import is_supported
 from airflow_provider_mics.provider_info import get_provider_info
 from airflow_provider_mics.runtime import compat
 from local_airflow.home import environ_for
@@ -122,7 +123,8 @@ def classes_of(base: type) -> dict[str, str]:
     """The modules of the classes of this package that are of a kind, by name; without bases that are not public."""
     found = {}
     for module_info in pkgutil.walk_packages(airflow_provider_mics.__path__, "airflow_provider_mics."):
-        if not module_info.name.endswith("__main__"):
+        needs_newer_airflow = ".page." in module_info.name and not is_supported(airflow_version)
+        if not module_info.name.endswith("__main__") and not needs_newer_airflow:
             importlib.import_module(module_info.name)
     waiting = [base]
     while waiting:
