@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-IS_LONG = bool(os.environ.get("CI")) or os.environ.get("MICS_CHAOS") == "full"
+IS_FULL = os.environ.get("MICS_CHAOS") == "full"
+"""Whether this is ``make chaos``, with the long forms of the reliability tests."""
+IS_LONG = IS_FULL or bool(os.environ.get("CI"))
 
 
 def cases(count: int) -> int:

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,11 +44,17 @@ def start_server(*preload: str, environ: Mapping[str, str] | None = None) -> Non
         _set_environ(before)
 
 
+@cache
+def _start_server_once() -> None:
+    """Once only: the variables of this process are others meanwhile, which its threads would see."""
+    start_server()
+
+
 class ForkedProcess:
     """``python -m module arguments``, with its own variables. It ends with this process at the latest."""
 
     def __init__(self, module: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        start_server()
+        _start_server_once()
         reader, writer = CONTEXT.Pipe(duplex=False)
         call = (module, list(arguments), dict(environ), str(Path.cwd()), writer)
         self._process = CONTEXT.Process(target=_run, args=call, daemon=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,12 @@ import pytest
 
 from local_airflow.components import IS_AIRFLOW_2, LocalAirflow
 from local_airflow.home import migrate
+from tests.case_counts import IS_FULL
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.skipif(IS_AIRFLOW_2, reason="asks nothing of Airflow's line: see Airflow 3")
 
-IS_FULL = os.environ.get("MICS_CHAOS") == "full"
 RUNS = 500 if IS_FULL else 24
 CLIENTS = 12
 RUN_SECONDS = 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -23,6 +22,7 @@ from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.dag_factory import cron_schedule
 from airflow_provider_mics.plugin import MicsPlugin
 from airflow_provider_mics.timetables import MicsCronTimetable, is_registered, shared_timetable
+from tests.case_counts import IS_FULL
 from tests.core.planning.cron_spellings import CLEAR, DAYS_ONLY, SPELLINGS
 from tests.core.planning.instances import instance, inventory
 from tests.provider.dag_factory.factories import DagSerialization, read_back, serialized
@@ -36,7 +36,6 @@ except ImportError:
         encode_timetable,
     )
 
-IS_FULL = os.environ.get("MICS_CHAOS") == "full"
 ZONES = [
     "UTC",
     "Europe/Paris",

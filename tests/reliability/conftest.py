@@ -18,7 +18,6 @@ from local_airflow.home import migrate, set_for_this_process
 
 HAS_AIRFLOW = importlib.util.find_spec("airflow") is not None
 AIRFLOW_LINE = metadata.version("apache-airflow").partition(".")[0] if HAS_AIRFLOW else ""
-IS_FULL = os.environ.get("MICS_CHAOS") == "full"
 
 # Airflow reads its settings when it is imported; the tests beside these may have set a home already.
 if HAS_AIRFLOW and "airflow-home-" not in os.environ.get("AIRFLOW_HOME", ""):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.reliability.conftest import IS_FULL
+from tests.case_counts import IS_FULL
 from tests.reliability.fault_rules import REFUSED_SHARE, sandbox_rules
 from tests.reliability.lab_time import LabTime
 from tests.reliability.logical_runs import LogicalRun, Result, Try, carry_out

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reliability.conftest import IS_FULL, Tell
+from tests.case_counts import IS_FULL
+from tests.reliability.conftest import Tell
 from tests.sandbox_server import SandboxServer
 
 pytest.importorskip("airflow", reason="these processes run Airflow's operator")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.reliability.conftest import IS_FULL, Tell, asks_nothing_of_airflow
+from tests.case_counts import IS_FULL
+from tests.reliability.conftest import Tell, asks_nothing_of_airflow
 from tests.reliability.figures import side_by_side
 from tests.reliability.lab_time import LabTime
 from tests.reliability.laboratory import Findings, experiment, laboratory

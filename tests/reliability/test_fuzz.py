@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics import api
+from tests.case_counts import IS_FULL
 from tests.raw_server import RawServer, Reply, answer_of
 from tests.reliability.any_answers import ENDLESS, NASTY, answers
 from tests.reliability.asked_jobs import JOBS, MODES, outcome
-from tests.reliability.conftest import IS_FULL, Tell, asks_nothing_of_airflow
+from tests.reliability.conftest import Tell, asks_nothing_of_airflow
 
 pytestmark = asks_nothing_of_airflow
 

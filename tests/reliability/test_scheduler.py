@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.case_counts import IS_FULL
 from tests.provider.mics_connections import connection_to
-from tests.reliability.conftest import AIRFLOW_LINE, IS_FULL, Tell
+from tests.reliability.conftest import AIRFLOW_LINE, Tell
 from tests.sandbox_server import SandboxServer
 
 pytestmark = [

@@ -15,8 +15,9 @@ from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.clients import MicsClient
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.core.exactly_once.handover import TickContext
+from tests.case_counts import IS_FULL
 from tests.core.exactly_once.ticks import run_tick
-from tests.reliability.conftest import IS_FULL, Tell, asks_nothing_of_airflow
+from tests.reliability.conftest import Tell, asks_nothing_of_airflow
 from tests.reliability.lab_time import LabTime
 from tests.sandbox_server import SandboxServer
 

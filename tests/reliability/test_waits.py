@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.case_counts import IS_FULL
 from tests.provider.mics_connections import connection_to
-from tests.reliability.conftest import IS_FULL, Tell
+from tests.reliability.conftest import Tell
 from tests.sandbox_server import SandboxServer
 
 pytest.importorskip("airflow", reason="these processes run Airflow's triggers")

@@ -18,12 +18,11 @@ import pytest
 
 from local_airflow.components import IS_AIRFLOW_2, LocalAirflow
 from local_airflow.home import copy_of
+from tests.case_counts import IS_FULL
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("MICS_CHAOS") != "full", reason="takes some minutes: make chaos"
-)
+pytestmark = pytest.mark.skipif(not IS_FULL, reason="takes some minutes: make chaos")
 HEARTBEAT_TIMEOUT = 30
 DETECTION_SECONDS = 240
 SHORT_BATCHES = 12
