@@ -29,7 +29,7 @@ CANNOT_BE_PLANNED_TAG = "cannot-be-planned"
 _PREFIX = re.compile(rf"[A-Za-z0-9_.-]{{0,{LONGEST_PREFIX}}}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
-_MARKS = re.compile(r"([\\`*_\[\]<>|~])")
+_ESCAPED_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|~"})
 
 
 @dataclass(frozen=True)
@@ -253,4 +253,4 @@ def _sizes(instance: Instance) -> str | None:
 
 
 def _escaped(text: str) -> str:
-    return _MARKS.sub(r"\\\1", one_line(text, LONGEST_VALUE))
+    return one_line(text, LONGEST_VALUE).translate(_ESCAPED_MARKS)
