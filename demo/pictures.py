@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 import time
 
-from demo.browser import Browser, BrowserError
-from demo.run import ORGANISATION, PASSWORD, PROJECT, TOKEN, USER, Demo, GaveUp, Progress, running_demo
+from demo.run import ORGANISATION, PAGE, PASSWORD, PROJECT, TOKEN, USER, Demo, GaveUp, Progress, running_demo
 from demo.state import TASK, Batch
+from local_airflow.chromium import BrowserError, Chromium
 
 FOLDER = PROJECT / "docs" / "images"
 SETTLE_SECONDS = 2
@@ -27,13 +27,14 @@ GOOD, BAD = "mics_acme", "mics_without_organisation"
 class Photographer:
     """Goes through the pages of the demo as a user does, and takes a picture of each."""
 
-    def __init__(self, demo: Demo, browser: Browser) -> None:
+    def __init__(self, demo: Demo, browser: Chromium) -> None:
         self._demo = demo
         self._browser = browser
         self._batches = demo.batches()
 
     def take_all(self) -> None:
         self._log_in()
+        self._batches_page()
         self._dag_list()
         self._trigger_form()
         self._graph()
@@ -43,10 +44,19 @@ class Photographer:
 
     def _log_in(self) -> None:
         self._open("")
-        self._browser.write("input[name=username]", USER)
-        self._browser.write("input[name=password]", PASSWORD)
-        self._browser.click("button[type=submit]")
+        self._browser.find("input[name=username]").type(USER)
+        self._browser.find("input[name=password]").type(PASSWORD)
+        self._browser.find("button[type=submit]").click()
         self._browser.find("nav a, a[href='/dags']")
+
+    def _batches_page(self) -> None:
+        for theme, name in (("dark", "batches-page-dark"), ("light", "batches-page")):
+            self._browser.run("localStorage.setItem('theme', arguments[0])", theme)
+            self._open(PAGE.removeprefix("/"))
+            self._browser.enter_frame("iframe")
+            self._browser.find("table.batches td", "Store sales feed")
+            self._browser.leave_frame()
+            self._take(name)
 
     def _dag_list(self) -> None:
         self._open("dags")
@@ -55,7 +65,7 @@ class Photographer:
 
     def _trigger_form(self) -> None:
         self._open(f"dags/{self._ended_batch().dag_id}")
-        self._browser.click("button", "Trigger")
+        self._browser.find("button", "Trigger").click()
         self._browser.find("*", "Expected start date")
         self._take("trigger-form")
 
@@ -94,9 +104,9 @@ class Photographer:
             )
             self._take(picture)
         self._open("connections")
-        self._browser.click("button", "Add Connection")
-        self._browser.write("input[name=connection_id]", "mics_default")
-        self._browser.write("input[role=combobox]", "mediarithmics\ue007")
+        self._browser.find("button", "Add Connection").click()
+        self._browser.find("input[name=connection_id]").type("mics_default")
+        self._browser.find("input[role=combobox]").type("mediarithmics\ue007")
         self._take("connection-form")
 
     def _ended_batch(self) -> Batch:
@@ -109,14 +119,14 @@ class Photographer:
         time.sleep(SETTLE_SECONDS)
         self._browser.run(WITHOUT_FOLDER, f"{PROJECT}/")
         file = FOLDER / f"{name}.png"
-        self._browser.picture(file)
+        self._browser.screenshot(file)
         self._demo.progress.done(f"picture {file.relative_to(PROJECT)}")
 
 
 def main() -> int:
     progress = Progress()
     try:
-        with running_demo(progress) as demo, Browser() as browser:
+        with running_demo(progress) as demo, Chromium(height=1050) as browser:
             demo.until_proven()
             Photographer(demo, browser).take_all()
     except (GaveUp, BrowserError) as problem:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -168,6 +169,15 @@ class Demo:
         return all(each.seen for each in seen)
 
 
+def open_page(url: str) -> None:
+    """Open a page in the browser of whoever watches, where there is a screen to open it on."""
+    has_screen = (
+        sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    )
+    if sys.stdout.isatty() and has_screen:
+        webbrowser.open(url)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """End on SIGTERM as on Ctrl-C, so that nothing is left running."""
@@ -204,6 +214,8 @@ def main() -> int:
     once = os.environ.get("ONCE", "") not in ("", "0")
     try:
         with running_demo(Progress()) as demo:
+            if not once:
+                open_page(f"{demo.airflow.url}{PAGE}")
             demo.until_proven()
             seen = demo.report()
             if not once:

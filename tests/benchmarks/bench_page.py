@@ -4,6 +4,7 @@
 maximum, in milliseconds) and its size, as it is and compressed. ``cold`` is the first look in a process, ``new`` one
 just after the platform was read again, ``kept`` one in between.
 """
+# ruff: noqa: T201 - it prints a table
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ from pathlib import Path
 
 import requests
 
+from airflow_provider_mics.page.shared_readings import KEPT_FOR
+from local_airflow.chromium import Chromium
 from local_airflow.components import LocalAirflow
 from local_airflow.home import environ_for, migrate
-from tests.chromium import Chromium
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
@@ -37,7 +39,7 @@ from airflow_provider_mics.dag_factory import integration_batch_dags
 
 globals().update(integration_batch_dags(snapshot_ttl=86400))  # airflow: every instance is a dag
 """
-LOOKS = 20
+LOOKS, NEW_LOOKS = 20, 3
 
 
 @contextmanager
@@ -73,40 +75,37 @@ def sign_in(url: str, session: requests.Session) -> str:
             return token
 
 
-def look(url: str, session: requests.Session, compressed: bool = True) -> tuple[float, int, str]:
-    """Look at the page: the milliseconds, the bytes on the wire, and the text."""
+def look(url: str, session: requests.Session, *, is_compressed: bool = True) -> tuple[float, int]:
+    """Look at the page: the milliseconds, and the bytes on the wire."""
     began = time.perf_counter()
-    headers = {"Accept-Encoding": "gzip" if compressed else "identity"}
+    headers = {"Accept-Encoding": "gzip" if is_compressed else "identity"}
     with session.get(f"{url}/mediarithmics/", headers=headers, timeout=120, stream=True) as answer:
         raw = answer.raw.read(decode_content=False)
         answer.raise_for_status()
-    return 1000 * (time.perf_counter() - began), len(raw), ""
+    return 1000 * (time.perf_counter() - began), len(raw)
 
 
-def measure(url: str, session: requests.Session, batches: int) -> None:
-    cold, size, _ = look(url, session)
+def measure(url: str, session: requests.Session, batches: int) -> str:
+    """Return a row of the table."""
+    cold, compressed = look(url, session)
     time.sleep(1)
     kept = [look(url, session)[0] for _ in range(LOOKS)]
     new = []
-    for _ in range(3):
-        time.sleep(10.5)
+    for _ in range(NEW_LOOKS):
+        time.sleep(KEPT_FOR + 0.5)
         look(url, session)
         time.sleep(1)
         new.append(look(url, session)[0])
-    whole = look(url, session, compressed=False)[1]
-    {
-        "batches": batches,
-        "cold ms": round(cold),
-        "kept ms": f"{statistics.median(kept):.0f} (at most {max(kept):.0f})",
-        "new ms": f"{statistics.median(new):.0f} (at most {max(new):.0f})",
-        "KB compressed": round(size / 1000),
-        "KB as it is": round(whole / 1000),
-    }
+    whole = look(url, session, is_compressed=False)[1]
+    times = " | ".join(f"{statistics.median(each):.0f} / {max(each):.0f}" for each in (kept, new))
+    return f"| {batches:,} | {cold:.0f} | {times} | {compressed / 1000:.0f} | {whole / 1000:.0f} |"
 
 
 def take_pictures(url: str, token: str, folder: Path, name: str) -> None:
     for theme in ("light", "dark"):
-        with Chromium(folder, width=1440, height=900, is_dark=theme == "dark") as browser:
+        with Chromium(
+            folder / "chromedriver.log", width=1440, height=900, is_dark=theme == "dark"
+        ) as browser:
             browser.open(f"{url}/mediarithmics/static/icon.svg")
             browser.add_cookie("_token", token)
             browser.open(f"{url}/mediarithmics/")
@@ -122,12 +121,14 @@ def main() -> None:
     batches = 100 if arguments.short else 1000
     with tempfile.TemporaryDirectory() as folder, running(Path(folder), batches) as (url, session, sandbox):
         token = sign_in(url, session)
-        measure(url, session, batches)
+        print("| batches | cold, ms | kept, ms | new, ms | KB, compressed | KB, as it is |")
+        print("|---|---|---|---|---|---|")
+        print(measure(url, session, batches), flush=True)
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
             take_pictures(url, token, arguments.pictures, f"{batches}-batches")
             sandbox.stop()
-            time.sleep(11)
+            time.sleep(KEPT_FOR + 1)
             look(url, session)
             time.sleep(8)
             take_pictures(url, token, arguments.pictures, f"{batches}-batches-platform-down")

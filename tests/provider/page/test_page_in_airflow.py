@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import requests
 
+from local_airflow.chromium import Chromium
 from local_airflow.components import IS_AIRFLOW_2
 from local_airflow.home import copy_of
-from tests.chromium import Chromium, require_chromium
+from tests.chromium import require_chromium
 
 if IS_AIRFLOW_2:
     pytest.skip("Airflow 2.11 has no such pages", allow_module_level=True)
@@ -46,7 +47,7 @@ def vera(lab: Lab) -> User:
 @pytest.fixture(scope="module")
 def chromium(lab: Lab, admin: User, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     require_chromium()
-    with Chromium(tmp_path_factory.mktemp("chromium")) as browser:
+    with Chromium(tmp_path_factory.mktemp("chromium") / "chromedriver.log") as browser:
         browser.open(f"{lab.url}/static/icon.svg")
         browser.add_cookie("_token", admin.token)
         yield browser
