@@ -18,6 +18,7 @@ from airflow_provider_mics.doctor.checks.access import Access, access_rows, ask_
 from airflow_provider_mics.doctor.checks.platform_readings import CHECKS, PlatformReadings
 from airflow_provider_mics.doctor.checks.rows import Result, Row
 from airflow_provider_mics.doctor.observing import Exchanges, ObservedAsyncClient, ObservedClient
+from airflow_provider_mics.doctor.plugin import plugin_row
 from airflow_provider_mics.doctor.report import Report
 from airflow_provider_mics.doctor.settings import settings_row
 from airflow_provider_mics.doctor.snapshot import snapshot_row
@@ -81,6 +82,8 @@ class Examination:
                 asked = [Row(check, Result.NOT_ASKED, reason) for check in checks]
         rows = [settings_row(self._settings), *access, *self._transfers(client), *asked]
         rows.append(snapshot_row(self._snapshot, self._conn_id))
+        if self._conn_id is not None:
+            rows.append(plugin_row())
         report = Report(
             client.base_url,
             client.organisation_id,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow import __version__ as airflow_version
+from airflow import plugins_manager
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 
@@ -66,6 +67,20 @@ def test_the_snapshot_of_a_factory_is_found_and_left_alone(
     rows = rows_of(capsys, "--conn-id", "mics_default")
     assert "with 1 instances" in rows["snapshot"]["found"]
     assert source.store.local_path.read_bytes() == content
+
+
+def test_whether_airflow_has_loaded_the_plugin(
+    mics_default: SandboxServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = rows_of(capsys, "--conn-id", "mics_default")["plugin"]
+    assert (row["result"], row["found"]) == ("ok", f"Airflow {airflow_version} has loaded it")
+    if hasattr(plugins_manager, "get_timetables_plugins"):
+        monkeypatch.setattr(plugins_manager, "get_timetables_plugins", dict)
+    else:  # before Airflow 3.2
+        monkeypatch.setattr(plugins_manager, "timetable_classes", {})
+    row = rows_of(capsys, "--conn-id", "mics_default", status=1)["plugin"]
+    assert (row["result"], row["found"]) == ("to do", f"Airflow {airflow_version} has not loaded it")
+    assert "airflow plugins" in row["set"]
 
 
 @pytest.mark.skipif(
