@@ -60,8 +60,9 @@ def test_airflow_reads_the_file(block: Block, demo: SandboxServer, tmp_path: Pat
         assert all(dag_id.startswith("mics_integration_batch_41") for dag_id in bag.dags)
 
 
-def run(folder: DagFolder, dag_id: str, **arguments) -> DagRun:
-    [block] = [one for one in FILES if f'"{dag_id}"' in one.text]
+def run(folder: DagFolder, dag_id: str, of: str | None = None, **arguments) -> DagRun:
+    """Run a DAG of the page's file that has this text, by default the id of the DAG."""
+    [block] = [one for one in FILES if f'"{of or dag_id}"' in one.text]
     folder.write(block.text, f"{dag_id}.py")
     return folder.run(folder.home / "dags" / f"{dag_id}.py", dag_id=dag_id, **arguments)
 
@@ -93,6 +94,24 @@ def test_the_alert_at_six_comes_where_there_is_no_import(demo: SandboxServer, da
     assert ran.state == "failed"
     assert "created no execution for the tick of" in ran.log
     assert "The nightly import has not succeeded: " in ran.log
+
+
+def test_a_run_by_hand_of_a_dag_with_the_cron_starts_the_batch(demo: SandboxServer, dag_folder: DagFolder):
+    before = {each["id"] for each in demo.executions("4104")}
+    ran = run(dag_folder, "loyalty_export", logical_date=TICK)
+    assert ran.state == "success", ran.log[-3000:]
+    assert {each["id"] for each in demo.executions("4104")} - before == {ran.xcom("run")["id"]}
+
+
+def test_a_moved_cron_runs_by_hand_while_its_instance_is_paused(demo: SandboxServer, dag_folder: DagFolder):
+    instance = demo.call("GET", "integration_batch_instances/4103")
+    demo.call("PUT", "integration_batch_instances/4103", instance | {"cron_status": "PAUSED"})
+    try:
+        ran = run(dag_folder, "moved_4103", of="moved_{instance_id}", logical_date=TICK)
+    finally:
+        demo.call("PUT", "integration_batch_instances/4103", instance)
+    assert ran.state == "success", ran.log[-3000:]
+    assert ran.xcom("run")["id"] in {each["id"] for each in demo.executions("4103")}
 
 
 def test_a_connection_comes_from_a_secrets_backend(demo: SandboxServer, tmp_path: Path, monkeypatch):
