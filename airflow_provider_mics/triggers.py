@@ -134,8 +134,10 @@ class MicsExecutionTrigger(BaseTrigger):
                     matches=lambda each: identity.matches(each) and each.id not in noticed,
                     since=searched_since(identity),
                 )
-                noticed.add(twin.id)
-                await self._hook.arun(handle_twin(identity, self.execution_id, twin, grace))
+                if await self._hook.arun(handle_twin(identity, self.execution_id, twin, grace)):
+                    noticed.add(twin.id)
+                else:
+                    await asyncio.sleep(self.poll_interval)
 
     async def on_kill(self) -> None:
         """Cancel the execution if a user stopped the task, but not if the trigger moves to another triggerer."""

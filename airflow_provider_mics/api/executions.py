@@ -20,8 +20,8 @@ from airflow_provider_mics.api.field_types import ExecutionStatus, ExecutionType
 from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.json_text import cleaned
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.paging import PAGE_SIZE, ListResult, whole_list
-from airflow_provider_mics.api.recent_items import read_recent
+from airflow_provider_mics.api.paging import PAGE_SIZE, ListResult, list_page, read_list, whole_list
+from airflow_provider_mics.api.recent_items import may_have_newest_last, read_recent
 from airflow_provider_mics.api.responses import (
     cannot_be_written_back,
     ignore_body,
@@ -232,18 +232,39 @@ def execution_not_found(
 
 
 def _find_in_list(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw | None]:
+    """Find an execution in the list of its instance, from the newest end on if the list is sorted by creation."""
+    path = executions_path(instance_id)
+
     def is_wanted(item: ExecutionWithRaw) -> bool:
         return item[0].id == execution_id
 
-    items: list[ExecutionWithRaw] = yield from whole_list(
-        executions_path(instance_id),
-        _WITH_RAW,
-        lambda item: item[0].id,
-        {},
-        until=is_wanted,
-        is_cleaned=False,
-    )
-    return next(filter(is_wanted, items), None)
+    def make_is_enough() -> Callable[[ExecutionWithRaw], bool]:
+        seen: set[bool] = set()
+
+        def is_enough(item: ExecutionWithRaw) -> bool:
+            seen.add(is_wanted(item))
+            return True in seen
+
+        return is_enough
+
+    first = yield from list_page(path, _WITH_RAW, {}, 0, PAGE_SIZE, is_cleaned=False)
+    if not any(map(is_wanted, first.data)) and may_have_newest_last(first, _created, PAGE_SIZE):
+        listed = yield from read_recent(
+            path, _WITH_RAW, _id_of, {}, date=_created, make_is_enough=make_is_enough, is_cleaned=False
+        )
+        found = next(filter(is_wanted, listed.items), None)
+        if found is not None or listed.is_complete:
+            return found
+    listed = yield from read_list(path, _WITH_RAW, _id_of, {}, until=is_wanted, is_cleaned=False, first=first)
+    return next(filter(is_wanted, listed.items), None)
+
+
+def _id_of(item: ExecutionWithRaw) -> str:
+    return item[0].id
+
+
+def _created(item: ExecutionWithRaw) -> datetime | None:
+    return item[0].creation_date
 
 
 @flow

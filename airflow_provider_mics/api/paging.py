@@ -90,7 +90,8 @@ def whole_list(
 class ListResult(Generic[T]):
     """The items of a list that can be read, each once, and the others as JSON, by their position in the list.
 
-    ``is_complete``: all items of the list were given and can be read. A list without ``total`` counts as given whole.
+    ``is_complete``: all items of the list were given and can be read. A list without ``total`` counts as given whole if
+    it was read to its end.
     ``total`` is the platform's, or None.
     """
 
@@ -145,6 +146,7 @@ def read_list(
         known = len(items) + len(unreadable)
         is_whole = given.total is None or known >= given.total
         if until is not None and any(until(item) for item in given.data):
+            is_whole = is_whole and given.total is not None
             break
         is_over = reading.is_over_after(given, keys)
         progress.start = reading.start

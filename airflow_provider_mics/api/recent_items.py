@@ -46,6 +46,7 @@ def read_recent(
     make_is_enough: Callable[[], Condition[T]],
     page_size: int = PAGE_SIZE,
     checks_first_page: bool = False,
+    is_cleaned: bool = True,
 ) -> Steps[ListResult[T]]:
     """Read a list from its newest item on, as far back as is needed; read it whole if it is not sorted by ``date``.
 
@@ -57,12 +58,13 @@ def read_recent(
         whether no older one is needed. It is asked for a new one where the reading begins anew.
     :param checks_first_page: whether to read the first page too of a list that is known to have its newest items last:
         a platform that shows the items in progress first, and the others by age, has items there that are needed
+    :param is_cleaned: False keeps the texts of the items as they came
     :raises MicsResponseError: as in `read_list`
     """
     history: ListHistory = (yield KnownLists()) or ListHistory()
 
     def request(start: int) -> Steps[Page[T]]:
-        return (yield from list_page(path, model, query, start, page_size))
+        return (yield from list_page(path, model, query, start, page_size, is_cleaned=is_cleaned))
 
     known = history.get(path)
     if known is not None:
@@ -75,7 +77,7 @@ def read_recent(
         except _NotSortedError:
             history.forget(path)
     first = yield from request(0)
-    if _may_have_newest_last(first, date, page_size):
+    if may_have_newest_last(first, date, page_size):
         reading = _ReadingFromEnd(request, key, date, page_size)
         part = _NewestPart(date, make_is_enough(), min_run=MIN_SORTED_RUN)
         try:
@@ -85,7 +87,14 @@ def read_recent(
     part = _NewestPart(date, make_is_enough(), min_run=MIN_SORTED_RUN)
     return (
         yield from read_list(
-            path, model, key, query, page_size=page_size, until=part.is_read_after, first=first
+            path,
+            model,
+            key,
+            query,
+            page_size=page_size,
+            until=part.is_read_after,
+            is_cleaned=is_cleaned,
+            first=first,
         )
     )
 
@@ -120,7 +129,7 @@ class _NewestPart(Generic[T]):
         return is_enough and self._is_sorted and self._count >= self._min_run and date < self._newest
 
 
-def _may_have_newest_last(first: Page[T], date: Callable[[T], datetime | None], page_size: int) -> bool:
+def may_have_newest_last(first: Page[T], date: Callable[[T], datetime | None], page_size: int) -> bool:
     """Whether the first page is sorted from the oldest to the newest item, and may not be the whole list."""
     dates = [date(each) for each in first.data]
     if first.unreadable or len(dates) < 3 or first.size > page_size or not _are_ascending(dates):

@@ -78,11 +78,11 @@ class Process:
 
     def look(self) -> None:
         """A look of an event trigger, which knows all ends but the newest."""
-        executions = self._run(list_recent_executions(self._instance_id, self._cursor))
+        executions, _ = self._run(list_recent_executions(self._instance_id, self._cursor))
         if self._cursor is None:
-            self._cursor = CompletionCursor.start(executions)
+            self._cursor = CompletionCursor.start(executions, datetime.now(UTC))
         else:
-            self._cursor = self._cursor.new_completions(executions)[1]
+            self._cursor = self._cursor.new_completions(executions, datetime.now(UTC))[1]
 
     def _next_tick_ms(self) -> int:
         """Return this minute, and later the minutes after it: the history has none of them."""

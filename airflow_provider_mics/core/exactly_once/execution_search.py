@@ -156,7 +156,7 @@ def _may_be_elsewhere(identity: ExecutionIdentity, newest: Sequence[Execution]) 
     if identity.is_scheduled or any(identity.matches(each) for each in newest):
         return False
     moments = [each.expected_start_date for each in newest if each.expected_start_date is not None]
-    return moments == sorted(moments)
+    return moments in (sorted(moments), sorted(moments, reverse=True))
 
 
 def _with_unclear_ones_in_full(

@@ -17,7 +17,7 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution, get_execution, read_recent_executions
 from airflow_provider_mics.api.field_types import ExecutionType, milliseconds
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import readable
+from airflow_provider_mics.api.outages import is_outage, readable
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
@@ -153,8 +153,9 @@ def check_for_twins(
 ) -> Steps[None]:
     """Look once for other executions of the tick of ``execution_id``; cancel or name each that is not in ``noticed``.
 
-    Its id is added to ``noticed``. An error of the platform is logged, and never raised: the batch itself is fine. A
-    list that is sorted by creation is read as far back as the tick: a twin is what the platform creates late.
+    Its id is added to ``noticed``, unless an outage left it as it was. An error of the platform is logged, and never
+    raised: the batch itself is fine. A list that is sorted by creation is read as far back as the tick: a twin is what
+    the platform creates late.
 
     :param grace: the platform's grace, for the text; None where Airflow never creates
     """
@@ -170,18 +171,20 @@ def check_for_twins(
         yield Log(f"Could not check for a second execution of the tick: {error}")
         return
     for each in listed.items:
-        if each.id != execution_id and each.id not in noticed and identity.matches(each):
+        if each.id == execution_id or each.id in noticed or not identity.matches(each):
+            continue
+        if (yield from handle_twin(identity, execution_id, each, grace)):
             noticed.add(each.id)
-            yield from handle_twin(identity, execution_id, each, grace)
 
 
 @flow
 def handle_twin(
     identity: ExecutionIdentity, execution_id: str, twin: Execution, grace: timedelta | None
-) -> Steps[None]:
+) -> Steps[bool]:
     """Cancel a twin of ``execution_id`` that has not started, else name it in a warning.
 
-    One that failed or was canceled before ``execution_id`` was created is no twin, but that of an earlier try.
+    Return False if an outage left it as it was: it may still start, so it has to be looked at again. One that failed or
+    was canceled before ``execution_id`` was created is no twin, but that of an earlier try.
     """
     if twin.is_pending:
         try:
@@ -190,23 +193,24 @@ def handle_twin(
             yield Log(
                 f"Could not cancel execution {twin.id}, a second one of this tick: {error}", logging.ERROR
             )
-        else:
-            yield Log(
-                f"Canceled execution {twin.id} ({cancellation.method}), which the platform created"
-                f"{_late(twin)} beside {execution_id}. {_advice(twin, grace)}",
-                logging.WARNING,
-            )
-        return
+            return not is_outage(error)
+        yield Log(
+            f"Canceled execution {twin.id} ({cancellation.method}), which the platform created"
+            f"{_late(twin)} beside {execution_id}. {_advice(twin, grace)}",
+            logging.WARNING,
+        )
+        return True
     if not has_started(twin):
-        return
+        return True
     if _may_be_followed_by_retry(twin):
         try:
             own = yield from get_execution(identity.instance_id, execution_id)
-        except MicsError:
-            return
+        except MicsError as error:
+            return not is_outage(error)
         if _creation_order(twin) < _creation_order(own):
-            return
+            return True
     yield _warning(execution_id, twin, grace)
+    return True
 
 
 def _warning(execution_id: str, twin: Execution, grace: timedelta | None) -> Log:

@@ -123,11 +123,9 @@ class _ListSearch:
 
 
 def page_starts(first: LenientPage[Any]) -> Iterator[int]:
-    """Yield where the pages after the first start."""
-    if first.size == 0:
-        return
-    end = MOST_PAGES * first.size if first.total is None else first.total
-    yield from range(first.size, end, first.size)
+    """Yield where further pages may start. A ``total`` is not relied on: it may be that of the page."""
+    if first.size:
+        yield from range(first.size, MOST_PAGES * first.size, first.size)
 
 
 class CreationSearch:

@@ -227,6 +227,9 @@ class OrganisationList:
         step = page.size
         for _ in range(MOST_PAGES):
             is_short = page.size < self._full_size(page_size)
+            if is_short and 0 < start + page.size < self._end:
+                # The platform gives smaller pages than before: this one need not be the last.
+                is_short, self._width = False, page.size
             self._width = max(self._width, page.size)
             if (is_short and self._end) or not page.size:
                 break

@@ -19,7 +19,11 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import OutageLog, backoff, is_outage, readable
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, HEARTBEAT, ExecutionLog
 from airflow_provider_mics.api.validation import checked_id
-from airflow_provider_mics.core.polling.completions import CompletionCursor, list_recent_executions
+from airflow_provider_mics.core.polling.completions import (
+    CompletionCursor,
+    RecentExecutions,
+    list_recent_executions,
+)
 from airflow_provider_mics.core.polling.execution_lists import CreationSearch, Matches, Target
 from airflow_provider_mics.core.polling.listed_executions import ListedExecution
 
@@ -57,8 +61,10 @@ class Subscription:
         "_backs_off_until",
         "_events",
         "_failures",
+        "_has_told_outage",
         "_missing_since",
         "_outage",
+        "_platform_answers",
         "_waiter",
         "connection_key",
         "is_over",
@@ -78,6 +84,8 @@ class Subscription:
         self._events: list[Any] = []
         self._waiter: asyncio.Future[None] | None = None
         self._outage: OutageLog | None = None
+        self._has_told_outage = False
+        self._platform_answers = False
         self._missing_since: datetime | None = None
         self._failures = 0
         self._backs_off_until = float("-inf")
@@ -119,8 +127,8 @@ class Subscription:
         elif is_outage(error):
             self._missing_since = None
             self._outage = self._outage or OutageLog()
-            if self.on_outage is not None and not self._outage.failures:
-                self.on_outage(True)
+            self._tell_outage(not self._platform_answers)
+            self._platform_answers = False
             self.log(self._outage.failed(error, now))
         else:
             self.end(error)
@@ -156,11 +164,17 @@ class Subscription:
         self._missing_since = None
         self._failures = 0
         self._backs_off_until = float("-inf")
+        self._tell_outage(False)
         if self._outage is not None:
-            if self._outage.failures and self.on_outage is not None:
-                self.on_outage(False)
             self.log(self._outage.answered(now))
             self._outage = None
+
+    def _tell_outage(self, is_one: bool) -> None:
+        """Call ``on_outage`` if that the platform is down, or answers, is news."""
+        if is_one != self._has_told_outage:
+            self._has_told_outage = is_one
+            if self.on_outage is not None:
+                self.on_outage(is_one)
 
 
 class CompletionSubscription(Subscription):
@@ -242,18 +256,23 @@ class InstanceSubscription(Subscription):
         """Return the search of the instance's list; `on_answer` gets its result."""
         raise NotImplementedError
 
-    def on_new(self, executions: Sequence[Execution]) -> None:
+    def on_new(self, executions: Sequence[Execution], now: datetime) -> None:
         """Handle executions that the organisation's list shows as new, or whose state matters."""
         raise NotImplementedError
 
     def on_list(self, executions: Sequence[Execution], now: datetime, *, is_continuous: bool) -> bool:
         """Handle what the organisation's list shows; return whether the instance's list must be searched too."""
-        if is_continuous or executions:
+        self._polls_until_search = self._polls_until_search - 1 if is_continuous else 0
+        needs_search = self._polls_until_search <= 0
+        if needs_search:
+            # If the search fails, that is no outage of the platform: only of the instance's own list.
+            self._platform_answers = True
+            self._tell_outage(False)
+        else:
             self._reset_failures(now)
         if executions:
-            self.on_new(executions)
-        self._polls_until_search = self._polls_until_search - 1 if is_continuous else 0
-        return not self.is_over and self._polls_until_search <= 0
+            self.on_new(executions, now)
+        return needs_search and not self.is_over
 
     def searched(self, now: datetime) -> None:
         """Note a search whose result was published."""
@@ -288,7 +307,7 @@ class CreationSubscription(InstanceSubscription):
         if answer is not None:
             self.end(answer)
 
-    def on_new(self, executions: Sequence[Execution]) -> None:
+    def on_new(self, executions: Sequence[Execution], now: datetime) -> None:
         found = [each for each in executions if self._matches(each)]
         if found:
             self.end(newest_execution(found))
@@ -315,23 +334,29 @@ class CompletionsSubscription(InstanceSubscription):
     def open_ids(self) -> frozenset[str]:
         return frozenset() if self._cursor is None else self._cursor.still_open
 
-    def search(self) -> Flow[list[Execution]]:
+    def search(self) -> Flow[RecentExecutions]:
         return list_recent_executions(self.instance_id, self._cursor)
 
-    def on_answer(self, answer: list[Execution], now: datetime) -> None:
+    def on_list(self, executions: Sequence[Execution], now: datetime, *, is_continuous: bool) -> bool:
+        """Handle what the organisation's list shows, as far as it joins what was read before.
+
+        The cursor counts all earlier ends as processed. So it must not move over a gap, which the search closes.
+        """
+        is_without_gap = is_continuous and self._polls_until_search > 0
+        return super().on_list(executions if is_without_gap else (), now, is_continuous=is_continuous)
+
+    def on_answer(self, answer: RecentExecutions, now: datetime) -> None:
         self.searched(now)
         if self._cursor is None:
-            self._move_to(CompletionCursor.start(answer), [])
+            self._move_to([], CompletionCursor.start(answer.executions, now))
         else:
-            ended, cursor = self._cursor.new_completions(answer)
-            self._move_to(cursor, ended)
+            self._move_to(*self._cursor.new_completions(answer.executions, now, not_read=answer.not_read))
 
-    def on_new(self, executions: Sequence[Execution]) -> None:
+    def on_new(self, executions: Sequence[Execution], now: datetime) -> None:
         if self._cursor is not None:
-            ended, cursor = self._cursor.new_completions(executions, is_partial=True)
-            self._move_to(cursor, ended)
+            self._move_to(*self._cursor.new_completions(executions, now, not_read=self._cursor.still_open))
 
-    def _move_to(self, cursor: CompletionCursor, ended: list[Execution]) -> None:
+    def _move_to(self, ended: list[Execution], cursor: CompletionCursor) -> None:
         if cursor != self._cursor or ended:
             self._cursor = cursor
             self.publish(Completions(ended, cursor))

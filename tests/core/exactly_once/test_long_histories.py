@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -318,3 +319,31 @@ def test_two_tries_make_one_execution_in_any_list(seed):
     platform.run(submit_execution(OWN, is_retry=True))
     own = milliseconds(OWN.expected_start_date)
     assert [each["parameters"]["expected_start_date"] for each in platform.executions].count(own) == 1
+
+
+class PlatformSortedByMoment(SimulatedPlatform):
+    """Its lists are sorted by when their executions were to start, not by when they were created."""
+
+    def _page(self, call):
+        kept = self.executions
+        self.executions = sorted(kept, key=lambda each: each["parameters"]["expected_start_date"])
+        try:
+            return super()._page(call)
+        finally:
+            self.executions = kept
+
+
+@pytest.mark.parametrize("newest_first", ORDERS)
+@pytest.mark.parametrize("shown", [lambda length: length, lambda _: None])
+@pytest.mark.parametrize("length", [15, 1500])
+def test_a_retry_finds_its_execution_in_a_list_sorted_by_moment(newest_first, shown, length):
+    platform = PlatformSortedByMoment(newest_first=newest_first, total=shown, instance=INSTANCE)
+    platform.executions = [dict(each) for each in history(length)]
+    first = platform.run(submit_execution(OWN))
+    assert first.outcome == "created"
+    platform.execution(first.execution.id)["status"] = "RUNNING"
+    platform.now += 5 * MINUTE
+    retry = identity_of(replace(TRY, is_retry=True), "42")
+    again = platform.run(submit_execution(retry, is_retry=True))
+    assert (again.outcome, again.execution.id) == ("found", first.execution.id)
+    assert len(platform.executions) == length + 1

@@ -18,7 +18,8 @@ from airflow_provider_mics.core.exactly_once.handover import (
 )
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
 from airflow_provider_mics.core.exactly_once.twins import check_for_twins, with_twin_checks
-from tests.simulated_platform import SimulatedPlatform, status
+from tests.flow_driver import refusal
+from tests.simulated_platform import SimulatedPlatform, always, status
 
 TICK = datetime(2026, 3, 2, 5, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -180,3 +181,25 @@ def test_a_twin_that_came_after_the_end_is_named_by_the_next_tick(ran_for, warni
     fire(platform, TICK - DAY, seconds(6))
     decide(platform, timedelta(0))
     assert len(platform.driver.warnings) == warnings
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_cancel_that_meets_an_outage_is_repeated_at_the_next_look(lost):
+    platform = platform_at(TICK + 4 * MINUTE)
+    own = fire(platform, TICK, seconds(120), "RUNNING", runs=None)
+    twin = platform.fire(TICK, "PENDING")
+    noticed = set()
+    left = [lost]
+
+    def fail_to_cancel(_, call):
+        if call.method == "GET" or not left[0]:
+            return None
+        left[0] -= 1
+        return refusal(503)
+
+    platform.faults = always(fail_to_cancel)
+    for number in range(lost + 2):
+        platform.run(check_for_twins(IDENTITY, own["id"], noticed, 2 * MINUTE))
+        assert (twin["id"] in noticed) == (number >= lost)
+    assert platform.execution(twin["id"])["status"] == "CANCELED"
+    assert platform.lines.count("Could not cancel execution 2") == lost

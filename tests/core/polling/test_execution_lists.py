@@ -168,11 +168,11 @@ def test_a_history_of_years_is_read_once_and_then_only_when_it_changes():
         platform = running(3000)
         waiter = wait_for_creation(platform, "4000")
         await asyncio.sleep(5)
-        assert len(platform.requests) == 30
+        assert len(platform.requests) == 31
         await asyncio.sleep(120)
-        assert len(platform.requests) == 34
+        assert len(platform.requests) == 35
         platform.add("4000", status="PENDING")
         assert (await waiter.task).id == "4000"
-        assert len(platform.requests) == 35
+        assert len(platform.requests) == 36
 
     simulate(scenario())

@@ -231,3 +231,25 @@ def test_an_execution_that_changed_meanwhile_says_nothing_of_the_list():
     detail, shown = ListDetail(), listed("RUNNING")
     detail.compare(shown, {"id": "7", "status": "SUCCEEDED", "result": 1}, 0)
     assert detail.is_due(shown, 1)
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("total", TOTALS)
+@pytest.mark.parametrize(("before", "after"), [(100, 40), (1000, 7), (500, 499), (40, 100)])
+def test_what_is_new_is_seen_when_the_platform_begins_to_give_other_pages(order, total, before, after):
+    async def scenario():
+        platform = ListPlatform(1000, order=order, total=total, cap=before)
+        client = AsyncMicsClient("http://platform.invalid", "token", "1185", transport=platform)
+        organisation_list = OrganisationList()
+        for _ in range(2):
+            await organisation_list.read(client, ["999"], ["0", "1", "2"])
+        platform.cap = after
+        seen = set()
+        for number in range(1001, 1009):
+            platform.count = number
+            reading = await organisation_list.read(client, ["999"], ["0", "1", "2"])
+            seen |= {each.id for listed in reading.new.values() for each in listed}
+            assert str(number) in seen or not reading.is_continuous
+        assert {"1006", "1007", "1008"} <= seen
+
+    simulate(scenario())

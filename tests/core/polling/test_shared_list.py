@@ -11,18 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from airflow_provider_mics.api.field_types import milliseconds
-from airflow_provider_mics.core.polling import watch_completions
+from airflow_provider_mics.api.models import Execution
+from airflow_provider_mics.core.polling import wait_until_created, watch_completions
 from airflow_provider_mics.core.polling.completions import CompletionCursor
 from tests.case_counts import cases
 from tests.core.polling.simulated import (
     ORGANISATION_LIST,
+    AsyncSimulatedPlatform,
     end,
     running,
     simulate,
     wait_for,
     wait_for_creation,
 )
-from tests.simulated_platform import always, refused
+from tests.simulated_platform import always, refused, status
 
 OF_INSTANCE = "integration_batch_instances/42/executions"
 
@@ -40,7 +42,7 @@ def create(platform, *ids, status="RUNNING"):
     platform.executions += [{"id": each, "status": status, "creation_date": created} for each in ids]
 
 
-def watch(platform, cursor=None, poll_interval=30.0):
+def watch(platform, cursor=None, poll_interval=30.0, instance_id=None):
     """Begin to watch the ends of executions; return the task, and the ids that ended."""
     ended: list[str] = []
 
@@ -48,7 +50,7 @@ def watch(platform, cursor=None, poll_interval=30.0):
         watching = watch_completions(
             key="simulated",
             make_client=platform.make_client,
-            instance_id=platform.instance_id,
+            instance_id=instance_id or platform.instance_id,
             cursor=cursor,
             poll_interval=poll_interval,
             log=lambda line: None,
@@ -95,11 +97,11 @@ def test_the_list_of_the_instance_is_searched_again_now_and_then():
     simulate(scenario())
 
 
-@pytest.mark.parametrize("status", [403, 404, 500])
-def test_without_the_organisations_list_each_searches_by_itself(status):
+@pytest.mark.parametrize("code", [403, 404, 500])
+def test_without_the_organisations_list_each_searches_by_itself(code):
     async def scenario():
         platform = running(50)
-        platform.faults = always(refused(status, path=ORGANISATION_LIST))
+        platform.faults = always(refused(code, path=ORGANISATION_LIST))
         waits = [wait_for_creation(platform, each) for each in ("1001", "1002")]
         await asyncio.sleep(100)
         platform.add("1001", status="PENDING")
@@ -135,12 +137,89 @@ def test_waits_of_all_kinds_share_one_reading():
 def test_watching_goes_on_from_a_saved_cursor():
     async def scenario():
         platform = showing(3)
-        cursor = CompletionCursor.start([])
+        cursor = CompletionCursor.start([], platform.now)
         platform.end_all("FAILED")
         task, ended = watch(platform, cursor)
         await asyncio.sleep(5)
         assert sorted(ended) == ["1", "2", "3"]
         await stop(task)
+
+    simulate(scenario())
+
+
+class PlatformOfSeveral(AsyncSimulatedPlatform):
+    """The list of an instance shows its own executions only."""
+
+    def respond(self, call):
+        kept = self.executions
+        if call.path != ORGANISATION_LIST:
+            self.executions = [each for each in kept if each["external_model_id"] in call.path.split("/")]
+        try:
+            return super().respond(call)
+        finally:
+            self.executions = kept
+
+    def run_before(self, instance_id, ended_ago_s):
+        began = milliseconds(self.now) - 1000 * ended_ago_s
+        done = {"status": "SUCCEEDED", "creation_date": began, "start_date": began, "duration": 1000}
+        self.executions.append({"id": str(10**6 - ended_ago_s), "external_model_id": instance_id, **done})
+        self.executions.sort(key=lambda each: each["creation_date"])
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("largest_page", [20, 100, 1000])
+def test_a_saved_cursor_misses_no_end_beside_other_waits(others, newest_first, largest_page):
+    async def scenario():
+        platform = PlatformOfSeveral()
+        platform.newest_first, platform.largest_page = newest_first, largest_page
+        for hours in range(30, 6, -1):
+            platform.run_before("42", 3600 * hours)
+        before = [Execution.model_validate(each) for each in platform.executions]
+        cursor = CompletionCursor.start(before, platform.now)
+        for hours in range(6, 0, -1):
+            platform.run_before("42", 3600 * hours)
+        for number in range(190):
+            platform.run_before("8", 7 + 20 * number)
+        expected = {each["id"] for each in platform.executions if each["external_model_id"] == "42"}
+        expected -= {each.id for each in before}
+        task, ended = watch(platform, cursor)
+        more = [watch(platform, instance_id="8")[0] for _ in range(others)]
+        await asyncio.sleep(600)
+        assert sorted(ended) == sorted(expected)
+        await stop(task, *more)
+
+    simulate(scenario())
+
+
+def test_an_outage_is_told_if_the_platform_does_not_answer_but_not_if_one_list_fails():
+    async def scenario():
+        platform = showing(50)
+        told = []
+        creation = asyncio.create_task(
+            wait_until_created(
+                key="simulated",
+                make_client=platform.make_client,
+                instance_id=platform.instance_id,
+                matches=lambda each: each.id == "1001",
+                since=platform.now,
+                log=lambda line: None,
+                on_outage=told.append,
+            )
+        )
+        other = wait_for(platform, "1")
+        await asyncio.sleep(100)
+        platform.faults = always(status(503))
+        await asyncio.sleep(200)
+        assert told == [True]
+        platform.faults = always(refused(500, path=OF_INSTANCE))
+        await asyncio.sleep(1000)
+        assert told == [True, False]
+        platform.faults = iter(())
+        create(platform, "1001")
+        await creation
+        assert told == [True, False]
+        await stop(other.task)
 
     simulate(scenario())
 
