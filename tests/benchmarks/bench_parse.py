@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.bench_parse [--short] [N ...]`` prints two tables as Markdown (N: 100, 1,000 and 5,000).
 Each row is measured in a process of its own, all in one run: on another machine the times differ, the ratios hardly do.
-All are milliseconds of CPU, the least of some rounds: what is above it is the machine. What ours does for one DAG on a worker is in the second table.
+All are milliseconds of CPU, the least of some rounds: what is above it is the machine. What ours does for one DAG on a
+worker is in the second table.
 """
 # ruff: noqa: T201 - it prints a table
 
