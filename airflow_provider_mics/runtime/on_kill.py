@@ -172,7 +172,7 @@ _watches: list[SupervisorWatch] = []
 @contextmanager
 def supervisor_watched(wait: TaskWait | None) -> Iterator[None]:
     """While a task waits on a worker, note whether its supervisor is alive; not needed on Airflow 2."""
-    if wait is None or IS_AIRFLOW_2:
+    if wait is None or IS_AIRFLOW_2 or _is_own_supervisor():
         yield
         return
     watch = SupervisorWatch(wait)
@@ -183,6 +183,16 @@ def supervisor_watched(wait: TaskWait | None) -> Iterator[None]:
     finally:
         watch.stop()
         _watches.remove(watch)
+
+
+def _is_own_supervisor() -> bool:
+    """Whether this process plays the supervisor too, as ``dag.test()`` does: requests from two threads disturb it.
+
+    See ``InProcessSupervisorComms`` in Airflow's ``supervisor.py``, which replaces a global variable at each request.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    return hasattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "supervisor")
 
 
 def was_killed_by_user(wait: TaskWait, timeout: float = QUERY_TIMEOUT) -> bool:

@@ -92,7 +92,8 @@ class Dispatcher:
                 and len(executions) == len(shown)
                 and subscription.open_ids <= reading.found.keys()
             )
-            if not subscription.on_list(executions, now, is_continuous=is_continuous):
+            is_read = reading is not None
+            if not subscription.on_list(executions, now, is_read=is_read, is_continuous=is_continuous):
                 del self._pending[subscription]
             elif subscription.is_due(loop_time):
                 searches[subscription] = subscription.search()

@@ -260,16 +260,22 @@ class InstanceSubscription(Subscription):
         """Handle executions that the organisation's list shows as new, or whose state matters."""
         raise NotImplementedError
 
-    def on_list(self, executions: Sequence[Execution], now: datetime, *, is_continuous: bool) -> bool:
-        """Handle what the organisation's list shows; return whether the instance's list must be searched too."""
+    def on_list(
+        self, executions: Sequence[Execution], now: datetime, *, is_read: bool, is_continuous: bool
+    ) -> bool:
+        """Handle what the organisation's list shows; return whether the instance's list must be searched too.
+
+        :param is_read: whether the organisation's list could be read
+        :param is_continuous: whether it joins what was read before, and shows all that matters
+        """
         self._polls_until_search = self._polls_until_search - 1 if is_continuous else 0
         needs_search = self._polls_until_search <= 0
-        if needs_search:
+        if not needs_search:
+            self._reset_failures(now)
+        elif is_read:
             # If the search fails, that is no outage of the platform: only of the instance's own list.
             self._platform_answers = True
             self._tell_outage(False)
-        else:
-            self._reset_failures(now)
         if executions:
             self.on_new(executions, now)
         return needs_search and not self.is_over
@@ -337,13 +343,16 @@ class CompletionsSubscription(InstanceSubscription):
     def search(self) -> Flow[RecentExecutions]:
         return list_recent_executions(self.instance_id, self._cursor)
 
-    def on_list(self, executions: Sequence[Execution], now: datetime, *, is_continuous: bool) -> bool:
+    def on_list(
+        self, executions: Sequence[Execution], now: datetime, *, is_read: bool, is_continuous: bool
+    ) -> bool:
         """Handle what the organisation's list shows, as far as it joins what was read before.
 
         The cursor counts all earlier ends as processed. So it must not move over a gap, which the search closes.
         """
         is_without_gap = is_continuous and self._polls_until_search > 0
-        return super().on_list(executions if is_without_gap else (), now, is_continuous=is_continuous)
+        joined = executions if is_without_gap else ()
+        return super().on_list(joined, now, is_read=is_read, is_continuous=is_continuous)
 
     def on_answer(self, answer: RecentExecutions, now: datetime) -> None:
         self.searched(now)

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_mics.runtime import on_kill
 from airflow_provider_mics.runtime.on_kill import TaskWait, was_killed_by_user, was_killed_by_user_async
 from local_airflow.components import IS_AIRFLOW_2, SOON_TAKEN_FOR_DEAD, LocalAirflow
 from local_airflow.home import copy_of
@@ -219,3 +221,16 @@ async def test_only_a_clear_answer_means_that_a_user_stopped_the_task(answer: st
     waiting = KnownAnswer("dag", answer, "run", -1, "7")
     assert was_killed_by_user(waiting, 0.3) is stopped
     assert await was_killed_by_user_async(waiting, 0.3) is stopped
+
+
+@pytest.mark.skipif(IS_AIRFLOW_2, reason="no task has a supervisor on Airflow 2")
+@pytest.mark.parametrize("is_test_run", [True, False])
+def test_no_other_thread_asks_the_supervisor_that_a_test_run_plays_itself(
+    monkeypatch: pytest.MonkeyPatch, is_test_run: bool
+) -> None:
+    from airflow.sdk.execution_time import task_runner
+
+    channel = SimpleNamespace(**({"supervisor": object()} if is_test_run else {}))
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", channel, raising=False)
+    with on_kill.supervisor_watched(TaskWait("dag", "task", "run", -1, "7")):
+        assert (on_kill._watches == []) == is_test_run
