@@ -6,8 +6,9 @@ ifeq ($(strip $(PYTHON)),)
 $(error Python 3.11 was not found; install it, or name it: make PYTHON=/path/to/python3.11 ...)
 endif
 
-# make demo ONCE=1 ends by itself; make test WORKERS=0 runs each suite in one process.
+# make demo ONCE=1 ends by itself; make test LONG=1 leaves no test out, WORKERS=0 runs each suite in one process.
 export ONCE
+export LONG
 export WORKERS
 export PYTEST_ARGS
 

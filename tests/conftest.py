@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.case_counts import IS_SHORT, short_form
+
 if TYPE_CHECKING:
     from tests.sandbox_server import SandboxServer
 
@@ -23,3 +25,11 @@ def sandbox() -> Iterator[SandboxServer]:
 
     with SandboxServer() as server:
         yield server
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if IS_SHORT:
+        kept = short_form(items)
+        chosen = set(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = kept

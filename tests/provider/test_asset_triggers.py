@@ -20,6 +20,8 @@ from local_airflow.home import copy_of
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
+pytestmark = pytest.mark.long
+
 HAS_STATE_STORE = Version(airflow_version) >= Version("3.3")
 
 PATIENCE_S = 20

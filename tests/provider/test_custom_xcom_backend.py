@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.runtime.xcom_keys import INSTANCE_LINK_KEY
@@ -83,6 +84,7 @@ with DAG("linked", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC), d
 """
 
 
+@pytest.mark.long
 def test_the_link_is_right_with_a_backend_of_ones_own(
     airflow_home: Path, tmp_path: Path, sandbox: SandboxServer
 ) -> None:

@@ -14,7 +14,10 @@ from tests.case_counts import IS_FULL
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
-pytestmark = pytest.mark.skipif(IS_AIRFLOW_2, reason="asks nothing of Airflow's line: see Airflow 3")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(IS_AIRFLOW_2, reason="asks nothing of Airflow's line: see Airflow 3"),
+]
 
 RUNS = 500 if IS_FULL else 24
 CLIENTS = 12

@@ -29,6 +29,8 @@ from pathlib import Path
 from tests.airflow_names import DAG
 from airflow_provider_mics.sensors import MicsExecutionSensor
 
+pytestmark = pytest.mark.long
+
 I = json.loads(os.environ["INSTANCES"])
 E = json.loads(os.environ["EXECUTIONS"])
 TICK = os.environ["TICK"]

@@ -1,6 +1,6 @@
 """The fault laboratory: its figures at the end of a run, and an Airflow home of its own where there is an Airflow.
 
-``make chaos`` runs the long form (``MICS_CHAOS=full``), ``make test`` a short one of the same tests.
+``make chaos`` runs the long form (``MICS_TESTS=full``), ``make test`` a short one of the same tests.
 """
 
 from __future__ import annotations

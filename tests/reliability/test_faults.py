@@ -16,7 +16,7 @@ from tests.reliability.laboratory import Findings, experiment, laboratory
 from tests.reliability.logical_runs import Try, naive_try, our_try
 from tests.sandbox_server import SandboxServer
 
-pytestmark = asks_nothing_of_airflow
+pytestmark = [asks_nothing_of_airflow, pytest.mark.long]
 
 RATE = 0.3
 SEEDS = range(20) if IS_FULL else range(4)

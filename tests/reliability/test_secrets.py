@@ -31,6 +31,8 @@ from airflow_provider_mics.dag_factory import integration_batch_dags
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.operators.executions import MicsCreateExecutionOperator
 
+pytestmark = pytest.mark.long
+
 globals().update(integration_batch_dags())
 
 

@@ -21,7 +21,7 @@ from tests.reliability.conftest import Tell, asks_nothing_of_airflow
 from tests.reliability.lab_time import LabTime
 from tests.sandbox_server import SandboxServer
 
-pytestmark = asks_nothing_of_airflow
+pytestmark = [asks_nothing_of_airflow, pytest.mark.long]
 
 T = TypeVar("T")
 SPEED = 50.0 if IS_FULL else 200.0

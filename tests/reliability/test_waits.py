@@ -11,6 +11,8 @@ from tests.provider.mics_connections import connection_to
 from tests.reliability.conftest import Tell
 from tests.sandbox_server import SandboxServer
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("airflow", reason="these processes run Airflow's triggers")
 
 WAITS = 500 if IS_FULL else 100

@@ -36,6 +36,7 @@ def task(instance_id: str, **arguments: Any) -> tuple[MicsCreateExecutionOperato
     return operator, {"ti": ti, "dag_run": dag_run, "task": operator}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [{"kind": "503"}, {"kind": "html", "parameters": {"status": 404}}])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_outage_is_waited_for_without_a_worker(
@@ -86,6 +87,7 @@ def test_the_execution_timeout_ends_the_wait_for_the_end_of_an_outage(mics_defau
     assert mics_default.executions(instance_id) == []
 
 
+@pytest.mark.long
 def test_what_an_outage_hid_is_found_and_canceled_after_the_execution_timeout(
     mics_default: SandboxServer,
 ) -> None:

@@ -29,6 +29,8 @@ from datetime import UTC, datetime, timedelta
 from tests.airflow_names import DAG
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 
+pytestmark = pytest.mark.long
+
 I = json.loads(os.environ["INSTANCES"])
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -21,6 +21,8 @@ if IS_AIRFLOW_2:
 
 from tests.provider.page.airflow_with_page import MARKUP, SECRET, Lab, User, running
 
+pytestmark = pytest.mark.long
+
 ROUTES = (
     "", "static/page.css", "static/page.js", "static/icon.svg", "static/nothing", "dags/x", "dags/x/run",
     "instances/mics_default/1", "instances/mics_default/1/run", "docs", "openapi.json", "nothing",

@@ -121,12 +121,14 @@ def stage(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield Stage(airflow, sandbox, instances, folder / "process")
 
 
+@pytest.mark.long
 def test_marking_a_deferred_task_failed_cancels_its_execution_within_seconds(stage: Stage) -> None:
     run_id = stage.begin("marked")
     stage.airflow.api.set_task_state("marked", run_id, "run", "failed")
     assert stage.becomes("marked", ["CANCELED"])
 
 
+@pytest.mark.long
 def test_stopping_one_mapped_task_cancels_only_its_execution(stage: Stage) -> None:
     run_id = stage.begin("mapped", executions=2)
     assert stage.link_opens_its_instance("mapped", map_index=1)
@@ -136,6 +138,7 @@ def test_stopping_one_mapped_task_cancels_only_its_execution(stage: Stage) -> No
     assert stage.state("mapped", 1) == "deferred"
 
 
+@pytest.mark.long
 def test_clearing_a_deferred_task_cancels_the_old_execution_and_not_the_new_one(stage: Stage) -> None:
     run_id = stage.begin("cleared")
     stage.airflow.api.clear_task("cleared", run_id, "run")
@@ -150,6 +153,7 @@ def test_clearing_a_deferred_task_cancels_the_old_execution_and_not_the_new_one(
     assert own[:3].index(f"/{old}/action") < own.index("", 1)
 
 
+@pytest.mark.long
 def test_without_cancel_on_kill_the_execution_outlives_the_task(stage: Stage) -> None:
     run_id = stage.begin("kept")
     assert stage.link_opens_its_instance("kept")
@@ -158,6 +162,7 @@ def test_without_cancel_on_kill_the_execution_outlives_the_task(stage: Stage) ->
     assert stage.statuses("kept") == ["RUNNING"]
 
 
+@pytest.mark.long
 def test_a_triggerer_restart_cancels_nothing_and_the_task_keeps_waiting(stage: Stage) -> None:
     stage.begin("restarted")
     executions = stage.sandbox.executions(stage.instances["restarted"])
@@ -173,6 +178,7 @@ def test_a_triggerer_restart_cancels_nothing_and_the_task_keeps_waiting(stage: S
     assert stage.statuses("restarted") == ["SUCCEEDED"]
 
 
+@pytest.mark.long
 def test_marking_a_running_task_failed_cancels_its_execution(stage: Stage) -> None:
     run_id = stage.begin("on_worker")
     assert stage.link_opens_its_instance("on_worker")
@@ -180,6 +186,7 @@ def test_marking_a_running_task_failed_cancels_its_execution(stage: Stage) -> No
     assert stage.becomes("on_worker", ["CANCELED"])
 
 
+@pytest.mark.long
 def test_the_retry_after_a_killed_worker_reuses_the_execution(stage: Stage) -> None:
     stage.begin("killed")
     first = int(stage.process_file.read_text())
@@ -192,6 +199,7 @@ def test_the_retry_after_a_killed_worker_reuses_the_execution(stage: Stage) -> N
     stage.airflow.until(lambda: stage.state("killed") == "success")
 
 
+@pytest.mark.long
 def test_the_logs_name_the_canceled_execution(stage: Stage) -> None:
     if not {"marked", "on_worker"} <= set(stage.runs):
         pytest.skip("needs the tests before it")
