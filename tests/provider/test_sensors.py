@@ -19,6 +19,8 @@ from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of, log_of
 from tests.sandbox_server import SandboxServer
 
+pytestmark = pytest.mark.long
+
 TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
 DAG_FILE = """
 import json
@@ -28,8 +30,6 @@ from pathlib import Path
 
 from tests.airflow_names import DAG
 from airflow_provider_mics.sensors import MicsExecutionSensor
-
-pytestmark = pytest.mark.long
 
 I = json.loads(os.environ["INSTANCES"])
 E = json.loads(os.environ["EXECUTIONS"])

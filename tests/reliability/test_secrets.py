@@ -19,6 +19,8 @@ from tests.raw_server import RawServer, Reply, answer_of
 from tests.reliability.conftest import HAS_AIRFLOW, Tell
 from tests.sandbox_server import SandboxServer
 
+pytestmark = pytest.mark.long
+
 TOKEN = "mics-secret-0123456789abcdef"
 needs_airflow = pytest.mark.skipif(not HAS_AIRFLOW, reason="runs DAGs")
 
@@ -30,8 +32,6 @@ from tests.airflow_names import DAG, BaseOperator
 from airflow_provider_mics.dag_factory import integration_batch_dags
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.operators.executions import MicsCreateExecutionOperator
-
-pytestmark = pytest.mark.long
 
 globals().update(integration_batch_dags())
 

@@ -15,6 +15,8 @@ from local_airflow.home import copy_of, environ_for
 from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,8 +30,6 @@ from datetime import UTC, datetime, timedelta
 
 from tests.airflow_names import DAG
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
-
-pytestmark = pytest.mark.long
 
 I = json.loads(os.environ["INSTANCES"])
 START = datetime(2024, 1, 1, tzinfo=UTC)
