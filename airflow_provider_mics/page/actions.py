@@ -63,13 +63,18 @@ class Answer:
 class Action:
     """Something that a user may do with a batch.
 
-    ``fits`` says whether it makes sense for a batch now, ``is_allowed`` whether the user may do it. ``act`` does it.
+    ``why_not`` says why it makes no sense for a batch now, or None; ``is_allowed`` whether the user may do it. ``act``
+    does it.
     """
 
     label: str
-    fits: Callable[[Batch], bool]
+    why_not: Callable[[Batch], str | None]
     is_allowed: Callable[[Viewer, Batch], bool]
     act: Callable[[Order], Answer]
+
+    def fits(self, batch: Batch) -> bool:
+        """Whether the action makes sense for a batch now."""
+        return self.why_not(batch) is None
 
 
 def run_batch(order: Order) -> Answer:
@@ -165,24 +170,29 @@ def _switch_dag(order: Order, *, is_paused: bool) -> Answer:
     return Answer(True, "The DAG is on.")
 
 
+def _unless(fits: Callable[[Batch], bool]) -> Callable[[Batch], str | None]:
+    return lambda batch: None if fits(batch) else f"It is {batch.status}."
+
+
+def _unless_dag(*, is_paused: bool) -> Callable[[Batch], str | None]:
+    def why_not(batch: Batch) -> str | None:
+        if batch.dag is None:
+            return "It has no DAG."
+        return None if batch.dag.is_paused == is_paused else f"The DAG is {'on' if is_paused else 'off'} already."
+
+    return why_not
+
+
 ACTIONS: Mapping[str, Action] = {
-    "run": Action("Run now", lambda batch: batch.instance is not None, Viewer.may_run, run_batch),
-    "run_at": Action("Run at", lambda batch: batch.instance is not None, Viewer.may_run, run_batch),
-    "pause": Action("Pause", lambda batch: batch.status == ACTIVE, Viewer.may_act_on, pause_batch),
-    "resume": Action("Resume", lambda batch: batch.status == PAUSED, Viewer.may_act_on, resume_batch),
-    "cancel": Action("Cancel", lambda batch: batch.instance is not None, Viewer.may_cancel, cancel_execution),
-    "dag_on": Action(
-        "Switch the DAG on",
-        lambda batch: batch.dag is not None and batch.dag.is_paused,
-        Viewer.may_act_on,
-        switch_dag_on,
+    "run": Action("Run now", lambda batch: batch.why_no_run, Viewer.may_run, run_batch),
+    "run_at": Action("Run at", lambda batch: batch.why_no_run_at, Viewer.may_run, run_batch),
+    "pause": Action("Pause", _unless(lambda batch: batch.status == ACTIVE), Viewer.may_act_on, pause_batch),
+    "resume": Action("Resume", _unless(lambda batch: batch.status == PAUSED), Viewer.may_act_on, resume_batch),
+    "cancel": Action(
+        "Cancel", _unless(lambda batch: batch.instance is not None), Viewer.may_cancel, cancel_execution
     ),
-    "dag_off": Action(
-        "Switch the DAG off",
-        lambda batch: batch.dag is not None and not batch.dag.is_paused,
-        Viewer.may_act_on,
-        switch_dag_off,
-    ),
+    "dag_on": Action("Switch the DAG on", _unless_dag(is_paused=True), Viewer.may_act_on, switch_dag_on),
+    "dag_off": Action("Switch the DAG off", _unless_dag(is_paused=False), Viewer.may_act_on, switch_dag_off),
 }
 
 

@@ -164,8 +164,9 @@ def _check_action(browser: Browser, batch: Batch, name: str) -> None:
         raise HTTPException(
             403, f"You may see this batch, but not do that: you may not edit {what} in Airflow."
         )
-    if not action.fits(batch):
-        raise HTTPException(409, f"{action.label} does not fit this batch now: it is {batch.status}.")
+    why_not = action.why_not(batch)
+    if why_not is not None:
+        raise HTTPException(409, f"{action.label} does not fit this batch now. {why_not}")
 
 
 def _next_page(back: str, batch: Batch) -> str:

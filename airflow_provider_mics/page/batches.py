@@ -35,7 +35,11 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Dag:
-    """A DAG that runs one instance. ``next_tick`` (UTC) is when its next scheduled run is due, or None."""
+    """A DAG that runs one instance.
+
+    ``next_tick`` (UTC) is when its next scheduled run is due, or None. ``takes_start`` is whether a run may say when the
+    platform starts the execution.
+    """
 
     dag_id: str
     source: Source
@@ -45,6 +49,7 @@ class Dag:
     schedule: ScheduleInAirflow
     next_tick: datetime | None = None
     has_import_errors: bool = False
+    takes_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,25 @@ class Batch:
     def unfinished(self) -> tuple[Execution, ...]:
         """The shown executions that can be canceled, the newest first."""
         return tuple(mark.execution for mark in reversed(self.marks) if not mark.execution.is_over)
+
+    @property
+    def why_no_run(self) -> str | None:
+        """Why the batch cannot be run, as a sentence; None if it can."""
+        if self.instance is None:
+            return f"It is {self.status}."
+        if self.dag is not None and self.dag.has_import_errors:
+            return f"The file of the DAG {self.dag.dag_id} has import errors: Airflow starts no run of it."
+        return None
+
+    @property
+    def why_no_run_at(self) -> str | None:
+        """Why the batch cannot be run at a moment to come, as a sentence; None if it can."""
+        if self.why_no_run is None and self.dag is not None and not self.dag.takes_start:
+            return (
+                f"The DAG {self.dag.dag_id} takes no start: its task does not use a parameter expected_start_date. "
+                "It can be run at once."
+            )
+        return self.why_no_run
 
 
 def batches_of(

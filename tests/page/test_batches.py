@@ -76,6 +76,25 @@ def test_before_the_platform_was_read_no_instance_is_gone() -> None:
     assert batch.drift == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "instances", "runs", "runs_at"),
+    [
+        ({"takes_start": True}, ["1"], True, True),
+        ({}, ["1"], True, False),
+        ({"takes_start": True, "has_import_errors": True}, ["1"], False, False),
+        ({"takes_start": True}, ["2"], False, False),
+        (None, ["1"], True, True),
+    ],
+)
+def test_what_can_be_run_and_what_can_wait_for_its_start(
+    fields: dict[str, Any] | None, instances: list[str], runs: bool, runs_at: bool
+) -> None:
+    dags = [] if fields is None else [dag("1", **fields)]
+    found = rows(*map(instance, instances), dags=dags)
+    [batch] = [each for each in found if each.instance_id == "1"]
+    assert (batch.why_no_run is None, batch.why_no_run_at is None) == (runs, runs_at)
+
+
 def test_two_dags_of_one_instance_are_two_rows() -> None:
     other = Dag(
         "staging_mics_integration_batch_1", SOURCE, "1", "other", True, ScheduleInAirflow(None, None), NOON

@@ -88,6 +88,28 @@ def test_the_instance_and_the_organisation_of_a_dag_are_read_from_its_task() -> 
 
 
 @pytest.mark.parametrize(
+    ("start", "params", "takes_start"),
+    [
+        ("{{ params.expected_start_date or '' }}", {"expected_start_date": ""}, True),
+        ("{{ params['expected_start_date'] }}", {"expected_start_date": ""}, True),
+        ("{{ params.get('expected_start_date') or '' }}", {"expected_start_date": ""}, True),
+        ("{{ params.expected_start_date }}", {}, False),
+        ("{{ params.other }}", {"expected_start_date": ""}, False),
+        ("{{ params.expected_start_date_of_another }}", {"expected_start_date": ""}, False),
+        ("2026-07-01T10:30:00Z", {"expected_start_date": ""}, False),
+        (None, {"expected_start_date": ""}, False),
+        (None, {}, False),
+    ],
+)
+def test_whether_a_run_may_say_when_its_batch_starts(
+    start: str | None, params: dict[str, Any], takes_start: bool
+) -> None:
+    task = _task_in(dag_with({"instance_id": "1", "expected_start_date": start}, params=params), None)
+    assert task is not None
+    assert task.takes_start == takes_start
+
+
+@pytest.mark.parametrize(
     "tasks", [[], [{"instance_id": "1"}, {"instance_id": "2"}], [{"instance_id": "{{ params.x }}"}]]
 )
 def test_a_dag_of_another_kind_runs_no_batch(tasks: list[dict[str, Any]]) -> None:
