@@ -178,7 +178,11 @@ def _unless_dag(*, is_paused: bool) -> Callable[[Batch], str | None]:
     def why_not(batch: Batch) -> str | None:
         if batch.dag is None:
             return "It has no DAG."
-        return None if batch.dag.is_paused == is_paused else f"The DAG is {'on' if is_paused else 'off'} already."
+        return (
+            None
+            if batch.dag.is_paused == is_paused
+            else f"The DAG is {'on' if is_paused else 'off'} already."
+        )
 
     return why_not
 
@@ -187,7 +191,9 @@ ACTIONS: Mapping[str, Action] = {
     "run": Action("Run now", lambda batch: batch.why_no_run, Viewer.may_run, run_batch),
     "run_at": Action("Run at", lambda batch: batch.why_no_run_at, Viewer.may_run, run_batch),
     "pause": Action("Pause", _unless(lambda batch: batch.status == ACTIVE), Viewer.may_act_on, pause_batch),
-    "resume": Action("Resume", _unless(lambda batch: batch.status == PAUSED), Viewer.may_act_on, resume_batch),
+    "resume": Action(
+        "Resume", _unless(lambda batch: batch.status == PAUSED), Viewer.may_act_on, resume_batch
+    ),
     "cancel": Action(
         "Cancel", _unless(lambda batch: batch.instance is not None), Viewer.may_cancel, cancel_execution
     ),

@@ -21,7 +21,7 @@ from airflow_provider_mics.page.drift import (
     drift_of_schedule,
 )
 from airflow_provider_mics.page.marks import Mark, RunLink, RunLinks, mark_of
-from airflow_provider_mics.page.platform_reading import SHOWN, PlatformState
+from airflow_provider_mics.page.platform_reading import SHOWN, History, PlatformState
 
 ACTIVE, PAUSED, BY_HAND, GONE = "active", "paused", "by hand", "gone"
 
@@ -37,8 +37,8 @@ class Source(NamedTuple):
 class Dag:
     """A DAG that runs one instance.
 
-    ``next_tick`` (UTC) is when its next scheduled run is due, or None. ``takes_start`` is whether a run may say when the
-    platform starts the execution.
+    ``next_tick`` (UTC) is when its next scheduled run is due, or None. ``takes_start`` is whether a run may say when
+    the platform starts the execution.
     """
 
     dag_id: str
@@ -170,8 +170,10 @@ def batch_of(
     """Return the row of an instance with one of its DAGs, or without a DAG."""
     instance = state.instances.get(instance_id)
     executions = state.executions.get(instance_id, ())
+    history = state.history(instance_id)
     # What runs was running when it was read.
-    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, state.read_at or now)
+    read_at = (state.read_at if history is None else history.read_at) or now
+    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, read_at)
     cron = Cron(instance.cron, state.timezone) if instance is not None and instance.cron else None
     is_active = instance is not None and instance.is_active
     ticks = ticks_after(cron, now, 1) if cron is not None and is_active else []
@@ -186,7 +188,7 @@ def batch_of(
         cron_words=None if cron is None else cron_in_words(cron.expression),
         platform_tick=ticks[0] if ticks else None,
         marks=tuple(reversed(marks)),
-        drift=tuple(_drift(state, instance_id, instance, dag)),
+        drift=tuple(_drift(state, history, instance, dag)),
     )
 
 
@@ -217,21 +219,20 @@ def _status(instance: Instance | None) -> str:
 
 
 def _drift(
-    state: PlatformState, instance_id: str, instance: Instance | None, dag: Dag | None
+    state: PlatformState, history: History | None, instance: Instance | None, dag: Dag | None
 ) -> Iterable[Drift]:
     if instance is None:
         # Before the list was read, nothing can be said of what it lacks.
         return [NO_INSTANCE] if state.instances_read_at is not None else []
     found = [] if dag is not None else [NO_DAG]
     found += drift_of_schedule(instance, state.timezone, None if dag is None else dag.schedule)
-    history = state.history(instance_id)
-    if history is not None and state.read_at is not None:
+    if history is not None:
         found += drift_of_history(
             instance,
             state.timezone,
             history.executions,
             known_since=history.known_since,
-            read_at=state.read_at,
+            read_at=history.read_at,
         )
     return found
 

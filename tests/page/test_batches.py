@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,8 +22,8 @@ from airflow_provider_mics.page.batches import (
 )
 from airflow_provider_mics.page.charts import HEIGHT, bars
 from airflow_provider_mics.page.drift import NO_DAG, NO_INSTANCE, ScheduleInAirflow
-from airflow_provider_mics.page.marks import FiredBy, RunLink, mark_of
-from airflow_provider_mics.page.platform_reading import PlatformState
+from airflow_provider_mics.page.marks import EPOCH_START, FiredBy, RunLink, mark_of
+from airflow_provider_mics.page.platform_reading import OwnList, PlatformState
 from airflow_provider_mics.page.queries import LAST, Query
 from airflow_provider_mics.page.texts import duration_text
 from tests.flow_driver import NOON
@@ -93,6 +94,24 @@ def test_what_can_be_run_and_what_can_wait_for_its_start(
     found = rows(*map(instance, instances), dags=dags)
     [batch] = [each for each in found if each.instance_id == "1"]
     assert (batch.why_no_run is None, batch.why_no_run_at is None) == (runs, runs_at)
+
+
+def test_ticks_after_an_instance_was_read_are_not_missed() -> None:
+    hour = timedelta(hours=1)
+    history = tuple(execution(100 + each, due=NOON - each * hour) for each in range(3))
+    own = OwnList(NOON, NOON + MINUTE, EPOCH_START)
+    state = PlatformState(
+        instances={"1": instance("1", cron="0 * * * *")},
+        instances_read_at=NOON,
+        executions={"1": history},
+        own_lists={"1": own},
+        read_at=NOON + 3 * hour,
+    )
+    [batch] = batches_of(SOURCE, state, [], {}, NOON + 3 * hour)
+    assert batch.drift == (NO_DAG,)
+    read_later = replace(state, own_lists={"1": replace(own, read_at=NOON + 3 * hour)})
+    [batch] = batches_of(SOURCE, read_later, [], {}, NOON + 3 * hour)
+    assert [each.word for each in batch.drift] == ["no DAG", "missed tick"]
 
 
 def test_two_dags_of_one_instance_are_two_rows() -> None:
