@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -25,7 +26,7 @@ from airflow_provider_mics.page.drift import NO_DAG, NO_INSTANCE, ScheduleInAirf
 from airflow_provider_mics.page.marks import EPOCH_START, FiredBy, RunLink, mark_of
 from airflow_provider_mics.page.platform_reading import OwnList, PlatformState
 from airflow_provider_mics.page.queries import LAST, Query
-from airflow_provider_mics.page.texts import duration_text
+from airflow_provider_mics.page.texts import duration_text, moment_text, short_moment_text
 from tests.flow_driver import NOON
 from tests.page.organisation import execution, instance
 
@@ -234,3 +235,40 @@ def test_bars_fill_their_places_from_the_right() -> None:
 )  # fmt: skip
 def test_a_duration_in_words(seconds: float, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)) == text
+
+
+FIRST, LAST_ONE = datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "text"),
+    [
+        (LAST_ONE, "Asia/Tokyo", "9999-12-31 23:59 UTC"),
+        (FIRST, "America/Los_Angeles", "1-01-01 00:00 UTC"),
+        (LAST_ONE - timedelta(hours=9), "Asia/Tokyo", "9999-12-31 23:59"),
+    ],
+)
+def test_a_moment_that_has_no_date_in_a_zone_is_in_utc(moment: datetime, zone: str, text: str) -> None:
+    assert moment_text(moment, ZoneInfo(zone)).lstrip("0") == text
+    assert short_moment_text(moment, ZoneInfo(zone), NOON)
+
+
+@pytest.mark.parametrize("moment", [FIRST, LAST_ONE])
+@pytest.mark.parametrize("field", ["due", "created", "started"])
+@pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING", "PENDING"])
+def test_a_far_date_is_shown_like_any_other(moment: datetime, field: str, status: str) -> None:
+    given = {"created": NOON, "started": NOON, field: moment, "status": status, "seconds": None}
+    far = instance("1", cron="0 * * * *")
+    found = rows(far, executions=[execution(1, **given), execution(2)])
+    assert len(found[0].marks) == 2
+    state = PlatformState(
+        instances={"1": far},
+        instances_read_at=NOON,
+        executions={"1": (execution(1, **given),)},
+        covered_since=EPOCH_START,
+        read_at=NOON,
+    )
+    [batch] = batches_of(SOURCE, state, [], {}, NOON)
+    assert batch.last is not None
+    assert moment_text(batch.last.moment, ZoneInfo("Asia/Tokyo"))
+    assert duration_text(batch.last_duration)
