@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -157,6 +157,34 @@ def dags_by_instance(state: PlatformState, dags: Iterable[Dag]) -> Iterator[tupl
         own = sorted(by_instance.get(instance_id, ()), key=lambda each: each.dag_id)
         for dag_or_none in own or (None,):
             yield instance_id, dag_or_none
+
+
+def with_each_instance_once(
+    rows: Mapping[Source, Sequence[Batch]], organisations: Mapping[Source, Hashable]
+) -> list[Batch]:
+    """Return all rows, without what several sources of one organisation have in common.
+
+    An instance without a DAG is a row of the organisation's first source only, and only if no DAG of another one of its
+    sources runs the instance.
+
+    :param organisations: a key of the organisation that each source leads to
+    """
+    first: dict[Hashable, Source] = {}
+    with_dag: dict[Hashable, set[str]] = {}
+    for source, batches in rows.items():
+        organisation = organisations[source]
+        first.setdefault(organisation, source)
+        ids = with_dag.setdefault(organisation, set())
+        ids.update(each.instance_id for each in batches if each.dag is not None)
+    return [
+        each
+        for source, batches in rows.items()
+        for each in batches
+        if each.dag is not None
+        or (
+            first[organisations[source]] == source and each.instance_id not in with_dag[organisations[source]]
+        )
+    ]
 
 
 def batch_of(

@@ -11,6 +11,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
     DagAccessEntity,
     DagDetails,
 )
+from airflow.models.connection import Connection
 from airflow.models.dag import DagModel
 
 from airflow_provider_mics.page.batches import Batch
@@ -75,7 +76,7 @@ class Viewer:
     def _may_use(self, method: Literal["GET", "PUT"], conn_id: str) -> bool:
         key = method, conn_id
         if key not in self._connections:
-            details = ConnectionDetails(conn_id=conn_id)
+            details = ConnectionDetails(conn_id=conn_id, team_name=Connection.get_team_name(conn_id))
             self._connections[key] = bool(
                 get_auth_manager().is_authorized_connection(method=method, details=details, user=self.user)
             )

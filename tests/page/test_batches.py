@@ -19,6 +19,7 @@ from airflow_provider_mics.page.batches import (
     Dag,
     Source,
     batches_of,
+    with_each_instance_once,
     without_links_to,
 )
 from airflow_provider_mics.page.charts import HEIGHT, bars
@@ -181,6 +182,18 @@ def test_marks_are_in_the_order_of_time_and_link_the_run_of_the_own_dag_first() 
     assert [mark.execution.id for mark in batch.marks] == [str(each) for each in range(6, 16)]
     assert [mark.run for mark in batch.marks[-2:]] == [foreign, RUN]
     assert [mark.run for mark in without_links_to(batch, {RUN.dag_id}).marks[-2:]] == [None, RUN]
+
+
+def test_two_sources_of_one_organisation_show_each_instance_once() -> None:
+    other, foreign = Source("other", "1185"), Source("foreign")
+    state = PlatformState(instances={key: instance(key) for key in "1234"}, instances_read_at=NOON)
+    dags = {SOURCE: [dag("1")], other: [dag("2"), dag("3")], foreign: []}
+    found = {source: batches_of(source, state, own, {}, NOON) for source, own in dags.items()}
+    once = with_each_instance_once(found, {SOURCE: "a", other: "a", foreign: "b"})
+    assert [(each.source, each.instance_id, each.dag is not None) for each in once] == [
+        (SOURCE, "1", True), (SOURCE, "4", False), (other, "2", True), (other, "3", True),
+        *((foreign, key, False) for key in "1234"),
+    ]  # fmt: skip
 
 
 def names(query: dict[str, str], batches: list[Batch]) -> list[str]:
