@@ -2,5 +2,5 @@
 
 ``registration`` says what Airflow's API server mounts, and loads nothing. ``app`` has the routes. ``platform_reading``
 and ``platform_states`` get what the platform shows, ``airflow_state`` what Airflow knows. ``batches``, ``drift``,
-``queries`` and ``charts`` are pure, ``rendering`` makes HTML of them, and ``actions`` acts.
+``queries``, ``charts`` and ``forms_sent_twice`` are pure, ``rendering`` makes HTML of them, and ``actions`` acts.
 """

@@ -12,9 +12,11 @@ from typing import Any
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.exceptions import DagRunAlreadyExists
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType
+from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionType
@@ -26,6 +28,7 @@ from airflow_provider_mics.core.provisioning.executions import ensure_execution_
 from airflow_provider_mics.core.provisioning.pausing import pause, resume
 from airflow_provider_mics.page.batches import ACTIVE, PAUSED, Batch
 from airflow_provider_mics.page.connections import run
+from airflow_provider_mics.page.forms_sent_twice import AnswersByForm
 from airflow_provider_mics.page.marks import RunLink
 from airflow_provider_mics.page.permissions import Viewer
 from airflow_provider_mics.runtime.failures import one_line_of
@@ -93,7 +96,10 @@ def run_batch(order: Order) -> Answer:
             run_id=run_id,
             conf=conf,
         )
-    except DagRunAlreadyExists:
+    except (DagRunAlreadyExists, IntegrityError):
+        # The second of two API servers that get a form at the same moment finds the run when it writes its own.
+        if DagRun.find_duplicate(dag_id=dag_id, run_id=run_id) is None:
+            raise
         return Answer(True, f"Its DAG was started already by this form, with the run {run_id}.", link)
     when = "" if order.start is None else f" It starts the batch at {utc(order.start)}."
     waits = " The DAG is off: the run waits until it is switched on." if order.batch.dag.is_paused else ""
@@ -202,7 +208,16 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
+_answers = AnswersByForm[Answer](lambda answer: answer.is_done)
+
+
 def perform(name: str, order: Order) -> Answer:
+    """Do what a user confirmed. A form that was sent before is not acted on again, but has the same answer."""
+    form = name, order.batch.path, order.viewer.name, order.request_id
+    return _answers.get(form, lambda: _perform(name, order))
+
+
+def _perform(name: str, order: Order) -> Answer:
     """Do what a user confirmed, and write it to Airflow's audit log before and after."""
     entry = _begin_audit(name, order)
     try:

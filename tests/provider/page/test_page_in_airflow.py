@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.chromium import require_chromium
 if IS_AIRFLOW_2:
     pytest.skip("Airflow 2.11 has no such pages", allow_module_level=True)
 
+from airflow_provider_mics.page.responses import ANSWER_COOKIE
 from tests.provider.page.airflow_with_page import MARKUP, SECRET, Lab, User, running
 
 ROUTES = (
@@ -158,6 +160,21 @@ def test_a_batch_without_a_dag_runs_once_for_each_form(lab: Lab, admin: User) ->
     page = admin.get(lab.path("without")).text
     assert "Airflow does not know of it" in page
     assert len(lab.executions("without")) == 1
+
+
+@pytest.mark.parametrize("name", ["paused", "without"])
+def test_a_form_that_is_sent_twice_at_once_starts_one_execution(lab: Lab, admin: User, name: str) -> None:
+    path = f"{lab.path(name)}/run"
+    form, before = admin.form(path), len(lab.executions(name))
+    with ThreadPoolExecutor(2) as browsers:
+        answers = list(browsers.map(lambda _: admin.send(path, form), range(2)))
+    assert [each.status_code for each in answers] == [303, 303]
+    said = [each.cookies[ANSWER_COOKIE] for each in answers]
+    assert said[0] == said[1]
+    if name == "without":
+        assert len(lab.executions(name)) == before + 1
+    else:
+        assert len(lab.airflow.api.runs(lab.dag_id(name))) == 1
 
 
 def test_a_start_in_the_future_waits_and_can_be_canceled(lab: Lab, admin: User) -> None:
