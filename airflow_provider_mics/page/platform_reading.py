@@ -79,6 +79,7 @@ class PlatformState:
     """What was last read of an organisation.
 
     ``read_at`` is when all of it was last read, ``instances_read_at`` when the instances were, both in UTC or None.
+    ``must_list_instances`` is whether the next reading lists them however new they are.
     ``covered_since`` is since when the organisation's list was read without a gap; None where it does not serve.
     ``own_lists`` are the instances whose own list was asked for. ``user_id`` is the platform's id of the token's user.
     ``failure`` is why the last reading gave nothing new, or None. ``inventory_at`` is when the DAG factory last asked
@@ -92,6 +93,7 @@ class PlatformState:
     inventory_at: datetime | None = None
     instances: Mapping[str, Instance] = field(default_factory=dict)
     instances_read_at: datetime | None = None
+    must_list_instances: bool = False
     executions: Mapping[str, tuple[Execution, ...]] = field(default_factory=dict)
     covered_since: datetime | None = None
     own_lists: Mapping[str, OwnList] = field(default_factory=dict)
@@ -132,6 +134,10 @@ class PlatformState:
         """Return the state with an instance's own list as it was asked for now."""
         return replace(self, own_lists={**self.own_lists, instance_id: own_list})
 
+    def outdated(self) -> PlatformState:
+        """Return the state after an action, which may have changed an instance."""
+        return replace(self, must_list_instances=True)
+
     def failed(self, reason: str, now: datetime) -> PlatformState:
         """Return the state after a reading that gave nothing new."""
         return replace(self, failure=reason, failed_at=now)
@@ -162,9 +168,10 @@ def read_platform(previous: PlatformState) -> Steps[PlatformState]:
     try:
         if state.user_id is None:
             state = replace(state, user_id=(yield from _user_id()))
-        if state.instances_read_at is None or now - state.instances_read_at >= INSTANCES_KEPT_FOR:
+        listed_at = state.instances_read_at
+        if state.must_list_instances or listed_at is None or now - listed_at >= INSTANCES_KEPT_FOR:
             listed = yield from list_instances(state.organisation_id, page_size=LARGE_PAGE_SIZE)
-            state = replace(state.with_instances(listed), instances_read_at=now)
+            state = replace(state.with_instances(listed), instances_read_at=now, must_list_instances=False)
         state = yield from within(_with_organisation_list(state), LONGEST_READING)
         state, outage = yield from _with_own_lists(state, now)
     except MicsError as error:

@@ -25,7 +25,7 @@ class Site:
 
     def __init__(self) -> None:
         self._airflow = SharedReadings[None, AirflowState](lambda _, previous: read_airflow(previous))
-        self._states = SharedReadings[Source, PlatformState](read_source)
+        self._states = SharedReadings[Source, PlatformState](read_source, outdated=PlatformState.outdated)
         self._details = SharedReadings[tuple[Source, str], Details](_read_details)
         self._kept = KeptBatches()
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Site:
     def look(self, viewer: Viewer) -> tuple[list[Batch], States]:
         """Return the batches that a user may see, and the states of all organisations that he sees one of."""
         airflow = self._airflow.get(None) or AirflowState()
-        states: States = {source: self._states.get(source) for source in sources_of(airflow.dags)}
+        states: States = self._states.get_all(sources_of(airflow.dags))
         rows: dict[Source, list[Batch]] = {}
         for source, state in states.items():
             dags = [each for each in airflow.dags if each.source == source]

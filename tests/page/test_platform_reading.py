@@ -134,6 +134,21 @@ def test_instances_are_listed_less_often_than_executions() -> None:
     assert state.instances["1"].name == "renamed"
 
 
+def test_after_an_action_the_instances_are_listed_at_once() -> None:
+    organisation = Organisation([instance("1")], minutely(3))
+    reader = Reader(organisation)
+    reader.read()
+    organisation.instances = [instance("1", name="renamed")]
+    reader.state = reader.state.outdated()
+    organisation.is_down = True
+    reader.read()
+    organisation.is_down = False
+    assert reader.read().instances["1"].name == "renamed"
+    organisation.requests.clear()
+    reader.read()
+    assert organisation.asked(INSTANCES) == []
+
+
 @pytest.mark.parametrize("way", ["no list", "no instances in the list"])
 def test_a_platform_without_a_list_for_all_is_asked_for_some_instances_in_turn(way: str) -> None:
     count = INSTANCES_ASKED + 5
