@@ -23,7 +23,7 @@ from airflow_provider_mics.page.drift import (
 from airflow_provider_mics.page.marks import Mark, RunLink, RunLinks, mark_of
 from airflow_provider_mics.page.platform_reading import SHOWN, History, PlatformState
 
-ACTIVE, PAUSED, BY_HAND, GONE = "active", "paused", "by hand", "gone"
+ACTIVE, PAUSED, BY_HAND, GONE, UNKNOWN = "active", "paused", "by hand", "gone", "unknown"
 
 
 class Source(NamedTuple):
@@ -57,7 +57,8 @@ class Batch:
     """An instance with its DAG, or one of both.
 
     ``instance`` is None if the platform does not list it, ``dag`` if there is none. ``status`` is ``active``,
-    ``paused``, ``by hand`` or ``gone``. Ticks are in UTC. ``marks`` are the last executions, in the order of time.
+    ``paused``, ``by hand``, ``gone``, or ``unknown`` as long as the instances have not been listed. Ticks are in UTC.
+    ``marks`` are the last executions, in the order of time.
     """
 
     source: Source
@@ -116,7 +117,7 @@ class Batch:
     @property
     def why_no_run(self) -> str | None:
         """Why the batch cannot be run, as a sentence; None if it can."""
-        if self.instance is None:
+        if self.instance is None and (self.dag is None or self.status != UNKNOWN):
             return f"It is {self.status}."
         if self.dag is not None and self.dag.has_import_errors:
             return f"The file of the DAG {self.dag.dag_id} has import errors: Airflow starts no run of it."
@@ -211,7 +212,7 @@ def batch_of(
         name=_name(instance_id, instance, dag),
         instance=instance,
         dag=dag,
-        status=_status(instance),
+        status=_status(state, instance),
         timezone=state.timezone,
         cron_words=None if cron is None else cron_in_words(cron.expression),
         platform_tick=ticks[0] if ticks else None,
@@ -238,9 +239,9 @@ def _name(instance_id: str, instance: Instance | None, dag: Dag | None) -> str:
     return dag.name if dag is not None and dag.name else f"Integration batch {instance_id}"
 
 
-def _status(instance: Instance | None) -> str:
+def _status(state: PlatformState, instance: Instance | None) -> str:
     if instance is None:
-        return GONE
+        return UNKNOWN if state.instances_read_at is None else GONE
     if not instance.cron:
         return BY_HAND
     return ACTIVE if instance.is_active else PAUSED

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ANSWER_COOKIE = "mics_answer"
 ANSWER_SECONDS = 60
-TITLES = {401: "Sign in", 403: "Not allowed", 404: "Not found"}
+TITLES = {401: "Sign in", 403: "Not allowed", 404: "Not found", 503: "Not read yet"}
 
 
 class Responses:

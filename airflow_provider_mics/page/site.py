@@ -20,6 +20,10 @@ from airflow_provider_mics.page.shared_readings import SharedReadings
 States = dict[Source, PlatformState | None]
 
 
+class AirflowNotReadError(Exception):
+    """Airflow's database has not been read yet: without it, every instance would seem to have no DAG."""
+
+
 class Site:
     """The page in one process of Airflow's API server."""
 
@@ -31,8 +35,13 @@ class Site:
         self._lock = threading.Lock()
 
     def look(self, viewer: Viewer) -> tuple[list[Batch], States]:
-        """Return the batches that a user may see, and the states of all organisations that he sees one of."""
-        airflow = self._airflow.get(None) or AirflowState()
+        """Return the batches that a user may see, and the states of all organisations that he sees one of.
+
+        :raises AirflowNotReadError: which DAGs there are is not known yet
+        """
+        airflow = self._airflow.get(None)
+        if airflow is None:
+            raise AirflowNotReadError
         states: States = self._states.get_all(sources_of(airflow.dags))
         rows: dict[Source, list[Batch]] = {}
         for source, state in states.items():

@@ -15,6 +15,7 @@ from airflow_provider_mics.page.batches import (
     BY_HAND,
     GONE,
     PAUSED,
+    UNKNOWN,
     Batch,
     Dag,
     Source,
@@ -75,8 +76,10 @@ def test_there_is_a_row_for_each_instance_and_for_each_dag() -> None:
 
 
 def test_before_the_platform_was_read_no_instance_is_gone() -> None:
-    [batch] = batches_of(SOURCE, PlatformState(), [dag("1")], {}, NOON)
-    assert batch.drift == ()
+    [batch] = batches_of(SOURCE, PlatformState(), [dag("1", takes_start=True)], {}, NOON)
+    assert (batch.drift, batch.status) == ((), UNKNOWN)
+    assert (batch.why_no_run, batch.why_no_run_at) == (None, None), "its DAG can do it"
+    assert Query.of({"status": "unknown", "sort": "status"}).select([batch]) == [batch]
 
 
 @pytest.mark.parametrize(
