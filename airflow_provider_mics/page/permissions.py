@@ -31,6 +31,10 @@ class Viewer:
     def name(self) -> str:
         return self.user.get_name()
 
+    @property
+    def user_id(self) -> str:
+        return str(self.user.get_id())
+
     @cached_property
     def readable_dags(self) -> set[str]:
         return get_auth_manager().get_authorized_dag_ids(user=self.user, method="GET")
