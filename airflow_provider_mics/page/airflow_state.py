@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.configuration import conf
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.xcom import XComModel
@@ -185,6 +186,8 @@ def _task_in(data: Any, compressed: bytes | None) -> _Task | None:
 
 def _takes_start(dag: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
     """Whether the configuration of a run reaches the field that says when the platform starts the execution."""
+    if not conf.getboolean("core", "dag_run_conf_overrides_params", fallback=True):
+        return False
     template = task.get(START_FIELD)
     has_param = START_FIELD in dict(dag.get("params") or {})
     return has_param and isinstance(template, str) and _USES_START_PARAM.search(template) is not None

@@ -128,8 +128,8 @@ class Batch:
         """Why the batch cannot be run at a moment to come, as a sentence; None if it can."""
         if self.why_no_run is None and self.dag is not None and not self.dag.takes_start:
             return (
-                f"The DAG {self.dag.dag_id} takes no start: its task does not use a parameter expected_start_date. "
-                "It can be run at once."
+                f"The DAG {self.dag.dag_id} takes no start: its task uses no parameter expected_start_date that a run "
+                "can set. It can be run at once."
             )
         return self.why_no_run
 

@@ -112,6 +112,18 @@ def test_whether_a_run_may_say_when_its_batch_starts(
     assert task.takes_start == takes_start
 
 
+def test_where_parameters_ignore_the_configuration_of_a_run_no_run_says_when_its_batch_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = "{{ params.expected_start_date or '' }}"
+    dag = dag_with({"instance_id": "1", "expected_start_date": start}, params={"expected_start_date": ""})
+    for overrides in ("True", "False"):
+        monkeypatch.setenv("AIRFLOW__CORE__DAG_RUN_CONF_OVERRIDES_PARAMS", overrides)
+        task = _task_in(dag, None)
+        assert task is not None
+        assert task.takes_start == (overrides == "True")
+
+
 @pytest.mark.parametrize(
     "tasks", [[], [{"instance_id": "1"}, {"instance_id": "2"}], [{"instance_id": "{{ params.x }}"}]]
 )
