@@ -12,9 +12,11 @@ from typing import Any
 from airflow.api.common.trigger_dag import trigger_dag
 from airflow.exceptions import DagRunAlreadyExists
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType
+from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.field_types import ExecutionType
@@ -26,6 +28,7 @@ from airflow_provider_mics.core.provisioning.executions import ensure_execution_
 from airflow_provider_mics.core.provisioning.pausing import pause, resume
 from airflow_provider_mics.page.batches import ACTIVE, PAUSED, Batch
 from airflow_provider_mics.page.connections import run
+from airflow_provider_mics.page.forms_sent_twice import AnswersByForm
 from airflow_provider_mics.page.marks import RunLink
 from airflow_provider_mics.page.permissions import Viewer
 from airflow_provider_mics.runtime.failures import one_line_of
@@ -63,13 +66,18 @@ class Answer:
 class Action:
     """Something that a user may do with a batch.
 
-    ``fits`` says whether it makes sense for a batch now, ``is_allowed`` whether the user may do it. ``act`` does it.
+    ``why_not`` says why it makes no sense for a batch now, or None; ``is_allowed`` whether the user may do it. ``act``
+    does it.
     """
 
     label: str
-    fits: Callable[[Batch], bool]
+    why_not: Callable[[Batch], str | None]
     is_allowed: Callable[[Viewer, Batch], bool]
     act: Callable[[Order], Answer]
+
+    def fits(self, batch: Batch) -> bool:
+        """Whether the action makes sense for a batch now."""
+        return self.why_not(batch) is None
 
 
 def run_batch(order: Order) -> Answer:
@@ -88,7 +96,10 @@ def run_batch(order: Order) -> Answer:
             run_id=run_id,
             conf=conf,
         )
-    except DagRunAlreadyExists:
+    except (DagRunAlreadyExists, IntegrityError):
+        # The second of two API servers that get a form at the same moment finds the run when it writes its own.
+        if DagRun.find_duplicate(dag_id=dag_id, run_id=run_id) is None:
+            raise
         return Answer(True, f"Its DAG was started already by this form, with the run {run_id}.", link)
     when = "" if order.start is None else f" It starts the batch at {utc(order.start)}."
     waits = " The DAG is off: the run waits until it is switched on." if order.batch.dag.is_paused else ""
@@ -165,28 +176,48 @@ def _switch_dag(order: Order, *, is_paused: bool) -> Answer:
     return Answer(True, "The DAG is on.")
 
 
+def _unless(fits: Callable[[Batch], bool]) -> Callable[[Batch], str | None]:
+    return lambda batch: None if fits(batch) else f"It is {batch.status}."
+
+
+def _unless_dag(*, is_paused: bool) -> Callable[[Batch], str | None]:
+    def why_not(batch: Batch) -> str | None:
+        if batch.dag is None:
+            return "It has no DAG."
+        return (
+            None
+            if batch.dag.is_paused == is_paused
+            else f"The DAG is {'on' if is_paused else 'off'} already."
+        )
+
+    return why_not
+
+
 ACTIONS: Mapping[str, Action] = {
-    "run": Action("Run now", lambda batch: batch.instance is not None, Viewer.may_run, run_batch),
-    "run_at": Action("Run at", lambda batch: batch.instance is not None, Viewer.may_run, run_batch),
-    "pause": Action("Pause", lambda batch: batch.status == ACTIVE, Viewer.may_act_on, pause_batch),
-    "resume": Action("Resume", lambda batch: batch.status == PAUSED, Viewer.may_act_on, resume_batch),
-    "cancel": Action("Cancel", lambda batch: batch.instance is not None, Viewer.may_cancel, cancel_execution),
-    "dag_on": Action(
-        "Switch the DAG on",
-        lambda batch: batch.dag is not None and batch.dag.is_paused,
-        Viewer.may_act_on,
-        switch_dag_on,
+    "run": Action("Run now", lambda batch: batch.why_no_run, Viewer.may_run, run_batch),
+    "run_at": Action("Run at", lambda batch: batch.why_no_run_at, Viewer.may_run, run_batch),
+    "pause": Action("Pause", _unless(lambda batch: batch.status == ACTIVE), Viewer.may_act_on, pause_batch),
+    "resume": Action(
+        "Resume", _unless(lambda batch: batch.status == PAUSED), Viewer.may_act_on, resume_batch
     ),
-    "dag_off": Action(
-        "Switch the DAG off",
-        lambda batch: batch.dag is not None and not batch.dag.is_paused,
-        Viewer.may_act_on,
-        switch_dag_off,
+    "cancel": Action(
+        "Cancel", _unless(lambda batch: batch.instance is not None), Viewer.may_cancel, cancel_execution
     ),
+    "dag_on": Action("Switch the DAG on", _unless_dag(is_paused=True), Viewer.may_act_on, switch_dag_on),
+    "dag_off": Action("Switch the DAG off", _unless_dag(is_paused=False), Viewer.may_act_on, switch_dag_off),
 }
 
 
+_answers = AnswersByForm[Answer](lambda answer: answer.is_done)
+
+
 def perform(name: str, order: Order) -> Answer:
+    """Do what a user confirmed. A form that was sent before is not acted on again, but has the same answer."""
+    form = name, order.batch.path, order.viewer.name, order.request_id
+    return _answers.get(form, lambda: _perform(name, order))
+
+
+def _perform(name: str, order: Order) -> Answer:
     """Do what a user confirmed, and write it to Airflow's audit log before and after."""
     entry = _begin_audit(name, order)
     try:

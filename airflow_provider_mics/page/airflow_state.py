@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.configuration import conf
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.xcom import XComModel
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 TASK_TYPE = "MicsCreateExecutionOperator"
+START_FIELD = "expected_start_date"
+"""The field of the task, and the parameter of the DAG, that say when the platform starts the execution."""
+_USES_START_PARAM = re.compile(rf"{{{{.*\bparams(\.|\[['\"]|\.get\(['\"]){START_FIELD}\b.*}}}}", re.DOTALL)
 MOST_LINKS = 100_000
 """Links that are kept; the oldest go first."""
 OVERLAP = timedelta(minutes=2)
@@ -74,6 +79,7 @@ def read_airflow(previous: AirflowState | None) -> AirflowState:
             task.schedule,
             next_tick,
             bool(has_import_errors),
+            task.takes_start,
         )
         for dag_id, is_paused, next_tick, has_import_errors, display_name in rows
         if (task := tasks.get(dag_id, ("", None))[1]) is not None
@@ -146,10 +152,13 @@ def _links(
 
 
 class _Task:
-    """What the task of a DAG runs, and the DAG's schedule."""
+    """What the task of a DAG runs, whether a run may say when it starts, and the DAG's schedule."""
 
-    def __init__(self, source: Source, instance_id: str, schedule: ScheduleInAirflow) -> None:
+    def __init__(
+        self, source: Source, instance_id: str, schedule: ScheduleInAirflow, *, takes_start: bool
+    ) -> None:
         self.source, self.instance_id, self.schedule = source, instance_id, schedule
+        self.takes_start = takes_start
 
 
 def _task_in(data: Any, compressed: bytes | None) -> _Task | None:
@@ -169,10 +178,19 @@ def _task_in(data: Any, compressed: bytes | None) -> _Task | None:
         conn_id = task.get("mics_conn_id") or defaults.get("mics_conn_id") or MicsHook.default_conn_name
         organisation_id = task.get("organisation_id")
         source = Source(str(conn_id), None if organisation_id is None else str(organisation_id))
-        return _Task(source, instance_id, _schedule_in(dag))
+        return _Task(source, instance_id, _schedule_in(dag), takes_start=_takes_start(dag, task))
     except Exception as error:  # noqa: BLE001 - another version of Airflow may write it in another form
         logger.debug("A serialized DAG cannot be read: %s", error)
         return None
+
+
+def _takes_start(dag: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    """Whether the configuration of a run reaches the field that says when the platform starts the execution."""
+    if not conf.getboolean("core", "dag_run_conf_overrides_params", fallback=True):
+        return False
+    template = task.get(START_FIELD)
+    has_param = START_FIELD in dict(dag.get("params") or {})
+    return has_param and isinstance(template, str) and _USES_START_PARAM.search(template) is not None
 
 
 def _plain(encoded: Any) -> dict[str, Any]:

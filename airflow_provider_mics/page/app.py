@@ -16,7 +16,7 @@ from airflow_provider_mics.page.batches import Batch
 from airflow_provider_mics.page.browsers import Browser, browser_of, form_of, list_query, view_of
 from airflow_provider_mics.page.forms import UnusableFormError, order_of
 from airflow_provider_mics.page.responses import Responses
-from airflow_provider_mics.page.site import Site, States
+from airflow_provider_mics.page.site import AirflowNotReadError, Site, States
 
 STATIC = Path(__file__).parent / "static"
 STATIC_FILES = {
@@ -52,6 +52,7 @@ def make_app() -> FastAPI:
     )
     app.middleware("http")(_add_headers)
     app.exception_handler(StarletteHTTPException)(routes.refusal)
+    app.exception_handler(AirflowNotReadError)(routes.not_read)
     of_dag, of_instance = "/dags/{dag_id}", "/instances/{conn_id}/{instance_id}"
     app.get("/")(routes.list_batches)
     app.get("/static/{name}")(routes.static_file)
@@ -81,6 +82,10 @@ class Routes:
     async def refusal(self, request: Request, error: Exception) -> HTMLResponse:
         assert isinstance(error, StarletteHTTPException)  # noqa: S101 - as it is registered
         return self._responses.refusal(view_of(request, ""), error)
+
+    async def not_read(self, request: Request, _: Exception) -> HTMLResponse:
+        text = "Airflow's DAGs have not been read yet. Reload in a moment."
+        return self._responses.refusal(view_of(request, ""), HTTPException(503, text))
 
     def static_file(self, name: str) -> Response:
         if name not in STATIC_FILES:
@@ -164,8 +169,9 @@ def _check_action(browser: Browser, batch: Batch, name: str) -> None:
         raise HTTPException(
             403, f"You may see this batch, but not do that: you may not edit {what} in Airflow."
         )
-    if not action.fits(batch):
-        raise HTTPException(409, f"{action.label} does not fit this batch now: it is {batch.status}.")
+    why_not = action.why_not(batch)
+    if why_not is not None:
+        raise HTTPException(409, f"{action.label} does not fit this batch now. {why_not}")
 
 
 def _next_page(back: str, batch: Batch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -21,9 +21,9 @@ from airflow_provider_mics.page.drift import (
     drift_of_schedule,
 )
 from airflow_provider_mics.page.marks import Mark, RunLink, RunLinks, mark_of
-from airflow_provider_mics.page.platform_reading import SHOWN, PlatformState
+from airflow_provider_mics.page.platform_reading import SHOWN, History, PlatformState
 
-ACTIVE, PAUSED, BY_HAND, GONE = "active", "paused", "by hand", "gone"
+ACTIVE, PAUSED, BY_HAND, GONE, UNKNOWN = "active", "paused", "by hand", "gone", "unknown"
 
 
 class Source(NamedTuple):
@@ -35,7 +35,11 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Dag:
-    """A DAG that runs one instance. ``next_tick`` (UTC) is when its next scheduled run is due, or None."""
+    """A DAG that runs one instance.
+
+    ``next_tick`` (UTC) is when its next scheduled run is due, or None. ``takes_start`` is whether a run may say when
+    the platform starts the execution.
+    """
 
     dag_id: str
     source: Source
@@ -45,6 +49,7 @@ class Dag:
     schedule: ScheduleInAirflow
     next_tick: datetime | None = None
     has_import_errors: bool = False
+    takes_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Batch:
     """An instance with its DAG, or one of both.
 
     ``instance`` is None if the platform does not list it, ``dag`` if there is none. ``status`` is ``active``,
-    ``paused``, ``by hand`` or ``gone``. Ticks are in UTC. ``marks`` are the last executions, in the order of time.
+    ``paused``, ``by hand``, ``gone``, or ``unknown`` as long as the instances have not been listed. Ticks are in UTC.
+    ``marks`` are the last executions, in the order of time.
     """
 
     source: Source
@@ -108,6 +114,25 @@ class Batch:
         """The shown executions that can be canceled, the newest first."""
         return tuple(mark.execution for mark in reversed(self.marks) if not mark.execution.is_over)
 
+    @property
+    def why_no_run(self) -> str | None:
+        """Why the batch cannot be run, as a sentence; None if it can."""
+        if self.instance is None and (self.dag is None or self.status != UNKNOWN):
+            return f"It is {self.status}."
+        if self.dag is not None and self.dag.has_import_errors:
+            return f"The file of the DAG {self.dag.dag_id} has import errors: Airflow starts no run of it."
+        return None
+
+    @property
+    def why_no_run_at(self) -> str | None:
+        """Why the batch cannot be run at a moment to come, as a sentence; None if it can."""
+        if self.why_no_run is None and self.dag is not None and not self.dag.takes_start:
+            return (
+                f"The DAG {self.dag.dag_id} takes no start: its task uses no parameter expected_start_date that a run "
+                "can set. It can be run at once."
+            )
+        return self.why_no_run
+
 
 def batches_of(
     source: Source, state: PlatformState, dags: Iterable[Dag], links: RunLinks, now: datetime
@@ -135,6 +160,34 @@ def dags_by_instance(state: PlatformState, dags: Iterable[Dag]) -> Iterator[tupl
             yield instance_id, dag_or_none
 
 
+def with_each_instance_once(
+    rows: Mapping[Source, Sequence[Batch]], organisations: Mapping[Source, Hashable]
+) -> list[Batch]:
+    """Return all rows, without what several sources of one organisation have in common.
+
+    An instance without a DAG is a row of the organisation's first source only, and only if no DAG of another one of its
+    sources runs the instance.
+
+    :param organisations: a key of the organisation that each source leads to
+    """
+    first: dict[Hashable, Source] = {}
+    with_dag: dict[Hashable, set[str]] = {}
+    for source, batches in rows.items():
+        organisation = organisations[source]
+        first.setdefault(organisation, source)
+        ids = with_dag.setdefault(organisation, set())
+        ids.update(each.instance_id for each in batches if each.dag is not None)
+    return [
+        each
+        for source, batches in rows.items()
+        for each in batches
+        if each.dag is not None
+        or (
+            first[organisations[source]] == source and each.instance_id not in with_dag[organisations[source]]
+        )
+    ]
+
+
 def batch_of(
     source: Source,
     state: PlatformState,
@@ -146,8 +199,10 @@ def batch_of(
     """Return the row of an instance with one of its DAGs, or without a DAG."""
     instance = state.instances.get(instance_id)
     executions = state.executions.get(instance_id, ())
+    history = state.history(instance_id)
     # What runs was running when it was read.
-    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, state.read_at or now)
+    read_at = (state.read_at if history is None else history.read_at) or now
+    marks = marks_of(executions[:SHOWN], dag, links, state.user_id, read_at)
     cron = Cron(instance.cron, state.timezone) if instance is not None and instance.cron else None
     is_active = instance is not None and instance.is_active
     ticks = ticks_after(cron, now, 1) if cron is not None and is_active else []
@@ -157,12 +212,12 @@ def batch_of(
         name=_name(instance_id, instance, dag),
         instance=instance,
         dag=dag,
-        status=_status(instance),
+        status=_status(state, instance),
         timezone=state.timezone,
         cron_words=None if cron is None else cron_in_words(cron.expression),
         platform_tick=ticks[0] if ticks else None,
         marks=tuple(reversed(marks)),
-        drift=tuple(_drift(state, instance_id, instance, dag)),
+        drift=tuple(_drift(state, history, instance, dag)),
     )
 
 
@@ -184,30 +239,29 @@ def _name(instance_id: str, instance: Instance | None, dag: Dag | None) -> str:
     return dag.name if dag is not None and dag.name else f"Integration batch {instance_id}"
 
 
-def _status(instance: Instance | None) -> str:
+def _status(state: PlatformState, instance: Instance | None) -> str:
     if instance is None:
-        return GONE
+        return UNKNOWN if state.instances_read_at is None else GONE
     if not instance.cron:
         return BY_HAND
     return ACTIVE if instance.is_active else PAUSED
 
 
 def _drift(
-    state: PlatformState, instance_id: str, instance: Instance | None, dag: Dag | None
+    state: PlatformState, history: History | None, instance: Instance | None, dag: Dag | None
 ) -> Iterable[Drift]:
     if instance is None:
         # Before the list was read, nothing can be said of what it lacks.
         return [NO_INSTANCE] if state.instances_read_at is not None else []
     found = [] if dag is not None else [NO_DAG]
     found += drift_of_schedule(instance, state.timezone, None if dag is None else dag.schedule)
-    history = state.history(instance_id)
-    if history is not None and state.read_at is not None:
+    if history is not None:
         found += drift_of_history(
             instance,
             state.timezone,
             history.executions,
             known_since=history.known_since,
-            read_at=state.read_at,
+            read_at=history.read_at,
         )
     return found
 

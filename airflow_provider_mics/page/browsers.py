@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser  # noqa: TC002 - FastAPI reads it
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, HTTPException, Request
@@ -21,6 +20,7 @@ from airflow_provider_mics.page.registration import URL_PREFIX
 from airflow_provider_mics.page.rendering import View
 
 ZONE_COOKIE = "mics_zone"
+FORM_KEY_COOKIE = "mics_form_key"
 DEFAULT_ZONE = "UTC"
 LARGEST_FORM = 20_000
 """Bytes."""
@@ -32,23 +32,32 @@ OTHER_SITES = ("cross-site", "same-site")
 
 @dataclass(frozen=True)
 class Browser:
-    """A user's browser. ``session`` is what proves its session: the JWT of Airflow that it sent."""
+    """A user's browser.
+
+    ``form_key`` is the random value of the page's own cookie; without a cookie, a new one. ``has_form_key`` is whether
+    the browser has it already. Airflow may replace its JWT at any request, so that cannot prove whose form it is.
+    """
 
     viewer: Viewer
-    session: str
+    form_key: str
+    has_form_key: bool
     view: View
+
+    @property
+    def session(self) -> str:
+        """What forms and answers are bound to: the user, and the browser."""
+        return f"{self.viewer.user_id}\0{self.form_key}"
 
 
 def browser_of(request: Request, user: Annotated[BaseUser, Depends(get_user)]) -> Browser:
-    """Return who sent a request.
-
-    :raises HTTPException: 401 without a user
-    """
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    session = token if kind.lower() == "bearer" else request.cookies.get(COOKIE_NAME_JWT_TOKEN, "")
-    if not session:
-        raise HTTPException(401, "Not authenticated")
-    return Browser(Viewer(user), session, view_of(request, user.get_name()))
+    """Return who sent a request; Airflow refuses one without a user."""
+    form_key = request.cookies.get(FORM_KEY_COOKIE, "")
+    return Browser(
+        Viewer(user),
+        form_key or secrets.token_urlsafe(32),
+        bool(form_key),
+        view_of(request, user.get_name()),
+    )
 
 
 def view_of(request: Request, user: str) -> View:

@@ -152,8 +152,10 @@ def missed_ticks(
         return []
     cron = Cron(instance.cron, timezone)
     fired = [each.expected_start_date for each in executions if _is_tick(each) and each.expected_start_date]
-    since = max(changed, known_since, *(fired and [min(fired)])) + cron.tolerance
-    ticks = ticks_before(cron, read_at - SETTLED_AFTER, CHECKED_TICKS, since=since)
+    since = max(changed, known_since, *(fired and [min(fired)]))
+    if since >= read_at:
+        return []
+    ticks = ticks_before(cron, read_at - SETTLED_AFTER, CHECKED_TICKS, since=since + cron.tolerance)
     minutes = {each.replace(second=0, microsecond=0) for each in fired}
     return [tick for tick in ticks if tick not in minutes and not _was_fired(cron, tick, fired)]
 

@@ -15,6 +15,8 @@ from airflow_provider_mics.page.permissions import Viewer
 
 OLDEST_FORM = timedelta(hours=12)
 """A form that was made earlier is refused: what it showed may not hold any more."""
+FURTHEST_START = timedelta(days=3653)
+"""How far ahead a start may be; ten years. What is further ahead is a mistake."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far the clocks of two API servers may be apart."""
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}")
@@ -43,6 +45,8 @@ def order_of(name: str, form: Mapping[str, str], batch: Batch, viewer: Viewer, n
             raise UnusableFormError(
                 "The start is no date and time that exists in its time zone. Nothing was done."
             )
+        if start - now > FURTHEST_START:
+            raise UnusableFormError("The start is more than ten years ahead. Nothing was done.")
     execution_id = None
     if name == "cancel":
         execution_id = form.get("execution_id", "")
@@ -66,9 +70,9 @@ def _moment_in(text: str, zone_name: str) -> datetime | None:
         if zone is None or local.tzinfo is not None:
             return None
         moment = local.replace(tzinfo=zone).astimezone(UTC)
+        return moment if moment.astimezone(zone).replace(tzinfo=None) == local else None
     except (ValueError, OverflowError):
         return None
-    return moment if moment.astimezone(zone).replace(tzinfo=None) == local else None
 
 
 def asked_at_value(now: datetime) -> str:

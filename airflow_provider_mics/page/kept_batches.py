@@ -59,6 +59,7 @@ class KeptBatches:
     ) -> _Kept:
         instance, executions = state.instances.get(instance_id), state.executions.get(instance_id, ())
         history = state.history(instance_id)
+        read_at = state.read_at if history is None else history.read_at
         made_of = (
             dag,
             tuple(links.get(each.id) for each in executions[:SHOWN]),
@@ -66,9 +67,8 @@ class KeptBatches:
             state.user_id,
             None if history is None else history.known_since,
             state.instances_read_at is None,
-            state.read_at is None,
             # The duration of what runs grows from one reading to the next.
-            None if all(each.is_over for each in executions[:SHOWN]) else state.read_at,
+            None if all(each.is_over for each in executions[:SHOWN]) else read_at,
         )
         if (
             known is not None
@@ -79,14 +79,14 @@ class KeptBatches:
         ):
             return known
         batch = batch_of(source, state, instance_id, dag, links, now)
-        return _Kept(instance, executions, made_of, _holds_until(batch, now), batch)
+        return _Kept(instance, executions, made_of, _holds_until(batch, read_at or now), batch)
 
 
-def _holds_until(batch: Batch, now: datetime) -> datetime | None:
+def _holds_until(batch: Batch, read_at: datetime) -> datetime | None:
     """Return until when a row holds if nothing is read anew; None if time does not change it."""
     ends = [] if batch.platform_tick is None else [batch.platform_tick]
     if batch.platform_tick is not None and batch.instance is not None:
-        # The earliest tick of which it cannot be said yet whether it was missed.
+        # The earliest tick of which what was read cannot tell yet whether it was missed.
         cron = Cron(batch.instance.cron or "", batch.timezone)
-        ends += [each + SETTLED_AFTER for each in ticks_after(cron, now - SETTLED_AFTER, 1)]
+        ends += [each + SETTLED_AFTER for each in ticks_after(cron, read_at - SETTLED_AFTER, 1)]
     return min(ends, default=None)

@@ -11,6 +11,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import (
     DagAccessEntity,
     DagDetails,
 )
+from airflow.models.connection import Connection
 from airflow.models.dag import DagModel
 
 from airflow_provider_mics.page.batches import Batch
@@ -29,6 +30,10 @@ class Viewer:
     @property
     def name(self) -> str:
         return self.user.get_name()
+
+    @property
+    def user_id(self) -> str:
+        return str(self.user.get_id())
 
     @cached_property
     def readable_dags(self) -> set[str]:
@@ -75,7 +80,7 @@ class Viewer:
     def _may_use(self, method: Literal["GET", "PUT"], conn_id: str) -> bool:
         key = method, conn_id
         if key not in self._connections:
-            details = ConnectionDetails(conn_id=conn_id)
+            details = ConnectionDetails(conn_id=conn_id, team_name=Connection.get_team_name(conn_id))
             self._connections[key] = bool(
                 get_auth_manager().is_authorized_connection(method=method, details=details, user=self.user)
             )

@@ -1,7 +1,8 @@
 """What the platform shows of an organisation's batches, read anew every few seconds at the cost of a request or two.
 
 The organisation's list of executions serves all instances. It is read from its newest end, as far back as something
-may have changed. What it does not show far enough back, each instance's own list does, a few at a time.
+may have changed. What it does not show far enough back, each instance's own list does, a few at a time; and so it does
+for what has not ended for long.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 from airflow_provider_mics.api.calls import Job, Now, Steps, flow
 from airflow_provider_mics.api.errors import MicsError
@@ -20,6 +22,7 @@ from airflow_provider_mics.api.executions import (
 )
 from airflow_provider_mics.api.instances import list_instances
 from airflow_provider_mics.api.models import Execution, Instance
+from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, PAGE_SIZE, ListResult
 from airflow_provider_mics.api.recent_items import read_recent
 from airflow_provider_mics.api.users import get_connected_user
@@ -38,18 +41,37 @@ MOST_READ = 5_000
 """Executions that a later reading takes at most."""
 OVERLAP = timedelta(minutes=5)
 """How far back before its newest execution a list is read again: it may show one late, or with an earlier date."""
+UNFINISHED_SOUGHT_FOR = timedelta(days=1)
+"""How far back before its newest execution the organisation's list is read for executions that have not ended."""
 LONGEST_READING = timedelta(seconds=60)
 """How long the organisation's list may take: a list without an order is read whole."""
 INSTANCES_ASKED = 20
 """Instances whose own list one reading asks for."""
+OWN_LIST_KEPT_FOR = timedelta(minutes=5)
+"""How long an own list is not asked for again where the organisation's list serves."""
+MOST_OUTAGES_IN_A_ROW = 3
+"""Own lists that may fail one after another, as in an outage, before a reading asks for no further one."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The executions of an instance, newest first. All that were created since ``known_since`` (UTC) are known."""
+    """The executions of an instance, newest first.
+
+    All that were created since ``known_since`` and before ``read_at`` (both UTC) are known.
+    """
 
     executions: tuple[Execution, ...]
     known_since: datetime
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class OwnList:
+    """An instance's own list: when it was last asked for, when it last answered, and since when it shows all (UTC)."""
+
+    asked_at: datetime
+    read_at: datetime | None = None
+    known_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +79,11 @@ class PlatformState:
     """What was last read of an organisation.
 
     ``read_at`` is when all of it was last read, ``instances_read_at`` when the instances were, both in UTC or None.
+    ``must_list_instances`` is whether the next reading lists them however new they are.
     ``covered_since`` is since when the organisation's list was read without a gap; None where it does not serve.
-    ``own_lists`` are the instances whose own list was read, with since when it shows all. ``user_id`` is the
-    platform's id of the token's user. ``failure`` is why the last reading gave nothing new, or None. ``inventory_at``
-    is when the DAG factory last asked for the instances, where its snapshot is on this machine.
+    ``own_lists`` are the instances whose own list was asked for. ``user_id`` is the platform's id of the token's user.
+    ``failure`` is why the last reading gave nothing new, or None. ``inventory_at`` is when the DAG factory last asked
+    for the instances, where its snapshot is on this machine.
     """
 
     host: str = ""
@@ -70,9 +93,10 @@ class PlatformState:
     inventory_at: datetime | None = None
     instances: Mapping[str, Instance] = field(default_factory=dict)
     instances_read_at: datetime | None = None
+    must_list_instances: bool = False
     executions: Mapping[str, tuple[Execution, ...]] = field(default_factory=dict)
     covered_since: datetime | None = None
-    own_lists: Mapping[str, datetime] = field(default_factory=dict)
+    own_lists: Mapping[str, OwnList] = field(default_factory=dict)
     user_id: str | None = None
     read_at: datetime | None = None
     failure: str | None = None
@@ -106,6 +130,14 @@ class PlatformState:
             instances={each.id: known[each.id] if known.get(each.id) == each else each for each in instances},
         )
 
+    def with_own_list(self, instance_id: str, own_list: OwnList) -> PlatformState:
+        """Return the state with an instance's own list as it was asked for now."""
+        return replace(self, own_lists={**self.own_lists, instance_id: own_list})
+
+    def outdated(self) -> PlatformState:
+        """Return the state after an action, which may have changed an instance."""
+        return replace(self, must_list_instances=True)
+
     def failed(self, reason: str, now: datetime) -> PlatformState:
         """Return the state after a reading that gave nothing new."""
         return replace(self, failure=reason, failed_at=now)
@@ -113,12 +145,16 @@ class PlatformState:
     def history(self, instance_id: str) -> History | None:
         """Return what is known of an instance's executions; None if nothing is."""
         executions = self.executions.get(instance_id, ())
-        known = [each for each in (self.covered_since, self.own_lists.get(instance_id)) if each is not None]
-        if not known:
+        own = self.own_lists.get(instance_id)
+        own_since, own_read_at = (None, None) if own is None else (own.known_since, own.read_at)
+        known = [each for each in (self.covered_since, own_since) if each is not None]
+        # What the organisation's list serves is as new as that list.
+        read_at = own_read_at if self.covered_since is None else self.read_at
+        if not known or read_at is None:
             return None
         since = min(known)
         oldest = executions[-1].creation_date if len(executions) >= KEPT else None
-        return History(executions, since if oldest is None else max(since, oldest))
+        return History(executions, since if oldest is None else max(since, oldest), read_at)
 
 
 @flow
@@ -132,13 +168,16 @@ def read_platform(previous: PlatformState) -> Steps[PlatformState]:
     try:
         if state.user_id is None:
             state = replace(state, user_id=(yield from _user_id()))
-        if state.instances_read_at is None or now - state.instances_read_at >= INSTANCES_KEPT_FOR:
+        listed_at = state.instances_read_at
+        if state.must_list_instances or listed_at is None or now - listed_at >= INSTANCES_KEPT_FOR:
             listed = yield from list_instances(state.organisation_id, page_size=LARGE_PAGE_SIZE)
-            state = replace(state.with_instances(listed), instances_read_at=now)
+            state = replace(state.with_instances(listed), instances_read_at=now, must_list_instances=False)
         state = yield from within(_with_organisation_list(state), LONGEST_READING)
-        state = yield from _with_own_lists(state)
+        state, outage = yield from _with_own_lists(state, now)
     except MicsError as error:
         return state.failed(str(error), now)
+    if outage is not None:
+        return state.failed(str(outage), now)
     return replace(state, read_at=now, failure=None, failed_at=None)
 
 
@@ -169,9 +208,10 @@ def _with_organisation_list(state: PlatformState) -> Steps[PlatformState]:
     oldest = min(
         (each.creation_date for each in items if each.creation_date is not None), default=EPOCH_START
     )
+    newest_known = max(_creation_dates(known), default=None)
     if result.is_complete:
         covered_since = EPOCH_START
-    elif needed is not None and oldest < needed and state.covered_since is not None:
+    elif state.covered_since is not None and newest_known is not None and oldest < newest_known:
         covered_since = state.covered_since
     else:
         covered_since = oldest
@@ -187,11 +227,16 @@ def _with_organisation_list(state: PlatformState) -> Steps[PlatformState]:
 
 def _oldest_that_may_change(known: Iterable[Execution]) -> datetime | None:
     """Return how far back a reading has to go; None to read as at first."""
-    created = [(each.creation_date, each.is_over) for each in known if each.creation_date is not None]
-    if not created:
+    known = list(known)
+    newest = max(_creation_dates(known), default=None)
+    if newest is None:
         return None
-    newest = max(date for date, _ in created)
-    return min([newest - OVERLAP, *(date for date, is_over in created if not is_over)])
+    unfinished = _creation_dates(each for each in known if not each.is_over)
+    return min([newest - OVERLAP, *(date for date in unfinished if date >= newest - UNFINISHED_SOUGHT_FOR)])
+
+
+def _creation_dates(executions: Iterable[Execution]) -> list[datetime]:
+    return [each.creation_date for each in executions if each.creation_date is not None]
 
 
 def _read_organisation_list(
@@ -227,33 +272,55 @@ class _IsEnough:
         return is_older or self._left <= 0
 
 
-def _with_own_lists(state: PlatformState) -> Steps[PlatformState]:
-    """Read the own lists of some instances: those of which a row would show too few, or all where no list serves."""
-    for instance_id in _instances_to_ask(state):
-        result: ListResult[Execution] = yield from read_recent_executions(
-            instance_id, lambda: _IsEnough(None, KEPT), page_size=KEPT
-        )
-        oldest = min((each.creation_date for each in result.items if each.creation_date), default=EPOCH_START)
-        since = EPOCH_START if result.is_complete else oldest
+def _with_own_lists(state: PlatformState, now: datetime) -> Steps[tuple[PlatformState, MicsError | None]]:
+    """Read the own lists of some instances, and return why no further one was asked for, or None.
+
+    A list that fails stops no other one: only several in a row are an outage of the platform.
+    """
+    outages = 0
+    for instance_id in _instances_to_ask(state, now):
+        try:
+            result: ListResult[Execution] = yield from read_recent_executions(
+                instance_id, lambda: _IsEnough(None, KEPT), page_size=KEPT
+            )
+        except MicsError as error:
+            known = state.own_lists.get(instance_id, OwnList(now))
+            state = state.with_own_list(instance_id, replace(known, asked_at=now))
+            outages = outages + 1 if is_outage(error) else 0
+            if outages >= MOST_OUTAGES_IN_A_ROW:
+                return state, error
+            continue
+        outages = 0
+        since = EPOCH_START if result.is_complete else min(_creation_dates(result.items), default=EPOCH_START)
         merged = _merged(state.executions, result.items, since=since, instance_id=instance_id)
-        others = {key: each for key, each in state.own_lists.items() if key != instance_id}
-        state = replace(state, executions=merged, own_lists={**others, instance_id: since})
-    return state
+        state = replace(state, executions=merged).with_own_list(instance_id, OwnList(now, now, since))
+    return state, None
 
 
-def _instances_to_ask(state: PlatformState) -> list[str]:
-    if state.covered_since is None:
-        # In turn: those that were asked longest ago come first.
-        asked = {key: number for number, key in enumerate(state.own_lists)}
-        return sorted(state.instances, key=lambda key: asked.get(key, -1))[:INSTANCES_ASKED]
-    if state.covered_since == EPOCH_START:
-        return []
-    missing = (
-        key
-        for key in state.instances
-        if key not in state.own_lists and len(state.executions.get(key, ())) < SHOWN
+def _instances_to_ask(state: PlatformState, now: datetime) -> list[str]:
+    """Return the instances whose own list is to be read: in turn, those that were asked longest ago first."""
+    asked = {key: own.asked_at for key, own in state.own_lists.items()}
+    keys: Iterable[str] = state.instances
+    if state.covered_since is not None:
+        newest = max(_creation_dates(chain.from_iterable(state.executions.values())), default=now)
+        sought_since = newest - UNFINISHED_SOUGHT_FOR
+        keys = [key for key in keys if _needs_own_list(state, key, now, sought_since)]
+    return sorted(keys, key=lambda key: asked.get(key, EPOCH_START))[:INSTANCES_ASKED]
+
+
+def _needs_own_list(state: PlatformState, instance_id: str, now: datetime, sought_since: datetime) -> bool:
+    """Whether the organisation's list shows too little of an instance.
+
+    :param sought_since: since when that list is read for executions that have not ended (UTC)
+    """
+    executions, own = state.executions.get(instance_id, ()), state.own_lists.get(instance_id)
+    if own is not None and now - own.asked_at < OWN_LIST_KEPT_FOR:
+        return False
+    is_unread = state.covered_since != EPOCH_START and (own is None or own.read_at is None)
+    unfinished = (each for each in executions if not each.is_over)
+    return (is_unread and len(executions) < SHOWN) or any(
+        date < sought_since for date in _creation_dates(unfinished)
     )
-    return [key for _, key in zip(range(INSTANCES_ASKED), missing, strict=False)]
 
 
 def _merged(

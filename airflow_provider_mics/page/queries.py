@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow_provider_mics.page.batches import ACTIVE, BY_HAND, GONE, PAUSED, Batch
+from airflow_provider_mics.page.batches import ACTIVE, BY_HAND, GONE, PAUSED, UNKNOWN, Batch
 
 LONGEST_SEARCH = 200
-STATUSES = (ACTIVE, PAUSED, BY_HAND, GONE)
+STATUSES = (ACTIVE, PAUSED, BY_HAND, GONE, UNKNOWN)
 LAST = ("succeeded", "warned", "failed", "canceled", "running", "pending", "none")
 NEVER = datetime.max.replace(tzinfo=UTC)
 SORT_KEYS: dict[str, Callable[[Batch], Any]] = {

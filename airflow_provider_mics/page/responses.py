@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.page.actions import ACTIONS, Answer
 from airflow_provider_mics.page.batches import Batch, marks_of
-from airflow_provider_mics.page.browsers import Browser, list_query_before, new_request_id
+from airflow_provider_mics.page.browsers import FORM_KEY_COOKIE, Browser, list_query_before, new_request_id
 from airflow_provider_mics.page.csrf import LONGEST_ANSWER, Signer
 from airflow_provider_mics.page.details import Details
 from airflow_provider_mics.page.forms import asked_at_value, sentences_of, start_value
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ANSWER_COOKIE = "mics_answer"
 ANSWER_SECONDS = 60
-TITLES = {401: "Sign in", 403: "Not allowed", 404: "Not found"}
+TITLES = {401: "Sign in", 403: "Not allowed", 404: "Not found", 503: "Not read yet"}
 
 
 class Responses:
@@ -125,7 +125,17 @@ class Responses:
             "start": start_value(browser.view.now, browser.view.zone_name),
             "back": list_query_before(request, browser.view.root),
         }
-        return self._page(browser, "confirm.html", None, values)
+        response = self._page(browser, "confirm.html", None, values)
+        if not browser.has_form_key:
+            response.set_cookie(
+                FORM_KEY_COOKIE,
+                browser.form_key,
+                path=browser.view.root,
+                secure=request.url.scheme == "https",
+                httponly=True,
+                samesite="strict",
+            )
+        return response
 
     def set_answer(
         self, response: Response, browser: Browser, batch: Batch, label: str, answer: Answer

@@ -10,17 +10,34 @@ NOTHING = "-"
 
 def moment_text(moment: datetime | None, zone: tzinfo) -> str:
     """Return a moment to the minute in a time zone, or a dash for None."""
-    return NOTHING if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+    if moment is None:
+        return NOTHING
+    local = _in_zone(moment, zone)
+    return _in_utc(moment) if local is None else f"{local:%Y-%m-%d %H:%M}"
 
 
 def short_moment_text(moment: datetime | None, zone: tzinfo, now: datetime) -> str:
     """Return a moment without what it shares with now: the day where it is today, the year where it is this year."""
     if moment is None:
         return NOTHING
-    local, today = moment.astimezone(zone), now.astimezone(zone)
+    local, today = _in_zone(moment, zone), now.astimezone(zone)
+    if local is None:
+        return _in_utc(moment)
     if local.date() == today.date():
         return f"{local:%H:%M}"
     return f"{local:%d %b %H:%M}" if abs(local - today) < timedelta(days=180) else f"{local:%d %b %Y %H:%M}"
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime | None:
+    """Return a moment in a time zone; None if it has no date there, being before year 1 or after year 9999."""
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _in_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def duration_text(duration: timedelta | None) -> str:

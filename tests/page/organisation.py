@@ -56,7 +56,10 @@ def execution_json(
 
 @dataclass
 class Organisation:
-    """Answers the requests of a flow. ``requests`` are the paths and offsets that it was asked for."""
+    """Answers the requests of a flow. ``requests`` are the paths and offsets that it was asked for.
+
+    ``refused`` are the instances whose own list is refused, each with the status code.
+    """
 
     instances: list[Instance] = field(default_factory=list)
     executions: list[dict[str, Any]] = field(default_factory=list)
@@ -64,6 +67,7 @@ class Organisation:
     has_list: bool = True
     shows_instances: bool = True
     is_down: bool = False
+    refused: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
     def __call__(self, call: Call[Any]) -> Any:
@@ -78,6 +82,8 @@ class Organisation:
         if call.path == f"{INSTANCES}.executions":
             return self._page(self._ordered(self.executions), query) if self.has_list else refusal(404)
         instance_id = call.path.split("/")[1]
+        if instance_id in self.refused:
+            return refusal(self.refused[instance_id])
         own = [each for each in self.executions if each["external_model_id"] == instance_id]
         return self._page(self._ordered(own), query)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,18 +15,20 @@ from airflow_provider_mics.page.batches import (
     BY_HAND,
     GONE,
     PAUSED,
+    UNKNOWN,
     Batch,
     Dag,
     Source,
     batches_of,
+    with_each_instance_once,
     without_links_to,
 )
 from airflow_provider_mics.page.charts import HEIGHT, bars
 from airflow_provider_mics.page.drift import NO_DAG, NO_INSTANCE, ScheduleInAirflow
-from airflow_provider_mics.page.marks import FiredBy, RunLink, mark_of
-from airflow_provider_mics.page.platform_reading import PlatformState
+from airflow_provider_mics.page.marks import EPOCH_START, FiredBy, RunLink, mark_of
+from airflow_provider_mics.page.platform_reading import OwnList, PlatformState
 from airflow_provider_mics.page.queries import LAST, Query
-from airflow_provider_mics.page.texts import duration_text
+from airflow_provider_mics.page.texts import duration_text, moment_text, short_moment_text
 from tests.flow_driver import NOON
 from tests.page.organisation import execution, instance
 
@@ -72,8 +76,47 @@ def test_there_is_a_row_for_each_instance_and_for_each_dag() -> None:
 
 
 def test_before_the_platform_was_read_no_instance_is_gone() -> None:
-    [batch] = batches_of(SOURCE, PlatformState(), [dag("1")], {}, NOON)
-    assert batch.drift == ()
+    [batch] = batches_of(SOURCE, PlatformState(), [dag("1", takes_start=True)], {}, NOON)
+    assert (batch.drift, batch.status) == ((), UNKNOWN)
+    assert (batch.why_no_run, batch.why_no_run_at) == (None, None), "its DAG can do it"
+    assert Query.of({"status": "unknown", "sort": "status"}).select([batch]) == [batch]
+
+
+@pytest.mark.parametrize(
+    ("fields", "instances", "runs", "runs_at"),
+    [
+        ({"takes_start": True}, ["1"], True, True),
+        ({}, ["1"], True, False),
+        ({"takes_start": True, "has_import_errors": True}, ["1"], False, False),
+        ({"takes_start": True}, ["2"], False, False),
+        (None, ["1"], True, True),
+    ],
+)
+def test_what_can_be_run_and_what_can_wait_for_its_start(
+    fields: dict[str, Any] | None, instances: list[str], runs: bool, runs_at: bool
+) -> None:
+    dags = [] if fields is None else [dag("1", **fields)]
+    found = rows(*map(instance, instances), dags=dags)
+    [batch] = [each for each in found if each.instance_id == "1"]
+    assert (batch.why_no_run is None, batch.why_no_run_at is None) == (runs, runs_at)
+
+
+def test_ticks_after_an_instance_was_read_are_not_missed() -> None:
+    hour = timedelta(hours=1)
+    history = tuple(execution(100 + each, due=NOON - each * hour) for each in range(3))
+    own = OwnList(NOON, NOON + MINUTE, EPOCH_START)
+    state = PlatformState(
+        instances={"1": instance("1", cron="0 * * * *")},
+        instances_read_at=NOON,
+        executions={"1": history},
+        own_lists={"1": own},
+        read_at=NOON + 3 * hour,
+    )
+    [batch] = batches_of(SOURCE, state, [], {}, NOON + 3 * hour)
+    assert batch.drift == (NO_DAG,)
+    read_later = replace(state, own_lists={"1": replace(own, read_at=NOON + 3 * hour)})
+    [batch] = batches_of(SOURCE, read_later, [], {}, NOON + 3 * hour)
+    assert [each.word for each in batch.drift] == ["no DAG", "missed tick"]
 
 
 def test_two_dags_of_one_instance_are_two_rows() -> None:
@@ -144,6 +187,18 @@ def test_marks_are_in_the_order_of_time_and_link_the_run_of_the_own_dag_first() 
     assert [mark.run for mark in without_links_to(batch, {RUN.dag_id}).marks[-2:]] == [None, RUN]
 
 
+def test_two_sources_of_one_organisation_show_each_instance_once() -> None:
+    other, foreign = Source("other", "1185"), Source("foreign")
+    state = PlatformState(instances={key: instance(key) for key in "1234"}, instances_read_at=NOON)
+    dags = {SOURCE: [dag("1")], other: [dag("2"), dag("3")], foreign: []}
+    found = {source: batches_of(source, state, own, {}, NOON) for source, own in dags.items()}
+    once = with_each_instance_once(found, {SOURCE: "a", other: "a", foreign: "b"})
+    assert [(each.source, each.instance_id, each.dag is not None) for each in once] == [
+        (SOURCE, "1", True), (SOURCE, "4", False), (other, "2", True), (other, "3", True),
+        *((foreign, key, False) for key in "1234"),
+    ]  # fmt: skip
+
+
 def names(query: dict[str, str], batches: list[Batch]) -> list[str]:
     return [each.name for each in Query.of(query).select(batches)]
 
@@ -196,3 +251,40 @@ def test_bars_fill_their_places_from_the_right() -> None:
 )  # fmt: skip
 def test_a_duration_in_words(seconds: float, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)) == text
+
+
+FIRST, LAST_ONE = datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "text"),
+    [
+        (LAST_ONE, "Asia/Tokyo", "9999-12-31 23:59 UTC"),
+        (FIRST, "America/Los_Angeles", "1-01-01 00:00 UTC"),
+        (LAST_ONE - timedelta(hours=9), "Asia/Tokyo", "9999-12-31 23:59"),
+    ],
+)
+def test_a_moment_that_has_no_date_in_a_zone_is_in_utc(moment: datetime, zone: str, text: str) -> None:
+    assert moment_text(moment, ZoneInfo(zone)).lstrip("0") == text
+    assert short_moment_text(moment, ZoneInfo(zone), NOON)
+
+
+@pytest.mark.parametrize("moment", [FIRST, LAST_ONE])
+@pytest.mark.parametrize("field", ["due", "created", "started"])
+@pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING", "PENDING"])
+def test_a_far_date_is_shown_like_any_other(moment: datetime, field: str, status: str) -> None:
+    given = {"created": NOON, "started": NOON, field: moment, "status": status, "seconds": None}
+    far = instance("1", cron="0 * * * *")
+    found = rows(far, executions=[execution(1, **given), execution(2)])
+    assert len(found[0].marks) == 2
+    state = PlatformState(
+        instances={"1": far},
+        instances_read_at=NOON,
+        executions={"1": (execution(1, **given),)},
+        covered_since=EPOCH_START,
+        read_at=NOON,
+    )
+    [batch] = batches_of(SOURCE, state, [], {}, NOON)
+    assert batch.last is not None
+    assert moment_text(batch.last.moment, ZoneInfo("Asia/Tokyo"))
+    assert duration_text(batch.last_duration)

@@ -64,6 +64,15 @@ def test_time_passes() -> None:
     assert [each.word for each in rows[0].drift if each.word == "missed tick"] == ["missed tick"]
 
 
+def test_a_tick_that_a_late_reading_shows_as_missed_is_seen() -> None:
+    kept = KeptBatches()
+    late = timedelta(seconds=8)
+    for minutes in range(0, 200, 3):
+        state = replace(STATE, read_at=NOON + minutes * MINUTE - late)
+        look(kept, state, after=minutes * MINUTE)
+        look(kept, replace(state, read_at=NOON + minutes * MINUTE), after=minutes * MINUTE + late)
+
+
 def test_what_runs_takes_longer_at_each_reading() -> None:
     running = execution(5, status="RUNNING", seconds=None)
     kept, state = KeptBatches(), replace(STATE, executions={"1": (running,)})

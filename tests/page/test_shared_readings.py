@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,10 +21,14 @@ class Platform:
         self.is_open.set()
         self.is_broken = False
         self.now = 1000.0
-        self.readings = SharedReadings(self.read, lambda: self.now)
+        self.seconds = 0.0
+        self.previous: int | None = None
+        self.readings = SharedReadings(self.read, lambda: self.now, outdated=lambda number: -number)
 
     def read(self, key: str, previous: int | None) -> int:
         self.count += 1
+        self.now += self.seconds
+        self.previous = previous
         number = self.count
         self.is_open.wait(10)
         if self.is_broken:
@@ -79,6 +84,55 @@ def test_after_an_action_the_next_viewer_waits_for_a_new_state(platform: Platfor
     platform.now += 1
     platform.readings.expire("a")
     assert platform.readings.get("a") == 2
+
+
+def test_the_reading_after_an_action_knows_that_something_was_changed(platform: Platform) -> None:
+    for _ in range(3):
+        platform.readings.get("a")
+        platform.now += SHOWN_FOR + 1
+    assert platform.previous == 2
+    platform.readings.expire("a")
+    platform.readings.get("a")
+    assert platform.previous == -3
+    platform.now += SHOWN_FOR + 1
+    platform.readings.get("a")
+    assert platform.previous == 4
+
+
+def test_several_states_are_read_at_the_same_time(platform: Platform) -> None:
+    platform.is_open.clear()
+    with ThreadPoolExecutor(1) as viewer:
+        seen = viewer.submit(platform.readings.get_all, ["a", "b", "c"])
+        eventually(lambda: platform.count == 3)
+        platform.is_open.set()
+        assert set(seen.result().values()) == {1, 2, 3}
+
+
+def test_several_states_are_waited_for_as_long_as_one(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_mics.page.shared_readings.LONGEST_WAIT", 0.5)
+    platform.is_open.clear()
+    began = time.monotonic()
+    assert platform.readings.get_all(map(str, range(10))) == dict.fromkeys(map(str, range(10)))
+    assert time.monotonic() - began < 3
+    platform.is_open.set()
+
+
+def test_what_takes_long_is_shown_for_longer(platform: Platform) -> None:
+    platform.seconds = 20
+    platform.readings.get("a")
+    platform.is_open.clear()
+    platform.now += 101
+    platform.seconds = 0
+    with ThreadPoolExecutor(1) as viewer:
+        assert viewer.submit(platform.readings.get, "a").result(4) == 1, "without waiting for another one"
+        platform.now += 60
+        seen = viewer.submit(platform.readings.get, "a")
+        eventually(lambda: platform.count == 2)
+        assert not seen.done()
+        platform.is_open.set()
+        assert seen.result() == 2
 
 
 def test_a_reading_that_began_before_an_action_does_not_count(platform: Platform) -> None:

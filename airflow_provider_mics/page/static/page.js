@@ -17,14 +17,18 @@
   } catch { /* The page around this one is not Airflow's. */ }
 
   // The user's time zone, as chosen in Airflow. The server writes times in the zone of this cookie.
-  let zone = null;
-  try { zone = localStorage.getItem("timezone"); } catch { /* Storage is turned off. */ }
-  zone = (zone || "").replace(/^"|"$/g, "") || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone && zone !== script.dataset.zone && !sessionStorage.getItem(`zone:${zone}`)) {
-    sessionStorage.setItem(`zone:${zone}`, "1");
-    document.cookie = `mics_zone=${encodeURIComponent(zone)}; path=${script.dataset.root}; SameSite=Lax`;
-    if (navigator.cookieEnabled) location.reload();
-  }
+  // A zone that the server does not take is tried once: the page would load itself again for ever.
+  try {
+    const chosen = (localStorage.getItem("timezone") || "").replace(/^"|"$/g, "");
+    const zone = chosen || Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zone === script.dataset.zone) {
+      sessionStorage.removeItem("mics_zone_tried");
+    } else if (zone && sessionStorage.getItem("mics_zone_tried") !== zone) {
+      sessionStorage.setItem("mics_zone_tried", zone);
+      document.cookie = `mics_zone=${encodeURIComponent(zone)}; path=${script.dataset.root}; SameSite=Lax`;
+      if (navigator.cookieEnabled) location.reload();
+    }
+  } catch { /* Storage is turned off. */ }
 
   // Links to Airflow's own pages: a frame may not leave its place, the page around it may.
   document.addEventListener("click", (event) => {

@@ -59,6 +59,9 @@ def test_a_form_orders_what_it_says() -> None:
         ("run_at", {"start": "2026-07-01T10:30", "zone": "Nowhere/Else"}),
         ("run_at", {"start": "2026-03-29T02:30", "zone": "Europe/Paris"}),
         ("run_at", {"start": "0001-01-01T00:00", "zone": "Asia/Tokyo"}),
+        ("run_at", {"start": "9999-12-31T23:59", "zone": "America/Los_Angeles"}),
+        ("run_at", {"start": "9999-12-31T23:59", "zone": "UTC"}),
+        ("run_at", {"start": "2036-03-04T12:00", "zone": "UTC"}),
         ("cancel", {}),
         ("cancel", {"execution_id": "1/../2"}),
     ],
@@ -85,6 +88,40 @@ def test_the_instance_and_the_organisation_of_a_dag_are_read_from_its_task() -> 
     assert task is not None
     assert task.source == Source("mics_default")
     assert task.schedule.cron is None
+
+
+@pytest.mark.parametrize(
+    ("start", "params", "takes_start"),
+    [
+        ("{{ params.expected_start_date or '' }}", {"expected_start_date": ""}, True),
+        ("{{ params['expected_start_date'] }}", {"expected_start_date": ""}, True),
+        ("{{ params.get('expected_start_date') or '' }}", {"expected_start_date": ""}, True),
+        ("{{ params.expected_start_date }}", {}, False),
+        ("{{ params.other }}", {"expected_start_date": ""}, False),
+        ("{{ params.expected_start_date_of_another }}", {"expected_start_date": ""}, False),
+        ("2026-07-01T10:30:00Z", {"expected_start_date": ""}, False),
+        (None, {"expected_start_date": ""}, False),
+        (None, {}, False),
+    ],
+)
+def test_whether_a_run_may_say_when_its_batch_starts(
+    start: str | None, params: dict[str, Any], takes_start: bool
+) -> None:
+    task = _task_in(dag_with({"instance_id": "1", "expected_start_date": start}, params=params), None)
+    assert task is not None
+    assert task.takes_start == takes_start
+
+
+def test_where_parameters_ignore_the_configuration_of_a_run_no_run_says_when_its_batch_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = "{{ params.expected_start_date or '' }}"
+    dag = dag_with({"instance_id": "1", "expected_start_date": start}, params={"expected_start_date": ""})
+    for overrides in ("True", "False"):
+        monkeypatch.setenv("AIRFLOW__CORE__DAG_RUN_CONF_OVERRIDES_PARAMS", overrides)
+        task = _task_in(dag, None)
+        assert task is not None
+        assert task.takes_start == (overrides == "True")
 
 
 @pytest.mark.parametrize(

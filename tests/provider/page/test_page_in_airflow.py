@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.chromium import require_chromium
 if IS_AIRFLOW_2:
     pytest.skip("Airflow 2.11 has no such pages", allow_module_level=True)
 
+from airflow_provider_mics.page.browsers import FORM_KEY_COOKIE
+from airflow_provider_mics.page.responses import ANSWER_COOKIE
 from tests.provider.page.airflow_with_page import MARKUP, SECRET, Lab, User, running
 
 pytestmark = pytest.mark.long
@@ -152,6 +155,32 @@ def test_a_forged_request_is_refused(lab: Lab, admin: User) -> None:
     assert lab.instance("nightly")["cron_status"] == "ACTIVE"
 
 
+def test_a_form_outlives_the_token_that_airflow_replaces(lab: Lab) -> None:
+    user = lab.sign_in("admin")
+    path = f"{lab.path('markup')}/dag_off"
+    form = user.form(path)
+    user.http.cookies.set("_token", lab.sign_in("admin").token)
+    answer = user.send(path, form)
+    assert answer.status_code == 303, answer.text
+    user.http.cookies.set("_token", lab.sign_in("vera").token)
+    assert "The DAG is off" not in user.get(lab.path("markup")).text, "the answer is of another user"
+    user.http.cookies.set("_token", lab.sign_in("admin").token)
+    assert "The DAG is off" in user.get(lab.path("markup")).text
+    form = user.form(path.replace("off", "on"))
+    user.http.cookies.clear(domain="127.0.0.1", path="/mediarithmics", name=FORM_KEY_COOKIE)
+    assert user.send(path.replace("off", "on"), form).status_code == 403
+    user.act(path.replace("off", "on"))
+
+
+def test_the_cookie_of_forms_is_for_no_script_and_for_no_other_site(lab: Lab) -> None:
+    user = lab.sign_in("admin")
+    cookies = user.get(f"{lab.path('markup')}/run").headers["set-cookie"].lower()
+    assert f"{FORM_KEY_COOKIE}=" in cookies
+    assert "httponly" in cookies
+    assert "samesite=strict" in cookies
+    assert FORM_KEY_COOKIE not in user.get(f"{lab.path('markup')}/run").headers.get("set-cookie", "")
+
+
 def test_a_batch_without_a_dag_runs_once_for_each_form(lab: Lab, admin: User) -> None:
     path = f"{lab.path('without')}/run"
     form = admin.form(path)
@@ -160,6 +189,21 @@ def test_a_batch_without_a_dag_runs_once_for_each_form(lab: Lab, admin: User) ->
     page = admin.get(lab.path("without")).text
     assert "Airflow does not know of it" in page
     assert len(lab.executions("without")) == 1
+
+
+@pytest.mark.parametrize("name", ["paused", "without"])
+def test_a_form_that_is_sent_twice_at_once_starts_one_execution(lab: Lab, admin: User, name: str) -> None:
+    path = f"{lab.path(name)}/run"
+    form, before = admin.form(path), len(lab.executions(name))
+    with ThreadPoolExecutor(2) as browsers:
+        answers = list(browsers.map(lambda _: admin.send(path, form), range(2)))
+    assert [each.status_code for each in answers] == [303, 303]
+    said = [each.cookies[ANSWER_COOKIE] for each in answers]
+    assert said[0] == said[1]
+    if name == "without":
+        assert len(lab.executions(name)) == before + 1
+    else:
+        assert len(lab.airflow.api.runs(lab.dag_id(name))) == 1
 
 
 def test_a_start_in_the_future_waits_and_can_be_canceled(lab: Lab, admin: User) -> None:
@@ -276,9 +320,14 @@ def test_axe_finds_nothing_serious(lab: Lab, chromium: Chromium, theme: str, wid
 
 def test_times_are_in_the_zone_that_the_user_chose(lab: Lab, chromium: Chromium) -> None:
     chromium.open(f"{lab.url}/")
-    chromium.run("localStorage.setItem('timezone', 'Asia/Tokyo')")
+    for zone in ("Asia/Tokyo", "Europe/Paris", "Asia/Tokyo", "Europe/Paris", "UTC"):
+        chromium.run("localStorage.setItem('timezone', arguments[0])", zone)
+        chromium.open(f"{lab.url}/")
+        chromium.until(lambda zone=zone: f"times in {zone}" in chromium.source, zone)
+    chromium.run("localStorage.setItem('timezone', 'Nowhere/Else')")
     chromium.open(f"{lab.url}/")
-    chromium.until(lambda: "times in Asia/Tokyo" in chromium.source, "the zone")
+    chromium.until(lambda: chromium.run("return sessionStorage.getItem('mics_zone_tried')"), "the try")
+    chromium.until(lambda: "times in UTC" in chromium.source, "a zone that there is")
     chromium.run("localStorage.setItem('timezone', 'UTC')")
 
 
