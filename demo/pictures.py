@@ -54,7 +54,7 @@ class Photographer:
             self._browser.run("localStorage.setItem('theme', arguments[0])", theme)
             self._open(PAGE.removeprefix("/"))
             self._browser.enter_frame("iframe")
-            self._browser.find("table.batches td", "Store sales feed")
+            self._browser.find("table.batches th", "Store sales feed")
             self._browser.leave_frame()
             self._take(name)
 
