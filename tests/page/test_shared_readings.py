@@ -61,7 +61,9 @@ def test_a_state_is_kept_for_some_seconds(platform: Platform) -> None:
     platform.now += KEPT_FOR - 1
     assert (platform.readings.get("a"), platform.count) == (1, 1)
     platform.now += 2
+    platform.is_open.clear()
     assert platform.readings.get("a") == 1
+    platform.is_open.set()
     eventually(lambda: platform.readings.get("a") == 2)
 
 
