@@ -21,7 +21,7 @@ from airflow_provider_mics.api.instances import INSTANCES, instance_path
 from airflow_provider_mics.api.json_text import cleaned
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import PAGE_SIZE, ListResult, list_page, read_list, whole_list
-from airflow_provider_mics.api.recent_items import may_have_newest_last, read_recent
+from airflow_provider_mics.api.recent_items import may_have_newest_last, read_recent, until_all_seen
 from airflow_provider_mics.api.responses import (
     cannot_be_written_back,
     ignore_body,
@@ -238,19 +238,16 @@ def _find_in_list(instance_id: str, execution_id: str) -> Steps[ExecutionWithRaw
     def is_wanted(item: ExecutionWithRaw) -> bool:
         return item[0].id == execution_id
 
-    def make_is_enough() -> Callable[[ExecutionWithRaw], bool]:
-        seen: set[bool] = set()
-
-        def is_enough(item: ExecutionWithRaw) -> bool:
-            seen.add(is_wanted(item))
-            return True in seen
-
-        return is_enough
-
     first = yield from list_page(path, _WITH_RAW, {}, 0, PAGE_SIZE, is_cleaned=False)
     if not any(map(is_wanted, first.data)) and may_have_newest_last(first, _created, PAGE_SIZE):
         listed = yield from read_recent(
-            path, _WITH_RAW, _id_of, {}, date=_created, make_is_enough=make_is_enough, is_cleaned=False
+            path,
+            _WITH_RAW,
+            _id_of,
+            {},
+            date=_created,
+            make_is_enough=until_all_seen([execution_id], _id_of),
+            is_cleaned=False,
         )
         found = next(filter(is_wanted, listed.items), None)
         if found is not None or listed.is_complete:

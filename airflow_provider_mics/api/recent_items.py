@@ -9,7 +9,7 @@ one that does not stay sorted while it is read, is read whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -97,6 +97,21 @@ def read_recent(
             first=first,
         )
     )
+
+
+def until_all_seen(wanted: Collection[Any], key: Callable[[T], Any]) -> Callable[[], Condition[T]]:
+    """Return, for `read_recent`, that no older item is needed once all of these keys were seen."""
+
+    def make_is_enough() -> Condition[T]:
+        missing = set(wanted)
+
+        def is_enough(item: T) -> bool:
+            missing.discard(key(item))
+            return not missing
+
+        return is_enough
+
+    return make_is_enough
 
 
 class _NotSortedError(Exception):

@@ -19,7 +19,7 @@ from airflow_provider_mics.api.executions import (
 )
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import MOST_PAGES, PAGE_SIZE
-from airflow_provider_mics.api.recent_items import MIN_SORTED_RUN
+from airflow_provider_mics.api.recent_items import MIN_SORTED_RUN, until_all_seen
 from airflow_provider_mics.api.responses import page_of_any
 from airflow_provider_mics.core.polling.completions import LIST_LAG
 
@@ -76,17 +76,10 @@ def find_in_instance(instance_id: str, wanted: Collection[str]) -> Steps[dict[st
     if not search.missing or first.size == 0:
         return search.found
 
-    def make_is_enough() -> Matches:
-        missing = set(search.wanted).difference(search.found)
-
-        def is_enough(execution: Execution) -> bool:
-            missing.discard(execution.id)
-            return not missing
-
-        return is_enough
-
     if _are_oldest_first(first.items):
         with suppress(MicsResponseError):
+            missing = search.wanted.difference(search.found)
+            make_is_enough: Callable[[], Matches] = until_all_seen(missing, lambda each: each.id)
             listed = yield from read_recent_executions(instance_id, make_is_enough)
             return search.found | {each.id: each for each in listed.items if each.id in search.wanted}
     for start in page_starts(first):

@@ -164,6 +164,7 @@ class Subscription:
         self._missing_since = None
         self._failures = 0
         self._backs_off_until = float("-inf")
+        self._platform_answers = False
         self._tell_outage(False)
         if self._outage is not None:
             self.log(self._outage.answered(now))
