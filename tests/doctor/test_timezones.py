@@ -7,19 +7,34 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_mics.api.field_types import milliseconds
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.core.planning.cron_ticks import WELL_KNOWN_ZONES, Cron
-from airflow_provider_mics.doctor.checks.timezones import evidence_of, grace_row, timezone_row
+from airflow_provider_mics.doctor.checks.platform_grace import grace_row
+from airflow_provider_mics.doctor.checks.timezones import evidence_of, timezone_row
 from tests.doctor.runs import Doctor
 
 LAST_CHANGE = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST_DAY = datetime(2026, 3, 20)  # noqa: DTZ001 - a day on the wall
 """Clocks change on 2026-03-29 in Europe."""
 DAYS = 14
+ZONES = [
+    "UTC",
+    *WELL_KNOWN_ZONES,
+    "Africa/Lagos",
+    "Africa/Algiers",
+    "Africa/Johannesburg",
+    "Australia/Adelaide",
+    "America/St_Johns",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "America/Caracas",
+]
+CRONS = {"0 3 * * *": [3], "0 */6 * * *": [0, 6, 12, 18], "0 * * * *": range(24), "0 1,12 * * *": [1, 12]}
+"""The hours of each."""
 
 
 def instance(number: int, cron: str, **fields: object) -> Instance:
@@ -56,7 +71,7 @@ def test_a_wrong_zone_in_the_settings_is_found_over_http(doctor: Doctor) -> None
     run = doctor.run()
     assert run.status == 1
     assert run.results("snapshot") == {"time zone": "to do"}
-    assert run.rows["time zone"]["set"] == "Set timezone to Europe/Paris."
+    assert run.rows["time zone"]["set"].startswith("Set timezone to Europe/Paris.")
     assert "4103" in run.of("time zone")[1]
 
 
@@ -73,11 +88,87 @@ def test_the_zone_of_the_platform_is_named(zone: str, configured: str) -> None:
         assert (row.result, row.set) == ("ok", "")
         return
     assert row.result == "to do"
-    named = row.set.removeprefix("Set timezone to ").removesuffix(".")
-    wrong = [
-        each for _, each in executions if not Cron("0 5,14 * * *", named).is_tick(each.expected_start_date)
-    ]  # type: ignore[arg-type]
-    assert wrong == []
+    named = next(
+        name for name in row.found.partition("; ")[2].replace(",", "").split() if "/" in name or name == "UTC"
+    )
+    moments = [each.expected_start_date for _, each in executions]
+    assert [moment for moment in moments if not Cron("0 5,14 * * *", named).is_tick(moment)] == []  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(
+    zone=st.sampled_from(ZONES),
+    cron=st.sampled_from(list(CRONS)),
+    first=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1)),  # noqa: DTZ001 - on the wall
+    days=st.sampled_from([1, 2, 5, 20, 100, 300]),
+)
+def test_a_zone_is_recommended_only_beside_all_that_fit_as_well(
+    zone: str, cron: str, first: datetime, days: int
+) -> None:
+    """The history of a platform in this zone, and a connection in another: the right one is among those named."""
+    owner = instance(1, cron, last_modified_ts=0)
+    walls = [
+        first.replace(hour=hour, minute=0, second=0, microsecond=0) + timedelta(days=day)
+        for day in range(days)
+        for hour in CRONS[cron]
+    ]
+    dues = [wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for wall in walls]
+    dues = [due for due in dues if Cron(cron, zone).could_fire_at(due)]
+    row = timezone_row(
+        evidence_of([owner], [("1", execution(number, due)) for number, due in enumerate(dues)]), "UTC", "all"
+    )
+    if row.set.startswith("Set timezone to"):
+        assert len(dues) >= 3
+        best = row.set.removeprefix("Set timezone to ").split(".")[0]
+        newest = sorted(dues)[-100:]
+        assert all(ZoneInfo(best).utcoffset(each) == ZoneInfo(zone).utcoffset(each) for each in newest[-30:])
+        is_named_alone = "had the same time then" not in row.set
+        assert not is_named_alone or is_alike(best, zone, newest[-1])
+
+
+def is_alike(name: str, other: str, last: datetime) -> bool:
+    year = [last - timedelta(days=day) for day in range(366)]
+    return all(ZoneInfo(name).utcoffset(each) == ZoneInfo(other).utcoffset(each) for each in year)
+
+
+@pytest.mark.parametrize("by_hand", [1, 2])
+def test_what_people_created_by_hand_names_no_zone(by_hand: int) -> None:
+    right, *odd = (instance(number, "0 3 * * *") for number in range(1, 2 + by_hand))
+    executions = daily(right, "UTC", 3, days=10)
+    executions += [
+        (each.id, execution(int(each.id) * 7000, datetime(2026, 4, 2, 10, tzinfo=UTC))) for each in odd
+    ]
+    row = timezone_row(evidence_of([right, *odd], executions), "UTC", "all")
+    assert row.result == "to do"
+    assert "Set timezone" not in row.set
+    assert "created by hand" in row.set
+
+
+def test_one_execution_names_no_zone() -> None:
+    owner = instance(1, "0 3 * * *")
+    row = timezone_row(evidence_of([owner], daily(owner, "UTC", 14, days=1)), "UTC", "all")
+    assert "Set timezone" not in row.set
+
+
+def test_a_platform_that_has_changed_its_time_zone_is_told_from_a_wrong_setting() -> None:
+    owner = instance(1, "0 3 * * *")
+    before = daily(owner, "UTC", 3, days=7)
+    after = [
+        (
+            owner.id,
+            execution(
+                100 + day, FIRST_DAY.replace(tzinfo=ZoneInfo("Asia/Tokyo")) + timedelta(days=7 + day, hours=3)
+            ),
+        )
+        for day in range(3)
+    ]
+    row = timezone_row(evidence_of([owner], before + after), "UTC", "all")
+    assert row.result == "to do"
+    assert "The newest 3 ticks, since 2026-03-26 18:00:00 UTC, match Asia/Tokyo" in row.set
+    row = timezone_row(evidence_of([owner], before + after), "Asia/Tokyo", "all")
+    assert row.set.startswith(
+        "Nothing, if the platform reads crons in Asia/Tokyo since 2026-03-26 18:00:00 UTC"
+    )
 
 
 @given(
@@ -217,3 +308,15 @@ def test_a_tick_that_was_late_once_is_only_a_note() -> None:
     executions.append((owner.id, execution(77, datetime(2026, 3, 31, 5, tzinfo=UTC), timedelta(hours=1))))
     row = grace_row(evidence_of([owner], executions), "all")
     assert (row.result, row.set) == ("note", "")
+
+
+def test_an_outage_of_the_platform_does_not_set_the_grace() -> None:
+    owner = instance(1, "0 5 * * *")
+    slow = [timedelta(minutes=3), timedelta(minutes=3), timedelta(hours=5)]
+    executions = [
+        (owner.id, execution(day, datetime(2026, 4, day, 5, tzinfo=UTC), late))
+        for day, late in enumerate([*slow, *[timedelta(seconds=1)] * 7], 1)
+    ]
+    row = grace_row(evidence_of([owner], executions), "all")
+    assert (row.result, row.set.partition(";")[0]) == ("to do", "Set platform_grace to timedelta(minutes=5)")
+    assert "came within 3 min" in row.means

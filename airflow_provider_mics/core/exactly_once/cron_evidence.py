@@ -16,13 +16,14 @@ from airflow_provider_mics.core.planning.cron_ticks import (
     Cron,
     CronPeriod,
     Firing,
-    common_timezone,
 )
+from airflow_provider_mics.core.planning.cron_timezones import FEWEST_FIRINGS, fitting_zones
 
 CHECKED_FIRINGS = 10
 """How many of the newest ticks are checked against the cron that was in force."""
 MOST_FIRINGS = 100
 """How many of the newest ticks a recommended time zone must match."""
+SHOWN_ZONES = 3
 MOST_EXECUTIONS = 400
 """How many of the newest executions are searched for these ticks."""
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
@@ -49,12 +50,7 @@ def check_history(
     mismatches = [each for each in checked if not Cron(each.cron, timezone).could_fire_at(each.moment)]
     if len(mismatches) <= EXCEPTIONS * len(checked):
         return
-    matching_zone = common_timezone(firings[:MOST_FIRINGS], [timezone])
-    advice = (
-        f"set the connection's timezone to {matching_zone!r}"
-        if matching_zone
-        else "compare the connection's timezone with the platform's"
-    )
+    advice = _advice(firings[:MOST_FIRINGS])
     first = mismatches[0]
     fired = "this cron" if first.cron == instance.cron else f"{first.cron!r}, its cron then,"
     raise MicsError(
@@ -62,6 +58,20 @@ def check_history(
         f"The platform fired {fired} at {utc(first.moment)}, which does not match the cron in time zone {timezone}: "
         f"{advice}"
     )
+
+
+def _advice(firings: Sequence[Firing]) -> str:
+    """Return what to do where firings do not match the connection's time zone."""
+    zones = fitting_zones(firings)
+    if zones.missed or not zones.names:
+        return "compare the connection's timezone with the platform's"
+    if not zones.show_one_time or len(firings) < FEWEST_FIRINGS:
+        named = ", ".join(map(repr, zones.names[:SHOWN_ZONES]))
+        return f"compare the connection's timezone with the platform's: {named} would match"
+    advice = f"set the connection's timezone to {zones.names[0]!r}"
+    if zones.is_clear:
+        return advice
+    return f"{advice}, or to the platform's if it had the same time then, such as {zones.names[1]!r}"
 
 
 def shows_enough_firings(

@@ -19,7 +19,7 @@ from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
 from airflow_provider_mics.core.planning.listing import within
 from airflow_provider_mics.doctor.checks import instances as instance_checks
-from airflow_provider_mics.doctor.checks import lists, routes, shown_fields, timezones
+from airflow_provider_mics.doctor.checks import lists, platform_grace, routes, shown_fields, timezones
 from airflow_provider_mics.doctor.checks.rows import Result, Row, counted
 from airflow_provider_mics.doctor.checks.samples import (
     Sample,
@@ -203,7 +203,7 @@ class PlatformReadings:
         self._add(lists.unreadable_row(samples))
         evidence = self._evidence()
         self._add(timezones.timezone_row(evidence, self._timezone, self._looked_at))
-        self._add(timezones.grace_row(evidence, self._looked_at))
+        self._add(platform_grace.grace_row(evidence, self._looked_at))
 
     @property
     def _looked_at(self) -> str:

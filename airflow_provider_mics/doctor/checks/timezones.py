@@ -10,30 +10,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import available_timezones
+from itertools import dropwhile, takewhile
 
 from airflow_provider_mics.api.cron_syntax import cron_problem
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution, Instance
-from airflow_provider_mics.api.outages import readable
+from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.core.exactly_once.cron_evidence import (
     CHECKED_FIRINGS,
     EXCEPTIONS,
+    MOST_FIRINGS,
     periods_in_force,
 )
-from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
-from airflow_provider_mics.core.planning.cron_ticks import (
-    DAY,
-    WELL_KNOWN_ZONES,
-    Cron,
-    Firing,
-    common_timezone,
-    zone_of,
-)
+from airflow_provider_mics.core.planning.cron_ticks import WELL_KNOWN_ZONES, Cron, Firing
+from airflow_provider_mics.core.planning.cron_timezones import FEWEST_FIRINGS, fitting_zones, offset
 from airflow_provider_mics.doctor.checks.rows import Result, Row, counted, names
 
 MOST_INSTANCES = 20
 """How many instances are compared with all time zones: those with the most evidence."""
+SHOWN_ZONES = 4
 
 PLAUSIBLE_YEARS = range(1990, 2200)
 """A date of another year is no tick of a platform, and time zones are not known for it."""
@@ -43,16 +38,30 @@ SOLSTICES = (datetime(2026, 6, 21, tzinfo=UTC), datetime(2026, 12, 21, tzinfo=UT
 
 @dataclass(frozen=True)
 class Evidence:
-    """The newest ticks of one instance, newest first, and how long after each its first execution was created."""
+    """The newest ticks of one instance, newest first, and how long after each its first execution was created.
+
+    Of the time zone of the settings the newest are judged, as the tasks do; another one has to fit them all.
+    """
 
     instance: Instance
     firings: tuple[Firing, ...]
     latenesses: tuple[timedelta, ...]
 
+    @property
+    def judged(self) -> tuple[Firing, ...]:
+        return self.firings[:CHECKED_FIRINGS]
+
     def contradicts(self, timezone: str) -> bool:
-        crons = {each.cron: Cron(each.cron, timezone) for each in self.firings}
-        wrong = sum(not crons[each.cron].could_fire_at(each.moment) for each in self.firings)
-        return wrong > EXCEPTIONS * len(self.firings)
+        return len(missed(self.judged, timezone)) > EXCEPTIONS * len(self.judged)
+
+    def newest_missed(self, timezone: str) -> tuple[Firing, ...]:
+        """Return the ticks that do not match a time zone and are newer than all that do."""
+        return tuple(takewhile(lambda each: missed([each], timezone), self.firings))
+
+    def newest_matching(self, timezone: str) -> tuple[Firing, ...]:
+        """Return the ticks that match a time zone, if these are newer than all that do not."""
+        matching = tuple(dropwhile(lambda each: missed([each], timezone), reversed(self.firings)))
+        return () if missed(matching, timezone) else matching
 
 
 def evidence_of(instances: Iterable[Instance], executions: Iterable[tuple[str, Execution]]) -> list[Evidence]:
@@ -80,9 +89,11 @@ def _evidence(instance: Instance, executions: Iterable[Execution]) -> Evidence:
         and due in period
         and (each.creation_date or due) in period
     ]
-    newest = sorted({due for due, _ in crons}, reverse=True)[:CHECKED_FIRINGS]
+    newest = sorted({due for due, _ in crons}, reverse=True)[:MOST_FIRINGS]
     # What was created later for a tick is a retry, or that of a second scheduler.
-    created = {due: [moment for each, moment in crons if each == due and moment] for due in newest}
+    created = {
+        due: [moment for each, moment in crons if each == due and moment] for due in newest[:CHECKED_FIRINGS]
+    }
     latenesses = tuple(min(moments) - due for due, moments in created.items() if moments)
     return Evidence(instance, tuple(Firing(period.cron, due) for due in newest), latenesses)
 
@@ -93,7 +104,7 @@ def timezone_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) ->
     :param timezone: that of the connection (IANA name)
     """
     check = "time zone"
-    number = sum(len(each.firings) for each in evidence)
+    number = sum(len(each.judged) for each in evidence)
     looked_at = f"{counted(number, 'tick')} of {counted(len(evidence), 'instance')}; {looked_at}"
     if not evidence:
         means = (
@@ -110,22 +121,72 @@ def timezone_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) ->
         f"{timezone} is contradicted by {len(contradicting)} of {counted(len(evidence), 'instance')} ({ids})"
     )
     means = "Scheduled runs of these create nothing and fail: with a wrong zone every batch would run twice."
-    best, remaining = _best_zone(evidence, timezone)
-    if best is None or len(remaining) >= len(contradicting):
-        advice = (
-            "No time zone fits better. Look at these instances on the platform: their executions of type CRON may "
-            "have been created by hand, or by another scheduler."
+    better, advice = _better_zone(evidence, timezone)
+    return Row(check, Result.TO_DO, found + better, means, advice, looked_at)
+
+
+def _better_zone(evidence: Sequence[Evidence], timezone: str) -> tuple[str, str]:
+    """Return what else fits a history that contradicts a time zone, as the end of a sentence, and what to do."""
+    firings = [firing for each in evidence[:MOST_INSTANCES] for firing in each.firings]
+    zones = fitting_zones(firings)
+    gained = len(missed(firings, timezone)) - zones.missed
+    if zones.missed and (newest := _newest_matching(evidence, timezone)):
+        return "", (
+            f"Nothing, if the platform reads crons in {timezone} since {utc(newest[-1].moment)}: the newest "
+            f"{len(newest)} ticks match, and no time zone matches those before too."
         )
-        return Row(check, Result.TO_DO, found, means, advice, looked_at)
-    found += f"; {best} matches {'all' if not remaining else len(evidence) - len(remaining)}"
+    if gained <= 0:
+        return "", _advice_without_zone(evidence, timezone)
+    named = names(list(zones.names), SHOWN_ZONES)
+    if not zones.show_one_time:
+        return f"; {named} match alike", "Compare one tick of a daily cron on the platform's console."
+    best, *others = zones.names
+    remaining = [each.instance.id for each in evidence if each.contradicts(best)]
+    better = f"; {best} matches {len(evidence) - len(remaining) if remaining else 'all'}"
+    if gained < FEWEST_FIRINGS:
+        few = counted(gained, "tick")
+        return (
+            better,
+            f"Compare one more tick on the platform's console: {few} may have been created by hand.",
+        )
     advice = f"Set timezone to {best}."
+    if others:
+        advice += f" {names(others, SHOWN_ZONES)} had the same time then: if the platform is there, set that."
     if remaining:
-        advice += f" Then look at {names([each.instance.id for each in remaining])}: no zone fits these too."
-    return Row(check, Result.TO_DO, found, means, advice, looked_at)
+        advice += f" Then look at {names(remaining)}: no zone fits these too."
+    return better, advice
+
+
+def _newest_matching(evidence: Sequence[Evidence], timezone: str) -> list[Firing]:
+    """Return the newest ticks of the instances that contradict a time zone, newest first, if they all match it."""
+    found: list[Firing] = []
+    for each in evidence:
+        if each.contradicts(timezone):
+            newest = each.newest_matching(timezone)
+            if len(newest) < FEWEST_FIRINGS:
+                return []
+            found += newest
+    return sorted(found, key=lambda each: each.moment, reverse=True)
+
+
+def _advice_without_zone(evidence: Sequence[Evidence], timezone: str) -> str:
+    """Return what to do where no time zone fits the whole history better."""
+    newest = [firing for each in evidence for firing in each.newest_missed(timezone)]
+    zones = fitting_zones(newest)
+    if len(newest) >= FEWEST_FIRINGS and not zones.missed and zones.show_one_time:
+        since = min(each.moment for each in newest)
+        return (
+            f"The newest {len(newest)} ticks, since {utc(since)}, match {names(list(zones.names), SHOWN_ZONES)}: if "
+            "the platform reads crons in another time zone since then, set timezone to it."
+        )
+    return (
+        "No time zone fits better. Look at these instances on the platform: their executions of type CRON may "
+        "have been created by hand, or by another scheduler."
+    )
 
 
 def _supported_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) -> Row:
-    moments = [firing.moment for each in evidence for firing in each.firings]
+    moments = [firing.moment for each in evidence for firing in each.judged]
     matching = [
         name
         for name in ("UTC", *WELL_KNOWN_ZONES)
@@ -150,82 +211,14 @@ def _supported_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) 
 
 def _agree(name: str, other: str, moments: Sequence[datetime]) -> bool:
     """Whether two time zones show the same time at these moments."""
-    return all(_offset(name, each) == _offset(other, each) for each in moments)
+    return all(offset(name, each) == offset(other, each) for each in moments)
 
 
 def _agree_among(moments: Sequence[datetime], timezone: str) -> bool:
     """Whether the clocks of a time zone are set alike at these moments."""
-    return len({_offset(timezone, each) for each in moments}) == 1
+    return len({offset(timezone, each) for each in moments}) == 1
 
 
-def _offset(timezone: str, moment: datetime) -> timedelta | None:
-    return moment.astimezone(zone_of(timezone)).utcoffset()
-
-
-def _best_zone(evidence: Sequence[Evidence], timezone: str) -> tuple[str | None, list[Evidence]]:
-    """Return the time zone that the fewest instances contradict, and these."""
-    judged = evidence[:MOST_INSTANCES]
-    exact = common_timezone([firing for each in judged for firing in each.firings])
-    if exact is not None:
-        return exact, [each for each in evidence if each.contradicts(exact)]
-    best, fewest = None, len(judged) + 1
-    for name in _differing_zones([firing.moment for each in judged for firing in each.firings]):
-        against = _number_against(judged, name, fewest)
-        if name != timezone and against < fewest:
-            best, fewest = name, against
-        if fewest == 0:
-            break
-    return best, [each for each in evidence if best is not None and each.contradicts(best)]
-
-
-def _differing_zones(moments: Sequence[datetime]) -> list[str]:
-    """Return a time zone for each way in which clocks were set at these moments, and a day before each."""
-    by_offsets: dict[tuple[timedelta | None, ...], str] = {}
-    looked_at = sorted({moment - before for moment in moments for before in (timedelta(0), DAY)})
-    for name in ("UTC", *WELL_KNOWN_ZONES, *sorted(available_timezones())):
-        by_offsets.setdefault(tuple(_offset(name, each) for each in looked_at), name)
-    return list(by_offsets.values())
-
-
-def _number_against(evidence: Sequence[Evidence], timezone: str, limit: int) -> int:
-    """Return how many instances contradict a zone; the counting stops at ``limit``."""
-    number = 0
-    for each in evidence:
-        number += each.contradicts(timezone)
-        if number >= limit:
-            break
-    return number
-
-
-def grace_row(evidence: Sequence[Evidence], looked_at: str) -> Row:
-    """Return how long after its tick the platform creates an execution."""
-    check = "platform_grace"
-    late = sorted(
-        ((lateness, each.instance.id) for each in evidence for lateness in each.latenesses), reverse=True
-    )
-    looked_at = (
-        f"{counted(len(late), 'tick')} of {counted(len({key for _, key in late}), 'instance')}; {looked_at}"
-    )
-    if not late:
-        means = "No execution shows how long after its tick the platform creates it."
-        return Row(check, Result.UNKNOWN, "no evidence", means, looked_at=looked_at)
-    latest, slowest = late[0]
-    if latest <= timedelta(0):
-        found = f"executions are created {readable(-latest)} before their tick, or earlier"
-        return Row(check, Result.OK, found, "Airflow adopts each at its tick.", looked_at=looked_at)
-    found = f"executions are created at the latest {readable(latest)} after their tick (instance {slowest})"
-    default = readable(DEFAULT_PLATFORM_GRACE)
-    if latest <= DEFAULT_PLATFORM_GRACE:
-        means = f"Airflow leaves the platform {default} for each tick, and adopts its execution."
-        return Row(check, Result.OK, found, means, looked_at=looked_at)
-    too_late = sum(lateness > DEFAULT_PLATFORM_GRACE for lateness, _ in late)
-    if too_late <= EXCEPTIONS * len(late):
-        means = f"Only {counted(too_late, 'tick')} of these came later than the default of {default}."
-        return Row(check, Result.NOTE, found, means, looked_at=looked_at)
-    means = (
-        f"With the default of {default}, Airflow creates an execution before the platform does. If Airflow created "
-        "these, since the platform does not fire, nothing ran twice."
-    )
-    minutes = -(-latest * 1.5 // timedelta(minutes=1))
-    advice = f"Set platform_grace to timedelta(minutes={minutes:g}); to timedelta(0) if the platform fires nothing."
-    return Row(check, Result.TO_DO, found, means, advice, looked_at)
+def missed(firings: Iterable[Firing], timezone: str) -> list[Firing]:
+    """Return the ticks that do not match a time zone."""
+    return [each for each in firings if not Cron(each.cron, timezone).could_fire_at(each.moment)]
