@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_mics import api
 from airflow_provider_mics.api.calls import Call, Log, Now, Sleep, Step, Steps, drive, flow
 from airflow_provider_mics.api.executions import NO_SUCH_ROUTE
-from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
+from airflow_provider_mics.api.instances import INSTANCES
+from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE, ListProgress, list_page, read_list
 from airflow_provider_mics.api.validation import seconds_of
+from airflow_provider_mics.core.planning.listing import within
 from airflow_provider_mics.runtime.compat import BaseHook, get_async_connection
 from airflow_provider_mics.runtime.connection import CONN_TYPE, ConnectionSettings, unreadable_connection
 from airflow_provider_mics.runtime.templates import rendered_id
@@ -32,7 +34,9 @@ REREAD_SECONDS = 300.0
 SHOWN_ORGANISATIONS = 3
 """How many of the token's organisations the Test button names where none is set."""
 TEST_TIMEOUT = 10.0
-"""Seconds. The Test button runs inside Airflow's web server, which must not hang."""
+"""Seconds for each answer. The Test button runs inside Airflow's web server, which must not hang."""
+COUNTING_TIMEOUT = timedelta(seconds=3)
+"""How long the Test button counts instances before it says how many there are at least."""
 
 
 class MicsHook(BaseHook):
@@ -219,7 +223,8 @@ class MicsHook(BaseHook):
             description = self.run_with_timeout(job, TEST_TIMEOUT)
             # In a thread of its own, as there may be an event loop in this one.
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(asyncio.run, self._run_test(job)).result()
+                test = self._run_test(_reach_organisation(self.organisation_id))
+                pool.submit(asyncio.run, test).result()
         except Exception as error:  # noqa: BLE001 - the Test button shows any error
             # Airflow tests a connection under a random id, which means nothing to the user.
             message = str(error).removeprefix(f"connection {self.mics_conn_id}: ")
@@ -337,9 +342,9 @@ class MicsHook(BaseHook):
 
 @flow
 def _describe_token(organisation_id: str | None) -> Steps[str]:
-    """Return whose token it is and which organisation it reaches.
+    """Return whose token it is, which organisation it reaches, and how many instances that has.
 
-    On a platform without the route ``connected_user``, only a list of instances shows that the token is valid.
+    Where the platform does not say whose token it is, only a list of instances shows that it is valid.
 
     :raises MicsError: there is no organisation, or neither can be asked for: nothing shows that it is mediarithmics
     """
@@ -350,8 +355,12 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
         name, is_proven = (user.display_name, True) if user.is_somebody else (name, False)
         organisations = [f"{key} ({title})" if title else key for key, title in user.organisations.items()]
         choice = f", such as {', '.join(organisations[:SHOWN_ORGANISATIONS])}" if organisations else ""
-    except api.MicsApiError as error:
-        if error.status_code not in NO_SUCH_ROUTE:
+    except (api.MicsApiError, api.MicsResponseError) as error:
+        status_code = getattr(error, "status_code", None)
+        # A token may have the right to run batches and none to ask for its user.
+        if status_code == HTTPStatus.UNAUTHORIZED or (
+            organisation_id is None and status_code not in NO_SUCH_ROUTE
+        ):
             raise
     if organisation_id is None and not is_proven:
         raise api.MicsError(
@@ -363,11 +372,41 @@ def _describe_token(organisation_id: str | None) -> Steps[str]:
             f"The token is {name}'s. No organisation is set: give its id as Organisation id, or as organisation_id in "
             f"the extra{choice}."
         )
-    instances = yield from api.list_instances(organisation_id, page_size=LARGE_PAGE_SIZE)
+    number = yield from _count_instances(organisation_id)
     return (
         f"The token is {name}'s and reaches organisation {organisation_id}, "
-        f"which has {len(instances)} integration batch instance(s)."
+        f"which has {number} integration batch instance(s)."
     )
+
+
+def _count_instances(organisation_id: str) -> Steps[str]:
+    """Return how many instances are not archived, or how many of them can be read in a moment."""
+    listed: ListProgress[api.Instance] = ListProgress()
+    reading = read_list(
+        INSTANCES,
+        api.Instance,
+        lambda each: each.id,
+        {"organisation_id": organisation_id},
+        page_size=LARGE_PAGE_SIZE,
+        progress=listed,
+    )
+    at_least = ""
+    try:
+        yield from within(reading, COUNTING_TIMEOUT)
+    except api.MicsTimeoutError:
+        if not listed.items:
+            raise
+        at_least = "at least "
+    return f"{at_least}{sum(not each.archived for each in listed.items.values())}"
+
+
+@flow
+def _reach_organisation(organisation_id: str | None) -> Steps[None]:
+    """Ask for one instance.
+
+    :raises MicsError: the token does not reach the organisation
+    """
+    yield from list_page(INSTANCES, api.Instance, {"organisation_id": organisation_id}, 0, 1)
 
 
 class _RequestLogFilter(logging.Filter):

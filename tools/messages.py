@@ -28,6 +28,8 @@ NO_SENTENCES = (
     "default-src",
 )
 """How lists of names, markup and headers begin."""
+NOT_OURS = "other-lines.md"
+"""The page of lines that the package passes on, or that Airflow writes."""
 GAP = "…"
 """Stands in a template for what differs from message to message."""
 FEWEST_WORDS = 3
@@ -52,6 +54,8 @@ def listed() -> dict[str, list[str]]:
     """Return the templates that the pages list, each with the names of its pages."""
     found: dict[str, list[str]] = {}
     for page in sorted(PAGES.glob("*.md")):
+        if page.name == NOT_OURS:
+            continue
         for line in _LISTED.finditer(page.read_text()):
             found.setdefault(line["template"], []).append(page.name)
     return found

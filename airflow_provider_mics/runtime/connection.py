@@ -26,6 +26,11 @@ C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
 CONN_TYPE = "mediarithmics"
 KNOWN_KEYS = (ORGANISATION_KEY, *FIELDS)
 """The keys of the extra that mean something."""
+HOW_TO_WRITE_IT = (
+    "write it as JSON whose values are texts, "
+    '{"conn_type": "mediarithmics", "password": "<API_TOKEN>", "login": "1185"}'
+)
+CONN_ENV_PREFIX = "AIRFLOW_CONN_"
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_READ_TIMEOUT = 60.0
@@ -49,6 +54,12 @@ def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectio
     if is_missing:
         what_to_do = f"add one of type {CONN_TYPE!r}, with the API token as its password"
         message = f"there is no connection {conn_id!r}: {what_to_do}"
+        variable = f"{CONN_ENV_PREFIX}{conn_id.upper()}"
+        if variable in os.environ:
+            # Airflow goes on to its other places where a text cannot be parsed, and says nothing of it since 3.0.
+            message = (
+                f"connection {conn_id!r} is in {variable}, but Airflow cannot read it: {HOW_TO_WRITE_IT}"
+            )
     return UnreadableConnectionError(message, certainly_not_sent=True, retriable=not is_missing)
 
 
@@ -90,6 +101,7 @@ class ConnectionSettings:
         self.size_fields = self._text("size_fields") or "documented"
         self.console_url = (self._text("console_url") or DEFAULT_CONSOLE_URL).rstrip("/")
         self._check_timezone()
+        self._check_console_url()
 
     @classmethod
     def of(cls, connection: Connection) -> ConnectionSettings:
@@ -158,6 +170,8 @@ class ConnectionSettings:
 
     def _text(self, name: str) -> str | None:
         value = self._extra.get(name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         return None if value is None else str(value).strip() or None
 
     def _seconds(self, name: str, default: float) -> float:
@@ -195,6 +209,17 @@ class ConnectionSettings:
     def _check_timezone(self) -> None:
         if zone_of(self.timezone) is None:
             raise self._error(f"timezone {self.timezone!r}", "give an IANA name such as Europe/Paris")
+
+    def _check_console_url(self) -> None:
+        try:
+            parts = urlsplit(self.console_url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise self._error(
+                f"console_url {self.console_url!r}", f"give an address such as {DEFAULT_CONSOLE_URL}"
+            )
 
     def _error(self, setting: str, advice: str) -> api.MicsError:
         return api.MicsError(f"connection {self._conn_id}: {setting} in its extra: {advice}")

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import messages  # noqa: E402
 
+from airflow_provider_mics.api.errors import MicsApiError  # noqa: E402
+
 PAGES = sorted(path for path in messages.PAGES.glob("*.md") if path.name != "index.md")
 
 
@@ -27,6 +29,14 @@ def test_no_entry_is_of_a_message_that_is_gone():
 
 def test_each_message_has_one_entry():
     assert not {one: pages for one, pages in messages.listed().items() if len(pages) > 1}
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 410, 422, 429, 500, 502, 503, 504])
+def test_an_error_of_the_platform_is_found_by_its_status(status: int):
+    """Its words are the platform's own, so that no message of the package is like it."""
+    line = str(MicsApiError("Something", status_code=status, request="GET /v1/x", error_id="e-1"))
+    seen = line[line.index("(HTTP") : line.index(", error_id")]
+    assert seen in (messages.PAGES / messages.NOT_OURS).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

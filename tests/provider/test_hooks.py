@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from airflow_provider_mics import api
+from airflow_provider_mics import api, hooks
 from airflow_provider_mics.hooks import MicsHook, mute_request_logs
 from tests.provider.mics_connections import connection_to
 from tests.raw_server import RawServer, Reply, answer_of
@@ -83,6 +83,7 @@ def test_every_field_of_the_extra_may_be_text(connect: Any, form: str) -> None:
 def test_the_organisation_may_be_in_the_forms_field(connect: Any) -> None:
     assert connect(login="1185").organisation_id == "1185"
     assert connect(login=" ").organisation_id is None
+    assert connect(extra={"organisation_id": 1185.0}).organisation_id == "1185"
     assert connect("mediarithmics://1185:a-token@api.example.com").organisation_id == "1185"
 
 
@@ -160,6 +161,11 @@ def test_proxies_may_be_json_in_the_forms_text_field(connect: Any) -> None:
             "connect_timeout -1 in its extra: give a number of seconds above 0",
         ),
         ({"extra": {"size_fields": "big"}}, "size_fields 'big' is not one of documented, console"),
+        (
+            {"extra": {"console_url": "console.x"}},
+            "console_url 'console.x' in its extra: give an address such as",
+        ),
+        ({"extra": {"console_url": "http://[::1"}}, "in its extra: give an address such as https://"),
         ({"extra": {"proxies": 3128}}, "proxies in its extra: give a URL, or an object"),
         (
             {"extra": {"proxies": ["http://u:secret@p:3128"]}},
@@ -197,6 +203,30 @@ def test_a_missing_connection_says_what_to_add() -> None:
         api.MicsError, match="there is no connection 'nowhere': add one of type 'mediarithmics'"
     ):
         MicsHook("nowhere").get_conn()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"mediarithmics://1185:{TOKEN}@https://api.example.com",
+        f"mediarithmics://1185:{TOKEN}@http://127.0.0.1:8480",
+        "{'conn_type': 'mediarithmics'}",
+        f'{{"conn_type": "mediarithmics", "password": "{TOKEN}", "login": 1185}}',
+        f'{{"conn_type": "mediarithmics", "password": "{TOKEN}"',
+        f'{{"conn_type": "mediarithmics", "password": "{TOKEN}", "colour": "blue"}}',
+    ],
+)
+def test_a_connection_that_airflow_cannot_parse_is_not_a_missing_one(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", text)
+    with pytest.raises(api.MicsError) as failure:
+        MicsHook("odd").get_conn()
+    assert str(failure.value).startswith("connection 'odd' ")
+    assert "there is no connection" not in str(failure.value)
+    assert "AIRFLOW_CONN_ODD" in str(failure.value) or "cannot be read" in str(failure.value)
+    assert "\n" not in str(failure.value)
+    assert TOKEN not in str(failure.value)
 
 
 async def test_a_missing_connection_in_a_trigger() -> None:
@@ -256,6 +286,49 @@ class TestTheTestButton:
             ok, message = connect(connection_to(server)).test_connection()
         assert ok
         assert "an unknown user" in message
+
+    @pytest.mark.parametrize(
+        "fault",
+        [{"kind": "403"}, {"kind": "429"}, {"kind": "500"}, {"kind": "html"}, {"kind": "login"}],
+        ids=lambda fault: fault["kind"],
+    )
+    def test_the_list_of_instances_decides_where_the_user_cannot_be_asked_for(
+        self, connect: Any, platform: SandboxServer, fault: dict[str, Any]
+    ) -> None:
+        """No task asks for the user of the token, and a token need not have the right to."""
+        platform.faults([{"path": "connected_user$", **fault}])
+        try:
+            assert connect(connection_to(platform)).test_connection()[0]
+            ok, _ = connect(connection_to(platform, {"organisation_id": ""})).test_connection()
+            assert not ok
+            platform.faults([{"path": "connected_user$|instances$", **fault}])
+            ok, message = connect(connection_to(platform)).test_connection()
+            assert not ok
+            assert "integration_batch_instances" in message
+        finally:
+            platform.faults()
+
+    def test_a_long_list_is_counted_for_a_moment_only(
+        self, connect: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hooks, "COUNTING_TIMEOUT", timedelta(seconds=0.5))
+        with SandboxServer(quirks={"max_results_cap": 10, "lists_have_total": False}) as server:
+            for number in range(30):
+                server.create_instance(f"batch {number}")
+            hook = connect(connection_to(server))
+            assert "which has 30 integration batch instance(s)" in hook.test_connection()[1]
+            server.faults(
+                [
+                    {
+                        "kind": "slow",
+                        "path": "instances$",
+                        "parameters": {"delay_s": 0.01, "bytes_at_a_time": 64},
+                    }
+                ]
+            )
+            ok, message = hook.test_connection()
+        assert ok
+        assert "which has at least 10 integration batch instance(s)" in message
 
     @pytest.mark.parametrize(
         "answer", [answer_of(b"<html>no such page</html>", 404), answer_of(b'{"status": "ok", "data": {}}')]

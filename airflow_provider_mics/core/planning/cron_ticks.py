@@ -329,17 +329,12 @@ def infer_timezone(
 ) -> str | None:
     """Return the first time zone (IANA name) in which the cron could fire at all these moments, or None.
 
-    Zones are tried in this order: UTC, ``candidates``, well-known zones, all others.
+    Zones are tried in this order: UTC, ``candidates``, well-known zones, all others. All that fit: ``cron_timezones``.
     """
-    return common_timezone([Firing(expression, moment) for moment in moments], candidates)
-
-
-def common_timezone(firings: Sequence[Firing], candidates: Sequence[str] = ()) -> str | None:
-    """Return the first time zone in which each firing could be one of its cron, or None; see `infer_timezone`."""
-    if not firings or any(_syntax_problem(each.cron) is not None for each in firings):
+    if not moments or _syntax_problem(expression) is not None:
         return None
     others = sorted(available_timezones(), key=lambda name: ("/" not in name, name.startswith("Etc/"), name))
     for name in dict.fromkeys(("UTC", *candidates, *WELL_KNOWN_ZONES, *others)):
-        if all(Cron(each.cron, name).could_fire_at(each.moment) for each in firings):
+        if all(Cron(expression, name).could_fire_at(each) for each in moments):
             return name
     return None
