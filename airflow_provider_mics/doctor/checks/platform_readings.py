@@ -21,12 +21,8 @@ from airflow_provider_mics.core.planning.listing import within
 from airflow_provider_mics.doctor.checks import instances as instance_checks
 from airflow_provider_mics.doctor.checks import lists, routes, shown_fields, timezones
 from airflow_provider_mics.doctor.checks.rows import Result, Row, counted
-from airflow_provider_mics.doctor.checks.samples import (
-    Sample,
-    read_page,
-    sample_from_beginning,
-    sample_newest,
-)
+from airflow_provider_mics.doctor.checks.samples import Sample
+from airflow_provider_mics.doctor.checks.sampling import read_page, sample_from_beginning, sample_newest
 
 T = TypeVar("T")
 MOST_INSTANCES_ASKED = 20
@@ -184,6 +180,11 @@ class PlatformReadings:
             return None
 
     def _conclude_from_instances(self) -> None:
+        if self._instances.is_contradictory:
+            found = f"the list of instances is empty, but its total is {self._instances.total:,}"
+            for check in ("crons", "names", "size names"):
+                self._add(Row(check, Result.NOT_ASKED, found))
+            return
         looked_at = self._instances.looked_at("instances")
         self._add(instance_checks.crons_row(self._instances.values, looked_at))
         self._add(instance_checks.names_row(self._instances.values, looked_at))

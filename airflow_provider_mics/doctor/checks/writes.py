@@ -23,7 +23,7 @@ from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import readable
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.doctor.checks.rows import Result, Row
-from airflow_provider_mics.doctor.checks.samples import sample_newest
+from airflow_provider_mics.doctor.checks.sampling import sample_newest
 
 DUE_IN = timedelta(days=1)
 ODD_MILLISECONDS = 457
