@@ -1,4 +1,4 @@
-"""One limit holds for token, organisation, readings and the beginning of writes, also in pauses and hanging requests."""
+"""One limit holds for token, organisation, readings and the beginning of writes, in pauses and hanging requests too."""
 
 from __future__ import annotations
 
