@@ -10,6 +10,10 @@ EXCERPT_LENGTH = 200
 """Characters of an excerpt."""
 EXCERPT_SOURCE = 4000
 """Characters at the start of a text from which an excerpt is made."""
+CUT = "…"
+"""Stands where a line was cut."""
+FEWEST_TELLING = 4
+"""Characters of a secret."""
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, except tab and line feed
     "\ud800-\udfff"  # halves of a character
@@ -37,13 +41,30 @@ def one_line(text: str, longest: int | None = None) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(text.split())
-    return line if longest is None or len(line) <= longest else f"{line[: longest - 1]}…"
+    return line if longest is None or len(line) <= longest else f"{line[: longest - 1]}{CUT}"
 
 
 def redact(text: str, secret: str) -> str:
     """Return a text with ``***`` for the secret, in each spelling in which a server may repeat it."""
     for spelling in _spellings(secret):
         text = text.replace(spelling, "***")
+    return text
+
+
+def redact_cut(text: str, secret: str) -> str:
+    """Return a text as `redact` does, and without a secret of which `one_line` has cut off the end.
+
+    A few characters of it tell nothing, and may be those of another word.
+    """
+    *parts, end = redact(text, secret).split(CUT)
+    return CUT.join([*(_without_beginning(part, secret) for part in parts), end])
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    for spelling in _spellings(secret):
+        for length in range(len(spelling) - 1, FEWEST_TELLING - 1, -1):
+            if text.endswith(spelling[:length]):
+                return f"{text[:-length]}***"
     return text
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from io import TextIOWrapper
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.doctor.examination import DEFAULT_TIME_LIMIT, Examination
@@ -34,7 +35,8 @@ environment variables, without --conn-id:
 exit status:
   0  nothing to do
   1  something to do: see the lines "to do"
-  2  not everything could be asked: no settings, a refused token, no organisation, no answer; or a wrong option
+  2  not everything could be asked: no settings, a refused token, no organisation, no answer, an interruption; or a
+     wrong option
 
 examples:
   python -m airflow_provider_mics.doctor --conn-id mics_default
@@ -45,6 +47,7 @@ examples:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
+    _write_any_character()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     options = command_line().parse_args(arguments)
     if options.allow_writes != (options.instance is not None):
@@ -66,9 +69,28 @@ def main(arguments: Sequence[str]) -> int:
     except MicsError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitStatus.NOT_ASKED
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return ExitStatus.NOT_ASKED
     width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 0)).columns
-    print(report.to_json() if options.json else report.to_table(width))
+    _print(report.to_json() if options.json else report.to_table(width))
     return report.exit_status
+
+
+def _write_any_character() -> None:
+    """Let both streams write names of any language, whatever their encoding: as an escape where it lacks one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _print(text: str) -> None:
+    """Print the report. Whoever reads it may have read enough, as ``head`` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -9,19 +9,21 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_mics.api.calls import Job
+from airflow_provider_mics.api.calls import Job, Log
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.network import resolve_network
-from airflow_provider_mics.api.text import redact
+from airflow_provider_mics.api.text import redact_cut
 from airflow_provider_mics.doctor.checks import transfers, writes
-from airflow_provider_mics.doctor.checks.access import Access, access_rows, ask_access
+from airflow_provider_mics.doctor.checks.access import Access, access_rows, ask_access, may_ask_more
 from airflow_provider_mics.doctor.checks.platform_readings import CHECKS, PlatformReadings
 from airflow_provider_mics.doctor.checks.rows import Result, Row
+from airflow_provider_mics.doctor.checks.trial import Trial
 from airflow_provider_mics.doctor.observing import Exchanges, ObservedAsyncClient, ObservedClient
 from airflow_provider_mics.doctor.plugin import plugin_row
 from airflow_provider_mics.doctor.report import Report
-from airflow_provider_mics.doctor.settings import settings_row
+from airflow_provider_mics.doctor.settings import settings_row, unusable
 from airflow_provider_mics.doctor.snapshot import snapshot_row
+from airflow_provider_mics.doctor.time_limit import TimeLimit
 from airflow_provider_mics.runtime.connection import ConnectionSettings
 
 DEFAULT_TIME_LIMIT = timedelta(minutes=2)
@@ -37,7 +39,17 @@ class _StandardError:
 
     def log(self, level: int, message: str, /, *args: object) -> None:
         if level >= logging.WARNING:
-            sys.stderr.write(f"{redact(message % args, self._secret)}\n")
+            sys.stderr.write(f"{redact_cut(message % args, self._secret)}\n")
+
+
+def _clean_up(client: ObservedClient, trial: Trial) -> None:
+    """Cancel what an interrupted examination has created, and say what may be left of it."""
+    client.perform(Log("Interrupted: canceling what was created.", logging.WARNING))
+    try:
+        client.run(trial.clean_up())
+    finally:
+        row = writes.cancel_row(trial)
+        client.perform(Log(" ".join(filter(None, (row.found, row.means, row.set))), logging.WARNING))
 
 
 class Examination:
@@ -49,6 +61,8 @@ class Examination:
     :param write_to: the instance of which one execution is created and canceled, or None to change nothing
     :param time_limit: seconds after which nothing more is asked
     """
+
+    _limit: TimeLimit
 
     def __init__(
         self,
@@ -69,12 +83,14 @@ class Examination:
 
         :raises MicsError: no client can be made with these settings
         """
+        self._limit = TimeLimit(self._time_limit.total_seconds())
         arguments = self._settings.client_arguments(None, logging.getLogger(__name__))
         secret = str(arguments["token"]).strip()
         arguments |= {"log": _StandardError(secret), "max_retries": MAX_RETRIES}
-        with ObservedClient(self._exchanges, **arguments) as client:
-            access = self._access(client, arguments)
-            if all(row.result in (Result.OK, Result.NOTE) for row in access):
+        with self._client(arguments) as client:
+            blocking, deferred = self._access(client, arguments)
+            access = access_rows(client.organisation_id, blocking, deferred)
+            if may_ask_more(client.organisation_id, blocking, deferred):
                 asked = self._asked(client)
             else:
                 checks = [*CHECKS, *(writes.CHECKS if self._write_to is not None else ())]
@@ -93,17 +109,22 @@ class Examination:
         )
         return report.without(secret)
 
-    def _access(self, client: ObservedClient, arguments: dict[str, Any]) -> list[Row]:
-        """Ask for token and organisation through both clients."""
+    def _client(self, arguments: dict[str, Any]) -> ObservedClient:
+        try:
+            return ObservedClient(self._exchanges, self._limit, **arguments)
+        except MicsError as error:
+            raise unusable(self._settings, self._conn_id, error) from None
+
+    def _access(self, client: ObservedClient, arguments: dict[str, Any]) -> tuple[Access, Access | None]:
+        """Ask for token and organisation through both clients; not through the second if the first gets nowhere."""
         job = ask_access(client.organisation_id)
         blocking = client.run(job)
         is_worth_more = blocking.problem is None
-        deferred = asyncio.run(self._deferred(job, arguments)) if is_worth_more else None
-        return access_rows(client.organisation_id, blocking, deferred)
+        return blocking, asyncio.run(self._deferred(job, arguments)) if is_worth_more else None
 
     async def _deferred(self, job: Job[Access], arguments: dict[str, Any]) -> Access:
         try:
-            async with ObservedAsyncClient(self._exchanges, **arguments) as client:
+            async with ObservedAsyncClient(self._exchanges, self._limit, **arguments) as client:
                 return await client.run(job)
         except MicsError as error:
             return Access(problem=error)
@@ -113,7 +134,14 @@ class Examination:
         client.run(readings.steps(self._time_limit))
         if self._write_to is None:
             return readings.rows
-        return [*readings.rows, *client.run(writes.write_checks(self._write_to, client.organisation_id))]
+        trial = Trial(self._write_to)
+        try:
+            written = client.run(writes.write_checks(self._write_to, client.organisation_id, trial))
+        except KeyboardInterrupt:
+            if trial.is_sent:
+                _clean_up(client, trial)
+            raise
+        return [*readings.rows, *written]
 
     def _transfers(self, client: ObservedClient) -> list[Row]:
         network = resolve_network(client.base_url, client.proxies, client.verify, os.environ)

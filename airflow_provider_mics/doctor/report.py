@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 
 from airflow_provider_mics import __version__
-from airflow_provider_mics.api.text import one_line, redact
+from airflow_provider_mics.api.text import one_line, redact_cut
 from airflow_provider_mics.doctor.checks.rows import Result, Row
 
 LONGEST_TEXT = 1000
@@ -51,7 +51,7 @@ class Report:
         """Return the report with ``***`` for the secret, wherever a server repeats it, and each text on one line."""
 
         def clean(text: str) -> str:
-            return one_line(redact(text, secret), LONGEST_TEXT)
+            return one_line(redact_cut(text, secret), LONGEST_TEXT)
 
         rows = tuple(
             replace(

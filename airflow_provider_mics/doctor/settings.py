@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from typing import Any
 
 from airflow_provider_mics import api
+from airflow_provider_mics.api.text import one_line
 from airflow_provider_mics.doctor.checks.rows import Result, Row
 from airflow_provider_mics.runtime.connection import KNOWN_KEYS, ConnectionSettings, unreadable_connection
 
@@ -22,6 +24,9 @@ VARIABLES = {
     "VERIFY": "true, false, or the path of a CA bundle (default: true)",
 }
 """What each variable means, by its name without the prefix; see ``docs/connection.md``."""
+
+LEAST_LIKENESS = 0.85
+"""Of a misspelled variable: others have variables that begin alike, and ``MICS_VERSION`` is no ``MICS_VERIFY``."""
 
 
 class VariableSettings(ConnectionSettings):
@@ -57,7 +62,9 @@ def settings_row(settings: ConnectionSettings) -> Row:
     unknown = settings.unknown_keys
     if is_of_variables:
         # Other programs may have variables that begin alike.
-        unknown = {key: meant for key, meant in unknown.items() if meant is not None}
+        unknown = {
+            key: meant for key, meant in unknown.items() if meant is not None and _is_misspelled(key, meant)
+        }
     if not unknown:
         return Row(
             "settings",
@@ -76,6 +83,26 @@ def settings_row(settings: ConnectionSettings) -> Row:
     return Row("settings", Result.TO_DO, "; ".join(lines), means, "Rename or remove it.")
 
 
+def _is_misspelled(key: str, meant: str) -> bool:
+    """Whether a variable is a setting in another spelling, or a part of its words: ``org_id``, ``time_zone``."""
+    likeness = SequenceMatcher(None, key.replace("_", ""), meant.replace("_", "")).ratio()
+    parts = meant.split("_")
+    words = key.split("_")
+    is_shortened = len(words) == len(parts) and all(
+        part.startswith(word) for word, part in zip(words, parts, strict=True)
+    )
+    return is_shortened or likeness >= LEAST_LIKENESS
+
+
+def unusable(settings: ConnectionSettings, conn_id: str | None, error: api.MicsError) -> api.MicsError:
+    """Return the error of a client with these settings, with the name of what is to be changed."""
+    if not isinstance(settings, VariableSettings):
+        return api.MicsError(f"connection {conn_id}: {error}")
+    message = str(error)
+    name = "token" if "API token" in message else message.replace(":", " ").partition(" ")[0]
+    return api.MicsError(f"{_name(name, True)}: {message}" if name.upper() in VARIABLES else message)
+
+
 def _name(key: str, is_of_variables: bool) -> str:
     return f"{PREFIX}{key.upper()}" if is_of_variables else key
 
@@ -87,12 +114,23 @@ def settings_of_connection(conn_id: str) -> ConnectionSettings:
     """
     try:
         from airflow.models.connection import Connection
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("airflow"):
+            raise _broken_airflow(error) from None
         raise api.MicsError(
             "--conn-id needs Airflow, which is not installed here: set MICS_TOKEN and MICS_ORGANISATION_ID instead"
         ) from None
+    except Exception as error:  # noqa: BLE001 - Airflow reads its configuration while it is imported
+        raise _broken_airflow(error) from None
     try:
         connection: Any = Connection.get_connection_from_secrets(conn_id)
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend or the database raises
         raise unreadable_connection(conn_id, error) from None
     return ConnectionSettings.of(connection)
+
+
+def _broken_airflow(error: Exception) -> api.MicsError:
+    return api.MicsError(
+        f"--conn-id needs Airflow, which cannot be imported ({one_line(f'{type(error).__name__}: {error}', 200)}): "
+        "mend its configuration, or set MICS_TOKEN and MICS_ORGANISATION_ID instead"
+    )

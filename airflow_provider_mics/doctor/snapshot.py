@@ -30,15 +30,20 @@ def snapshot_row(snapshot: str | None, conn_id: str | None) -> Row:
         return Row(
             CHECK, Result.UNKNOWN, "not looked for", means, "Give --snapshot PATH or URL, or --conn-id."
         )
+    made: list[Path] = []
     try:
         place = _place(snapshot, conn_id)
-        probe = _beside(place)
+        probe = place.parent / f".{place.name}.doctor-{os.getpid()}"
         try:
+            _make_folders(place, made)
             probe.write_bytes(PROBE)
             is_intact = bytes(probe.read_bytes()) == PROBE
         finally:
             with suppress(Exception):
                 probe.unlink()
+            for folder in made:
+                with suppress(OSError):
+                    folder.rmdir()
     except ModuleNotFoundError as error:
         result = Result.UNKNOWN if error.name == "airflow" else Result.TO_DO
         found = f"{snapshot} cannot be looked at: {error}"
@@ -54,6 +59,12 @@ def snapshot_row(snapshot: str | None, conn_id: str | None) -> Row:
         return Row(CHECK, Result.TO_DO, found, MEANS, ADVICE)
     if not is_intact:
         return Row(CHECK, Result.TO_DO, f"{place} gives back other bytes than were written", MEANS, ADVICE)
+    if made and snapshot is not None:
+        found = f"{place} can be written by {_user()}, but its folder does not exist yet"
+        means = (
+            "The first refresh makes the folder. If the path is mistyped, that is where the snapshot will be."
+        )
+        return Row(CHECK, Result.NOTE, found, means, "Check the path.")
     found = f"{place} can be written by {_user()}: {_described(place)}"
     return Row(CHECK, Result.OK, found, MEANS + " The DAG processor's user must be able to, too.")
 
@@ -76,12 +87,13 @@ def _place(snapshot: str | None, conn_id: str | None) -> Any:
     return SnapshotStore(None, conn_id, None, None).local_path
 
 
-def _beside(place: Any) -> Any:
-    """Return the path of the probe; below a missing folder, as the snapshot would make it."""
-    probe = place.parent / f".{place.name}.doctor-{os.getpid()}"
-    if isinstance(place, Path):
-        place.parent.mkdir(parents=True, exist_ok=True)
-    return probe
+def _make_folders(place: Any, made: list[Path]) -> None:
+    """Make the missing folders of a file, as its first snapshot would; add them to ``made``, the innermost first."""
+    if not isinstance(place, Path):
+        return
+    for folder in reversed([each for each in (place.parent, *place.parent.parents) if not each.exists()]):
+        folder.mkdir()
+        made.insert(0, folder)
 
 
 def _described(place: Any) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from tests.doctor.runs import TOKENS, ZONE, Doctor
 from tests.sandbox_server import SandboxServer
+
+SETTLING_TIME = timedelta(seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,13 @@ def platform(_platform: SandboxServer) -> SandboxServer:
 def doctor(
     platform: SandboxServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Doctor:
-    """The command with the right settings for the platform, in environment variables."""
+    """The command with the right settings for the platform, in environment variables.
+
+    Over HTTP, time is real: what the platform may take to list an execution is shorter than it is.
+    """
+    monkeypatch.setattr("airflow_provider_mics.doctor.checks.trial.SETTLING_TIME", SETTLING_TIME)
+    for module in ("trial", "cancelling"):
+        monkeypatch.setattr(f"airflow_provider_mics.doctor.checks.{module}.READ_INTERVAL", 0.2)
     doctor = Doctor(monkeypatch, capsys)
     doctor.set(HOST=platform.url, TOKEN=platform.token, ORGANISATION_ID="1185", TIMEZONE=ZONE)
     return doctor

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_mics.api.models import Execution, Instance
-from airflow_provider_mics.doctor.checks.samples import sample_from_beginning, sample_newest
+from airflow_provider_mics.doctor.checks.sampling import sample_from_beginning, sample_newest
 from tests.doctor.runs import TOKENS, Doctor
 from tests.flow_driver import FlowDriver, ok
 from tests.sandbox_server import SandboxServer

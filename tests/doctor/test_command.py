@@ -129,10 +129,10 @@ def test_there_is_a_variable_for_each_setting_that_the_doctor_uses() -> None:
         ({"READ_TIMEOUT": "soon"}, "MICS_READ_TIMEOUT 'soon': give a number of seconds above 0"),
         ({"PROXIES": "[1]"}, "the address for http"),
         ({"PROXIES": "{broken"}, "MICS_PROXIES: give a URL"),
-        ({"HOST": "api.mediarithmics.com"}, "has no scheme"),
-        ({"VERIFY": "/no/such/bundle"}, "is not a readable CA bundle"),
-        ({"SIZE_FIELDS": "both"}, "size_fields 'both' is not one of documented, console"),
-        ({"TOKEN": "a token with spaces"}, "contains a space"),
+        ({"HOST": "api.mediarithmics.com"}, "MICS_HOST: host 'api.mediarithmics.com' has no scheme"),
+        ({"VERIFY": "/no/such/bundle"}, "MICS_VERIFY: verify '/no/such/bundle' is not a readable CA bundle"),
+        ({"SIZE_FIELDS": "both"}, "MICS_SIZE_FIELDS: size_fields 'both' is not one of documented, console"),
+        ({"TOKEN": "a token with spaces"}, "MICS_TOKEN: the API token contains a space"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_one_line(
@@ -152,6 +152,10 @@ def test_a_variable_that_cannot_be_used_is_one_line(
         ("ORGANIZATION_ID", "MICS_ORGANISATION_ID"),
         ("ORG_ID", "MICS_ORGANISATION_ID"),
         ("TIME_ZONE", "MICS_TIMEZONE"),
+        ("ORGANISATION", "MICS_ORGANISATION_ID"),
+        ("ORGANISATIONID", "MICS_ORGANISATION_ID"),
+        ("READ_TIMEOUTS", "MICS_READ_TIMEOUT"),
+        ("SIZE_FIELD", "MICS_SIZE_FIELDS"),
     ],
 )
 def test_a_misspelled_variable_is_named(doctor: Doctor, name: str, meant: str) -> None:
@@ -161,8 +165,24 @@ def test_a_misspelled_variable_is_named(doctor: Doctor, name: str, meant: str) -
     assert run.of("settings") == ("to do", f"MICS_{name}: did you mean {meant}?")
 
 
-def test_a_variable_of_another_program_is_none_of_ours(doctor: Doctor) -> None:
-    doctor.set(CHAOS="full")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CHAOS",
+        "VERSION",
+        "PROFILE",
+        "PORT",
+        "USER",
+        "TIMEOUT",
+        "REGION",
+        "TOKENS",
+        "SIZE",
+        "PROXY_HOST",
+        "ENV",
+    ],
+)
+def test_a_variable_of_another_program_is_none_of_ours(doctor: Doctor, name: str) -> None:
+    doctor.set(**{name: "full"})
     assert doctor.run().of("settings")[0] == "ok"
 
 
@@ -181,12 +201,28 @@ def test_a_time_limit_is_a_number_of_seconds(limit: str, capsys: pytest.CaptureF
 
 class TestSnapshot:
     def test_a_place_that_can_be_written_is_left_as_it_was(self, doctor: Doctor, tmp_path: Path) -> None:
-        place = tmp_path / "folder" / "inventory.jsonl"
-        run = doctor.run("--snapshot", str(place))
+        run = doctor.run("--snapshot", str(tmp_path / "inventory.jsonl"))
         assert run.status == 0
         assert run.of("snapshot")[0] == "ok"
         assert "there is none yet" in run.of("snapshot")[1]
-        assert list(place.parent.iterdir()) == []
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_that_is_missing_is_said_and_not_made(self, doctor: Doctor, tmp_path: Path) -> None:
+        run = doctor.run("--snapshot", str(tmp_path / "typo" / "a" / "inventory.jsonl"))
+        assert (run.status, run.of("snapshot")[0]) == (0, "note")
+        assert run.of("snapshot")[1].endswith("its folder does not exist yet")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_that_cannot_be_written_is_left_without_folders(
+        self, doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path, content: bytes) -> None:
+            raise PermissionError(str(path))
+
+        monkeypatch.setattr(Path, "write_bytes", refuse)
+        run = doctor.run("--snapshot", str(tmp_path / "typo" / "inventory.jsonl"))
+        assert run.of("snapshot")[0] == "to do"
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_snapshot_that_is_there_is_not_touched(self, doctor: Doctor, tmp_path: Path) -> None:
         place = tmp_path / "inventory.jsonl"

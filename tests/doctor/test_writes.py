@@ -13,7 +13,7 @@ from airflow_provider_mics.doctor.checks.writes import write_checks
 from tests.doctor.runs import Doctor
 from tests.flow_driver import refusal
 from tests.sandbox_server import SandboxServer
-from tests.simulated_platform import SimulatedPlatform, response
+from tests.simulated_platform import SimulatedPlatform, always, response
 
 INSTANCE = "4107"
 WRITES = ("--allow-writes", "--instance", INSTANCE)
@@ -150,7 +150,7 @@ def test_a_refusal_is_no_creation() -> None:
     def refuse(platform: SimulatedPlatform, call: Call[Any]) -> Response | None:
         return refusal(403, "not yours") if call.method == "POST" else None
 
-    platform = SimulatedPlatform(faults=[None, refuse])
+    platform = SimulatedPlatform(faults=always(refuse))
     echo, find, cancel = platform.run(write_checks("42", None))
     assert "not yours" in echo.found
     assert (echo.result, find.result, cancel.result) == ("not asked", "note", "not asked")

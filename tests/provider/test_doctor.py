@@ -135,3 +135,28 @@ def test_only_the_report_is_on_the_standard_output(airflow_home: Path, sandbox: 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["exit_status"] == 0
     assert sandbox.token not in done.stdout + done.stderr
+
+
+def test_an_airflow_that_cannot_be_imported_is_one_line(airflow_home: Path) -> None:
+    environ = environ_for(airflow_home) | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "garbage"}
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_mics.doctor", "--conn-id", "x"],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_what_is_wrong_with_a_connection_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = {"conn_type": "mediarithmics", "host": "api.example", "password": "x", "schema": "ftp"}
+    monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT", json.dumps(connection))
+    assert main(["--conn-id", "mics_default"]) == 2
+    assert "error: connection mics_default: host " in capsys.readouterr().err

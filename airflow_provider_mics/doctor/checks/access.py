@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_mics.api.calls import Steps, flow
-from airflow_provider_mics.api.errors import MicsApiError, MicsAuthError, MicsError, MicsResponseError
+from airflow_provider_mics.api.errors import (
+    MicsApiError,
+    MicsAuthError,
+    MicsError,
+    MicsResponseError,
+    MicsTimeoutError,
+)
 from airflow_provider_mics.api.executions import is_missing
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import ConnectedUser, Instance
 from airflow_provider_mics.api.paging import list_page
 from airflow_provider_mics.api.users import get_connected_user
+from airflow_provider_mics.doctor.checks.routes import is_passing
 from airflow_provider_mics.doctor.checks.rows import Result, Row, names
 
 WHERE_TOKENS_ARE = "Make one on the platform under My account > API tokens"
@@ -32,13 +39,18 @@ class Access:
 def ask_access(organisation_id: str | None) -> Steps[Access]:
     """Ask for the user of the token, and for one instance of the organisation.
 
-    A platform may lack the route of the user; then only the organisation shows that the token is valid.
+    A platform may lack the route of the user, or refuse it to API tokens, as operators never ask for it: then the
+    organisation shows whether the token is valid.
     """
     user, user_problem = None, None
     try:
         user = yield from get_connected_user()
     except MicsError as error:
-        if isinstance(error, MicsAuthError) or not isinstance(error, MicsApiError | MicsResponseError):
+        is_answer = isinstance(error, MicsApiError | MicsResponseError)
+        is_refusal = isinstance(error, MicsAuthError) and (
+            error.status_code == 401 or organisation_id is None
+        )
+        if is_refusal or not is_answer:
             return Access(problem=error)
         user_problem = error
     if organisation_id is None:
@@ -50,31 +62,55 @@ def ask_access(organisation_id: str | None) -> Steps[Access]:
     return Access(user, user_problem)
 
 
+def may_ask_more(organisation_id: str | None, blocking: Access, deferred: Access | None) -> bool:
+    """Whether both clients reach the organisation, so that everything else can be asked."""
+    return (
+        organisation_id is not None
+        and blocking.problem is None
+        and deferred is not None
+        and deferred.problem is None
+    )
+
+
 def access_rows(organisation_id: str | None, blocking: Access, deferred: Access | None) -> list[Row]:
-    """Return the rows of token and organisation. Without ``NOT_ASKED`` or ``TO_DO``, everything else can be asked.
+    """Return the rows of token and organisation.
 
     :param deferred: what the async client learned, or None if it was not asked because the other one failed
     """
-    token = _token_row(blocking, deferred)
-    if token.result is Result.NOT_ASKED:
+    token = _failed_token_row(blocking, deferred)
+    if token is not None:
         return [token]
-    return [token, _organisation_row(organisation_id, blocking, deferred)]
+    return [_token_row(blocking), _organisation_row(organisation_id, blocking, deferred)]
 
 
-def _token_row(blocking: Access, deferred: Access | None) -> Row:
-    proves_nothing = blocking.user is None and blocking.problem is not None
-    if proves_nothing:
-        assert blocking.problem is not None  # noqa: S101
+def _failed_token_row(blocking: Access, deferred: Access | None) -> Row | None:
+    """Return the row of a token of which a client learned nothing, else None."""
+    if blocking.user is None and blocking.problem is not None:
         return Row("token", Result.NOT_ASKED, str(blocking.problem), *_advice(blocking.problem))
     if deferred is not None and deferred.user is None and deferred.problem is not None:
+        if isinstance(deferred.problem, MicsTimeoutError):
+            found = f"in the async client: {deferred.problem}"
+            return Row("token", Result.NOT_ASKED, found, *_advice(deferred.problem))
         means = (
             "Operators work, but deferred tasks, sensors and asset watchers use the async client and do not."
         )
         advice = "Compare the proxies, NO_PROXY and CA bundle of the row network with what httpx supports."
         return Row("token", Result.NOT_ASKED, f"in the async client: {deferred.problem}", means, advice)
+    return None
+
+
+def _token_row(blocking: Access) -> Row:
+    if blocking.user is None and is_passing(blocking.user_problem):
+        means = (
+            "An outage or a rate limit hides whose it is. The token is valid, as it reaches the organisation."
+        )
+        found = f"whose it is could not be asked: {blocking.user_problem}"
+        return Row("token", Result.NOT_ASKED, found, means, "Ask again later.")
     if blocking.user is None:
         reason = "the platform does not have the route connected_user"
-        if not is_missing(blocking.user_problem):
+        if isinstance(blocking.user_problem, MicsAuthError):
+            reason = f"the platform does not tell it whose it is: {blocking.user_problem}"
+        elif not is_missing(blocking.user_problem):
             reason = f"the platform does not say: {blocking.user_problem}"
         means = "The token is valid, as it reaches the organisation. The Test button cannot name its user."
         return Row("token", Result.NOTE, f"of an unknown user: {reason}", means)
@@ -86,11 +122,20 @@ def _token_row(blocking: Access, deferred: Access | None) -> Row:
 
 def _advice(problem: MicsError) -> tuple[str, str]:
     """Return what a failure to ask at all means, and what to do."""
-    if isinstance(problem, MicsAuthError) or (
-        isinstance(problem, MicsApiError) and problem.status_code in (401, 403)
-    ):
+    if isinstance(problem, MicsTimeoutError):
         return (
-            "The platform refuses the token: it is wrong, has expired or was revoked.",
+            "The time limit was over before the platform had answered.",
+            "Check the host, the proxy and NO_PROXY, or give a longer --time-limit.",
+        )
+    if is_passing(problem) and (problem.from_platform or problem.status_code == 429):
+        return (
+            "An outage, a gateway or a rate limit: it says nothing about the token.",
+            "Check the host and the proxy, and ask again later.",
+        )
+    if isinstance(problem, MicsApiError) and problem.status_code in (401, 403):
+        or_rights = ", or has no right in this organisation" if problem.status_code == 403 else ""
+        return (
+            f"The platform refuses the token: it is wrong, has expired or was revoked{or_rights}.",
             f"{WHERE_TOKENS_ARE}, and put it into the password of the connection (or MICS_TOKEN).",
         )
     if isinstance(problem, MicsApiError) and problem.from_platform:

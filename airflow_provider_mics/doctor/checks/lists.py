@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.paging import LARGE_PAGE_SIZE
@@ -24,13 +24,12 @@ def total_row(samples: Samples) -> Row:
     found = ", ".join(
         f"{name}: {'none' if total is None else f'{total:,}'}" for name, total in by_list.items()
     )
-    short = [
-        name
-        for name, sample in samples.items()
-        if sample.total is not None and len(sample.items) + sample.unreadable > sample.total
-    ]
-    if short:
-        means = f"The total of {' and '.join(short)} is smaller than what the list gave: it is not relied on."
+    small = [name for name, sample in samples.items() if _total_is(sample) == "too small"]
+    large = [name for name, sample in samples.items() if _total_is(sample) == "too large"]
+    wrong = [f"of {' and '.join(small)} is smaller"] if small else []
+    wrong += [f"of {' and '.join(large)} is larger"] if large else []
+    if wrong:
+        means = f"The total {', that '.join(wrong)} than what the list gave: it is not relied on."
         return Row("total", Result.NOTE, found, means)
     if None in by_list.values():
         means = (
@@ -38,6 +37,15 @@ def total_row(samples: Samples) -> Row:
         )
         return Row("total", Result.NOTE, found, means)
     return Row("total", Result.OK, found, "A list's length is known after its first page.")
+
+
+def _total_is(sample: Sample[Any]) -> Literal["right", "too small", "too large"]:
+    """Compare the ``total`` of a list with what it gave; it is right where nothing contradicts it."""
+    if sample.total is None:
+        return "right"
+    if max(sample.known, sample.length or 0) > sample.total:
+        return "too small"
+    return "too large" if sample.length is not None and sample.length < sample.total else "right"
 
 
 def paging_row(samples: Samples) -> Row:
@@ -73,8 +81,8 @@ def paging_row(samples: Samples) -> Row:
 def _cap_of(sample: Sample[Any]) -> int | None:
     """Return the platform's largest page, or None if no page shows it."""
     first = sample.pages[0]
-    has_more = (first.total is not None and first.total > first.size) or len(sample.items) > first.size
-    if 0 < first.size < LARGE_PAGE_SIZE and has_more:
+    # What a later page gave is certain; a total may count more than there is.
+    if 0 < first.size < LARGE_PAGE_SIZE and sample.known > first.size:
         return first.size
     echoed = first.max_results
     return echoed if echoed is not None and 0 < echoed < LARGE_PAGE_SIZE and first.size <= echoed else None

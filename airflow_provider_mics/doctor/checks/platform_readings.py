@@ -11,8 +11,7 @@ from airflow_provider_mics.api.errors import MicsConnectionError, MicsError, Mic
 from airflow_provider_mics.api.executions import (
     ORGANISATION_EXECUTIONS,
     executions_path,
-    may_lack_route,
-    newest_execution,
+    is_missing,
 )
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Execution, Instance
@@ -21,12 +20,8 @@ from airflow_provider_mics.core.planning.listing import within
 from airflow_provider_mics.doctor.checks import instances as instance_checks
 from airflow_provider_mics.doctor.checks import lists, platform_grace, routes, shown_fields, timezones
 from airflow_provider_mics.doctor.checks.rows import Result, Row, counted
-from airflow_provider_mics.doctor.checks.samples import (
-    Sample,
-    read_page,
-    sample_from_beginning,
-    sample_newest,
-)
+from airflow_provider_mics.doctor.checks.samples import Sample
+from airflow_provider_mics.doctor.checks.sampling import read_page, sample_from_beginning, sample_newest
 
 T = TypeVar("T")
 MOST_INSTANCES_ASKED = 20
@@ -67,6 +62,7 @@ class PlatformReadings:
         self._instances: Sample[Instance] = Sample()
         self._organisation: Sample[Execution] | None = None
         self._by_instance: dict[str, Sample[Execution]] = {}
+        self._refusals: list[MicsError] = []
 
     @property
     def rows(self) -> list[Row]:
@@ -97,6 +93,9 @@ class PlatformReadings:
         self._add(routes.organisation_route_row(problem))
         try:
             yield from self._ask_instances()
+        except STOPS as error:
+            self._refusals.append(error)
+            raise
         finally:
             # Also after an interruption, what is known by then is worth a row.
             self._conclude_from_executions()
@@ -106,6 +105,12 @@ class PlatformReadings:
     def _add(self, row: Row | None) -> None:
         if row is not None:
             self._rows[row.check] = row
+
+    def _conclude(self, check: str, row: Row) -> None:
+        """Add a row that rests on executions; where no list of them could be read, it says why."""
+        if self._organisation is None and not self._by_instance and self._refusals:
+            row = Row(check, Result.NOT_ASKED, str(self._refusals[0]))
+        self._add(row)
 
     def _ask_organisation(self) -> Steps[MicsError | None]:
         try:
@@ -120,7 +125,7 @@ class PlatformReadings:
         """Ask instances for their own lists: those without evidence of the time zone, and at least one that ran."""
         known = {each.instance.id for each in self._evidence()}
         for instance in self._in_order_of_interest(known):
-            if len(self._by_instance) >= MOST_INSTANCES_ASKED:
+            if len(self._by_instance) + len(self._refusals) >= MOST_INSTANCES_ASKED:
                 return
             is_needed = instance.is_active and instance.id not in known
             if not is_needed and any(each.items for each in self._by_instance.values()):
@@ -132,8 +137,7 @@ class PlatformReadings:
             except STOPS:
                 raise
             except MicsError as error:
-                if not may_lack_route(error):
-                    self._interruption = str(error)
+                self._refusals.append(error)
 
     def _in_order_of_interest(self, known: set[str]) -> list[Instance]:
         ran = {each.instance_id for each in self._organisation.values} if self._organisation else set()
@@ -159,19 +163,25 @@ class PlatformReadings:
             if page is None:
                 return
             again = [value.id for value, _ in page.data]
-        self._add(lists.order_row(sample, again))
+        self._conclude("list order", lists.order_row(sample, again))
 
     def _ask_by_id(self) -> Steps[None]:
         answer: Execution | MicsError | None = None
-        owners = {execution.id: (key, execution) for key, execution in self._executions()}
-        if owners:
-            newest = newest_execution([execution for _, execution in owners.values()])
-            answer = yield from routes.ask_by_id(owners[newest.id][0], newest.id)
-        self._add(routes.by_id_row(answer))
+        listed = {each.id for each in self._instances.values}
+        for instance_id, execution in routes.worth_asking_for(self._executions(), listed):
+            answer = yield from routes.ask_by_id(instance_id, execution.id)
+            if not is_missing(answer):
+                break
+        self._conclude("get by id", routes.by_id_row(answer))
         of_instances = [value for sample in self._by_instance.values() for value in sample.values]
         of_organisation = self._organisation.values if self._organisation else []
         shown = answer if isinstance(answer, Execution) else None
-        self._add(shown_fields.listed_fields_row(of_instances, of_organisation, shown))
+        row = shown_fields.listed_fields_row(of_instances, of_organisation, shown)
+        if self._refusals and not self._by_instance:
+            row = Row(
+                row.check, Result.NOT_ASKED, f"no instance's own list could be read: {self._refusals[0]}"
+            )
+        self._add(row)
 
     def _answered(self, check: str, job: Job[T]) -> Steps[T | None]:
         """Return the answer, or None after a row that says why there is none."""
@@ -184,6 +194,11 @@ class PlatformReadings:
             return None
 
     def _conclude_from_instances(self) -> None:
+        if self._instances.is_contradictory:
+            found = f"the list of instances is empty, but its total is {self._instances.total:,}"
+            for check in ("crons", "names", "size names"):
+                self._add(Row(check, Result.NOT_ASKED, found))
+            return
         looked_at = self._instances.looked_at("instances")
         self._add(instance_checks.crons_row(self._instances.values, looked_at))
         self._add(instance_checks.names_row(self._instances.values, looked_at))
@@ -202,14 +217,16 @@ class PlatformReadings:
         self._add(lists.paging_row(samples))
         self._add(lists.unreadable_row(samples))
         evidence = self._evidence()
-        self._add(timezones.timezone_row(evidence, self._timezone, self._looked_at))
-        self._add(platform_grace.grace_row(evidence, self._looked_at))
+        self._conclude("time zone", timezones.timezone_row(evidence, self._timezone, self._looked_at))
+        self._conclude("platform_grace", platform_grace.grace_row(evidence, self._looked_at))
 
     @property
     def _looked_at(self) -> str:
         parts = [] if self._organisation is None else [self._organisation.looked_at("executions")]
         if self._by_instance:
             parts.append(f"the newest in the own lists of {counted(len(self._by_instance), 'instance')}")
+        if self._refusals:
+            parts.append(f"not those of {counted(len(self._refusals), 'instance')}: {self._refusals[0]}")
         return ", ".join(parts) or "no executions"
 
     def _any_executions(self) -> Sample[Execution] | None:

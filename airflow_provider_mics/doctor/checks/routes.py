@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+from typing import TypeGuard
+
 from airflow_provider_mics.api.calls import Call, Steps, flow
 from airflow_provider_mics.api.errors import (
     MicsApiError,
@@ -10,7 +13,7 @@ from airflow_provider_mics.api.errors import (
     MicsResponseError,
     MicsTimeoutError,
 )
-from airflow_provider_mics.api.executions import execution_path, is_missing, may_lack_route
+from airflow_provider_mics.api.executions import execution_path, is_missing, may_lack_route, newest_execution
 from airflow_provider_mics.api.instances import INSTANCES
 from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.api.responses import one
@@ -20,6 +23,8 @@ NO_INSTANCE = "999999999999"
 """An id that no instance has."""
 NO_ROUTE = "airflow_provider_mics_doctor"
 """A path that no platform has."""
+TEMPORARY_REFUSALS = (408, 425, 429)
+MOST_ASKED_BY_ID = 2
 
 
 @flow
@@ -43,6 +48,26 @@ def missing_instance() -> Call[object]:
 
 def missing_route() -> Call[object]:
     return Call("GET", NO_ROUTE, one(Instance))
+
+
+def worth_asking_for(
+    executions: Iterable[tuple[str, Execution]], instance_ids: Container[str]
+) -> list[tuple[str, Execution]]:
+    """Return the newest execution, and the newest of another instance: one may be gone, or the route of both missing.
+
+    :param executions: with the ids of their instances
+    :param instance_ids: those of the instances that exist: a list may still show executions of one that was deleted
+    """
+    newest: dict[str, Execution] = {}
+    for instance_id, execution in executions:
+        if instance_id in instance_ids:
+            newest[instance_id] = newest_execution([newest.get(instance_id, execution), execution])
+    chosen: list[tuple[str, Execution]] = []
+    while newest and len(chosen) < MOST_ASKED_BY_ID:
+        execution = newest_execution(list(newest.values()))
+        instance_id = next(key for key, each in newest.items() if each is execution)
+        chosen.append((instance_id, newest.pop(instance_id)))
+    return chosen
 
 
 @flow
@@ -95,6 +120,11 @@ def by_id_row(answer: Execution | MicsError | None) -> Row:
 def missing_row(instance: MicsError | None, route: MicsError | None) -> Row:
     """Return how the platform answers for an instance and a route that do not exist."""
     check = "404"
+    passing = next(filter(is_passing, (instance, route)), None)
+    if passing is not None:
+        return Row(
+            check, Result.NOT_ASKED, str(passing), "An outage or a rate limit hides it.", "Ask again later."
+        )
     found = f"missing instance: {_described(instance)}; missing route: {_described(route)}"
     if instance is None:
         means = "Something answers in the platform's place."
@@ -117,6 +147,13 @@ def missing_row(instance: MicsError | None, route: MicsError | None) -> Row:
         )
         return Row(check, Result.NOTE, found, means)
     return Row(check, Result.OK, found, "What is gone is told from an outage.")
+
+
+def is_passing(error: MicsError | None) -> TypeGuard[MicsApiError]:
+    """Whether an answer is that of a moment, which says nothing of what exists."""
+    return isinstance(error, MicsApiError) and (
+        error.status_code >= 500 or error.status_code in TEMPORARY_REFUSALS
+    )
 
 
 def _described(error: MicsError | None) -> str:
