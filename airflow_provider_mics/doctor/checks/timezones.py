@@ -28,6 +28,8 @@ from airflow_provider_mics.doctor.checks.rows import Result, Row, counted, names
 
 MOST_INSTANCES = 20
 """How many instances are compared with all time zones: those with the most evidence."""
+MOST_COMPARED = 400
+"""How many ticks of all these together."""
 SHOWN_ZONES = 4
 
 PLAUSIBLE_YEARS = range(1990, 2200)
@@ -127,7 +129,9 @@ def timezone_row(evidence: Sequence[Evidence], timezone: str, looked_at: str) ->
 
 def _better_zone(evidence: Sequence[Evidence], timezone: str) -> tuple[str, str]:
     """Return what else fits a history that contradicts a time zone, as the end of a sentence, and what to do."""
-    firings = [firing for each in evidence[:MOST_INSTANCES] for firing in each.firings]
+    compared = evidence[:MOST_INSTANCES]
+    share = max(CHECKED_FIRINGS, MOST_COMPARED // len(compared))
+    firings = [firing for each in compared for firing in each.firings[:share]]
     zones = fitting_zones(firings)
     gained = len(missed(firings, timezone)) - zones.missed
     if zones.missed and (newest := _newest_matching(evidence, timezone)):
@@ -171,9 +175,10 @@ def _newest_matching(evidence: Sequence[Evidence], timezone: str) -> list[Firing
 
 def _advice_without_zone(evidence: Sequence[Evidence], timezone: str) -> str:
     """Return what to do where no time zone fits the whole history better."""
-    newest = [firing for each in evidence for firing in each.newest_missed(timezone)]
-    zones = fitting_zones(newest)
-    if len(newest) >= FEWEST_FIRINGS and not zones.missed and zones.show_one_time:
+    newest = [firing for each in evidence for firing in each.newest_missed(timezone)][:MOST_COMPARED]
+    has_changed = FEWEST_FIRINGS <= len(newest) < sum(len(each.firings) for each in evidence)
+    zones = fitting_zones(newest if has_changed else [])
+    if has_changed and not zones.missed and zones.show_one_time:
         since = min(each.moment for each in newest)
         return (
             f"The newest {len(newest)} ticks, since {utc(since)}, match {names(list(zones.names), SHOWN_ZONES)}: if "
