@@ -1,8 +1,8 @@
 """Example DAG: run all instances of a plugin, a few at a time, with dynamic task mapping.
 
 The instances are listed when the DAG runs, so a new instance needs no change here. Each is a mapped task, which can be
-retried and stopped separately. Two limits apply: ``max_active_tis_per_dag`` tasks of this DAG at a time (those that wait
-in the triggerer count since Airflow 3.2), and the slots of the pool for all DAGs together. Create the pool once.
+retried and stopped separately. Two limits apply: ``max_active_tis_per_dag`` tasks of this DAG at a time (since Airflow
+3.2, tasks that wait in the triggerer count too), and the slots of the pool for all DAGs together. Create the pool once.
 ``--include-deferred`` makes it count waiting tasks, which use no worker slot:
 
     airflow pools set --include-deferred mics_batches 8 "Integration batches that run at the same time"
