@@ -29,10 +29,11 @@ from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.shards import shard_of
 from airflow_provider_mics.dag_factory.builder import PREFIX_RULE, DagBuilder, instance_asset
 from airflow_provider_mics.dag_factory.cron_schedule import shared_date
-from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids
+from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids, is_known_elsewhere, note_known
 from airflow_provider_mics.dag_factory.file_size import warn_once, warning_of
-from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource
 from airflow_provider_mics.dag_factory.refresh import inventory_refresh_dag
+from airflow_provider_mics.dag_factory.worker_inventory import inventory_for_worker, is_id_only
 from airflow_provider_mics.operators.arguments import optional_timedelta
 from airflow_provider_mics.runtime.compat import DAG, get_parsing_context
 
@@ -185,22 +186,27 @@ def _dags_on_worker(
     """
     prefix = builder.dag_id_prefix
 
-    def build(inventory: Inventory | None, select: Callable[[Instance], bool] | None) -> dict[str, DAG]:
+    def build(inventory: Inventory | None, *, is_known: bool = True) -> dict[str, DAG]:
         if inventory is None:
             return {}
+        select = is_selected if is_known else None
         planned = plan_all(inventory, plan=plan, select=select, dag_id_prefix=prefix)
         dags = builder.build_all(inventory, [each for each in planned if each[1].dag_id == dag_id])
         claim_dag_ids(dags, inventory, source.mics_conn_id)
+        if is_known:
+            note_known(dags, source.store.source)
         return dags
 
     dags: dict[str, DAG] = {}
     instance_id = instance_id_of(dag_id, prefix)
     if instance_id is not None:
-        inventory = source.for_worker(instance_id)
+        inventory = inventory_for_worker(source, instance_id)
         is_known = inventory is not None and not is_id_only(inventory.instances[0])
-        dags = build(inventory, is_selected if is_known else None)
+        # In globals().update(...), a DAG of which only the id is known would replace one that is whole.
+        if is_known or not is_known_elsewhere(dag_id, source.store.source):
+            dags = build(inventory, is_known=is_known)
     if not dags and plan is not plan_instance and dag_id.startswith(prefix):
-        dags = build(source.read() or source.fetched_for_worker(), is_selected)
+        dags = build(source.read() or source.fetched_for_worker())
     elif not dags and instance_id is None and dag_id.startswith(prefix + DAG_ID_STEM):
-        dags = build(source.read(), is_selected)
+        dags = build(source.read())
     return dags

@@ -9,9 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
-from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsTimeoutError
-from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.inventory_updates import updated_inventory
@@ -23,8 +21,6 @@ RETRY_DELAY = timedelta(seconds=60)
 """How long no parse sends a request after one has failed."""
 OUTDATED_AFTER = timedelta(hours=1)
 """Age at which a snapshot that another process refreshes is warned of."""
-NOT_OURS_STATUS_CODES = (403, 404)
-"""HTTP status codes that say that our organisation has no such instance."""
 logger = logging.getLogger(__name__)
 
 
@@ -79,36 +75,6 @@ class InventorySource:
             )
             return None
         return inventory
-
-    def for_worker(self, instance_id: str) -> Inventory | None:
-        """Return an inventory of one instance, or None if the platform says that our organisation does not have it.
-
-        The instance comes from the snapshot, or else from the platform. If both fail, only its id is known, which is
-        enough to build the DAG of a task that is to run. Nothing is written.
-        """
-        known = self.read(only=instance_id)
-        if known is not None and known.get(instance_id) is not None and self.store.is_ours(known):
-            return known
-        client = self._client
-        organisation_id, timezone = self.organisation_id, self.timezone or ""
-        console_url, instance = DEFAULT_CONSOLE_URL, Instance(id=instance_id)
-        try:
-            organisation_id, console_url = client.organisation_id, client.console_url
-            timezone = self.timezone or client.timezone
-            instance = client.instance(instance_id)
-        except Exception as error:  # noqa: BLE001
-            if (
-                isinstance(error, MicsApiError)
-                and error.status_code in NOT_OURS_STATUS_CODES
-                and not is_outage(error)
-            ):
-                logger.debug("No DAG for instance %s: %s", instance_id, error)
-                return None
-            logger.warning("Only the id of instance %s is known: %s.", instance_id, one_line_of(error))
-        if instance.organisation_id not in (None, organisation_id) and organisation_id is not None:
-            return None
-        since = {} if instance.last_modified_ts is None else {instance_id: instance.last_modified_ts}
-        return Inventory(organisation_id, timezone, console_url, datetime.now(UTC), (instance,), since)
 
     def fetched_for_worker(self) -> Inventory | None:
         """Return the platform's inventory without saving it, or None, with a warning, if it cannot be listed."""
@@ -256,11 +222,6 @@ class InventorySource:
     def store(self) -> SnapshotStore:
         key = self.mics_conn_id, self.organisation_id, self.timezone
         return SnapshotStore(self.snapshot, *key, is_kept_for_us=self.ttl is None)
-
-
-def is_id_only(instance: Instance) -> bool:
-    """Whether only the id of an instance is known."""
-    return instance.model_fields_set == {"id"}
 
 
 def _delays_next_request(error: Exception) -> bool:

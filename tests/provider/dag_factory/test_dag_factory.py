@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -420,6 +421,25 @@ class TestPrefix:
         assert "connection 'one'" in str(raised.value)
         assert len({*kept, *dags_of_platform("other", dag_id_prefix="other_")}) == 12
         assert dags_of_platform("one").keys() == kept.keys(), "the same factory again"
+
+    def test_however_many_ids_are_equal_the_error_comes_at_once(self, tmp_path):
+        passes: list[str] = []
+
+        def count(phase: str, info: dict[str, int]) -> None:
+            if phase == "start" and info["generation"] == 2:
+                passes.append(phase)
+
+        kept = []
+        for name in ("one", "other"):
+            write_snapshot(tmp_path / name, *map(instance, range(60)), host=f"https://{name}.test")
+        kept.append(integration_batch_dags("one", snapshot=tmp_path / "one"))
+        gc.callbacks.append(count)
+        try:
+            with pytest.raises(ValueError, match=r"60 DAG id\(s\) of connection 'other'"):
+                integration_batch_dags("other", snapshot=tmp_path / "other")
+        finally:
+            gc.callbacks.remove(count)
+        assert len(passes) < 10, "a pass over all objects of the process takes a third of a second"
 
     def test_two_connections_to_one_platform_are_no_error(self, tmp_path):
         for name in ("first", "second"):
