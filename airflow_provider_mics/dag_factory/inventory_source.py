@@ -14,7 +14,7 @@ from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.inventory_updates import updated_inventory
 from airflow_provider_mics.dag_factory.parse_time_client import NoTimeLeftError, ParseTimeClient
-from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore
+from airflow_provider_mics.dag_factory.snapshot_store import ABANDONED_AFTER, SnapshotStore
 from airflow_provider_mics.runtime.failures import one_line_of
 
 RETRY_DELAY = timedelta(seconds=60)
@@ -49,14 +49,14 @@ class InventorySource:
             return self._kept_for_us(known)
         if known is not None and self._is_fresh(known, self.ttl):
             return known
-        if has is not None:
-            known = self.read()
+        patience = self.ttl + ABANDONED_AFTER
+        known = self.store.goes_on_from(known if has is None else self.read(), patience)
         with self.store.lock() as has_lock:
             if known is None or known.is_empty_start:
                 return self._fetch_first(known)
             if not has_lock:
                 return self._in_our_timezone(known)
-            known = self.read() or known
+            known = self.store.goes_on_from(self.read(), patience) or known
             return known if self._is_fresh(known, self.ttl) else self._refresh(known)
 
     def read(self, only: str | None = None, has: Callable[[str], bool] | None = None) -> Inventory | None:
@@ -93,6 +93,12 @@ class InventorySource:
         :raises MicsError: there is none, or it was made in another time zone
         """
         if known is None:
+            unreadable = self.store.why_unreadable()
+            if unreadable is not None:
+                raise MicsError(
+                    f"Snapshot {self.store} cannot be read: {unreadable}. snapshot_ttl=None says that no parse asks "
+                    f"the platform instead: let the user of this process read it, or have it written anew"
+                )
             raise MicsError(
                 f"There is no snapshot {self.store}, and snapshot_ttl=None says that no parse asks the platform: "
                 f"inventory_refresh_dag(...), in a DAG file of its own, writes it"
@@ -163,13 +169,23 @@ class InventorySource:
 
     def _in_our_timezone(self, known: Inventory) -> Inventory:
         """Return a snapshot that was made in another time zone: in ours, each schedule is in force since now."""
-        if self.timezone in (None, known.timezone):
+        timezone = self._timezone_for(known)
+        if timezone == known.timezone:
             return known
         since = dict.fromkeys(known.schedule_since, datetime.now(UTC))
         source = self.store.source
-        changed = replace(known, timezone=self.timezone or "", schedule_since=since, source=source)
+        changed = replace(known, timezone=timezone, schedule_since=since, source=source)
         self.store.save(changed)
         return changed
+
+    def _timezone_for(self, known: Inventory) -> str:
+        """Return our time zone; that of the snapshot, if it was made with our settings, or if ours is not known."""
+        if self.timezone is not None or self.store.is_ours(known):
+            return self.timezone or known.timezone
+        try:
+            return self._client.timezone
+        except Exception:  # noqa: BLE001 - a connection that cannot be read says nothing of its zone
+            return known.timezone
 
     def _fetch_and_save(self, known: Inventory | None) -> Inventory:
         """List the instances, and save what came of it.
