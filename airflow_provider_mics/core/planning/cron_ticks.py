@@ -11,8 +11,8 @@ Airflow 2.11 and 3.3), as far as its runs are those of the cron:
   minutes), its first run after the change is thus at a local time that does not match. It is a tick too.
 
 Airflow has other runs than these ticks in two cases. Of an hourly cron that is restricted to days or months, it steps
-over the change from a run long before: in spring the ticks of up to an hour have no run, in autumn there is a run that is
-no tick, an hour too early. Of several ticks in an hour that is skipped in spring, it runs the first one only.
+over the change from a run long before: in spring the ticks of up to an hour have no run, in autumn there is a run that
+is no tick, an hour too early. Of several ticks in an hour that is skipped in spring, it runs the first one only.
 """
 
 from __future__ import annotations
