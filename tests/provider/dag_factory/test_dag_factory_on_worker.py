@@ -198,6 +198,12 @@ class TestSeveralFactoriesInOneFile:
             }
             assert [each for each, dags in built.items() if dags] == [ours]
 
+    def test_a_factory_whose_dag_is_no_longer_used_keeps_none_from_the_other(self, tmp_path, work_on):
+        write_snapshot(tmp_path / "one", instance(1))
+        work_on("mics_integration_batch_1")
+        assert len(integration_batch_dags("one", snapshot=tmp_path / "one")) == 1
+        assert len(integration_batch_dags("other", snapshot=tmp_path / "other")) == 1
+
     def test_a_snapshot_that_lost_lines_does_not_say_that_an_instance_is_not_ours(
         self, mics_default, snapshot, work_on
     ):
