@@ -14,6 +14,8 @@ import pendulum
 from airflow import plugins_manager
 from airflow.timetables.trigger import CronTriggerTimetable
 
+LONGEST_DESCRIPTION = 1000
+"""Characters. With one more, PostgreSQL and MySQL store no DAG of the whole file."""
 CACHED_CRONS = 20_000
 """More than the crons of the largest organisation: what is left out of the cache is made at each reading."""
 
@@ -44,7 +46,7 @@ class MicsCronTimetable(CronTriggerTimetable):
 
     @property
     def description(self) -> str:  # type: ignore[override]
-        """The cron in Airflow's words."""
+        """The cron in Airflow's words, as many as its database takes."""
         return _description_of(self._expression)
 
     @classmethod
@@ -63,7 +65,10 @@ def shared_timetable(cron: str, timezone: str) -> MicsCronTimetable:
 
 @lru_cache(CACHED_CRONS)
 def _description_of(cron: str) -> str:
-    return CronTriggerTimetable(cron, timezone="UTC").description
+    description: str = CronTriggerTimetable(cron, timezone="UTC").description
+    if len(description) <= LONGEST_DESCRIPTION:
+        return description
+    return f"{description[: LONGEST_DESCRIPTION - 1]}…"
 
 
 def is_registered() -> bool:

@@ -139,8 +139,8 @@ def _element_values(element: str, field: _Field) -> set[int]:
     start = _number(first, field)
     if last is None:
         if step is not None:
-            instead = first if start == field.high else f"{first}-{field.high}/{step}"
-            raise _differing(element, field, "a step on a single value", f"write {instead} or {first}")
+            others = "" if start + int(step) > field.high else f"{first}-{field.high}/{step} or "
+            raise _differing(element, field, "a step on a single value", f"write {others}{first}")
         return {start}
     end, size_of_step = _number(last, field), _step(step, field)
     if first == last:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.validation import seconds_of
 from airflow_provider_mics.core.exactly_once.handover import DEFAULT_PLATFORM_GRACE
-from airflow_provider_mics.core.planning.cron_ticks import zone_of
 from airflow_provider_mics.core.planning.dag_plans import (
     DAG_ID_STEM,
     DagPlan,
@@ -28,11 +27,12 @@ from airflow_provider_mics.core.planning.dag_plans import (
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.shards import shard_of
 from airflow_provider_mics.dag_factory.builder import PREFIX_RULE, DagBuilder, instance_asset
-from airflow_provider_mics.dag_factory.cron_schedule import shared_date
-from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids
+from airflow_provider_mics.dag_factory.cron_schedule import date_of, shared_date, zone_name
+from airflow_provider_mics.dag_factory.dag_ids import claim_dag_ids, is_known_elsewhere, note_known
 from airflow_provider_mics.dag_factory.file_size import warn_once, warning_of
-from airflow_provider_mics.dag_factory.inventory_source import InventorySource, is_id_only
+from airflow_provider_mics.dag_factory.inventory_source import InventorySource
 from airflow_provider_mics.dag_factory.refresh import inventory_refresh_dag
+from airflow_provider_mics.dag_factory.worker_inventory import inventory_for_worker, is_id_only
 from airflow_provider_mics.operators.arguments import optional_timedelta
 from airflow_provider_mics.runtime.compat import DAG, get_parsing_context
 
@@ -60,9 +60,9 @@ def integration_batch_dags(
     select: Callable[[Instance], bool] | None = None,
     customize: Callable[[DAG, Instance], object] | None = None,
     default_args: Mapping[str, Any] | None = None,
-    start_date: datetime | None = None,
+    start_date: datetime | str | None = None,
     platform_grace: float | timedelta | None = DEFAULT_PLATFORM_GRACE,
-    timezone: str | None = None,
+    timezone: str | tzinfo | None = None,
     plan: Planner = plan_instance,
     snapshot: str | Path | None = None,
     snapshot_ttl: float | timedelta | None = timedelta(minutes=5),
@@ -88,11 +88,11 @@ def integration_batch_dags(
         differs between parses creates a new DAG version at each parse
     :param default_args: as of any DAG, such as ``retries``, ``on_failure_callback`` and ``owner``. ``start_date`` and
         ``end_date`` in them are those of the DAG, and ``outlets`` are updated beside the instance's asset
-    :param start_date: an aware datetime; ticks before it do not run. Ticks from before the last change of an
-        instance's schedule never run
+    :param start_date: an aware datetime, or its text; ticks before it do not run. Ticks from before the last change of
+        an instance's schedule never run
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
         tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
-    :param timezone: time zone of the crons (IANA name); by default the connection's
+    :param timezone: time zone of the crons (IANA name, or an object of that zone); by default the connection's
     :param plan: function that returns the `DagPlan` of an inventory and an instance; by default `plan_instance`
     :param snapshot: path of the snapshot, or its URL in an object store, which several machines can share; by default
         a file below AIRFLOW_HOME. Each connection and organisation needs its own
@@ -113,13 +113,13 @@ def integration_batch_dags(
     :raises MicsError: the instances cannot be listed, and there is no earlier snapshot
     :raises ValueError: an invalid argument, or DAG ids that a factory of another platform has made in this process
     """
-    if timezone is not None and zone_of(timezone) is None:
-        raise ValueError(f"timezone {timezone!r} is not known: give an IANA name such as Europe/Paris")
-    if start_date is not None and start_date.tzinfo is None:
+    timezone = zone_name(timezone)
+    if isinstance(start_date, datetime) and start_date.tzinfo is None:
         raise ValueError(f"start_date {start_date.isoformat()} has no time zone: give an aware datetime")
     if not is_prefix(dag_id_prefix):
         raise ValueError(f"dag_id_prefix {dag_id_prefix!r} {PREFIX_RULE}")
     shared = dict(default_args or {})
+    given_start = date_of("start_date", start_date)
     shared_start, end_date = shared_date(shared, "start_date"), shared_date(shared, "end_date")
     if deferrable is None:
         deferrable = bool(shared.get("deferrable", True))
@@ -134,7 +134,7 @@ def integration_batch_dags(
         organisation_id=organisation_id,
         customize=customize,
         default_args=shared,
-        start_date=max((each for each in (start_date, shared_start) if each is not None), default=None),
+        start_date=max((each for each in (given_start, shared_start) if each is not None), default=None),
         end_date=end_date,
         platform_grace=optional_timedelta(OWNER, "platform_grace", platform_grace, may_be_zero=True),
         deferrable=deferrable,
@@ -185,22 +185,27 @@ def _dags_on_worker(
     """
     prefix = builder.dag_id_prefix
 
-    def build(inventory: Inventory | None, select: Callable[[Instance], bool] | None) -> dict[str, DAG]:
+    def build(inventory: Inventory | None, *, is_known: bool = True) -> dict[str, DAG]:
         if inventory is None:
             return {}
+        select = is_selected if is_known else None
         planned = plan_all(inventory, plan=plan, select=select, dag_id_prefix=prefix)
         dags = builder.build_all(inventory, [each for each in planned if each[1].dag_id == dag_id])
         claim_dag_ids(dags, inventory, source.mics_conn_id)
+        if is_known:
+            note_known(dags, source.store.source)
         return dags
 
     dags: dict[str, DAG] = {}
     instance_id = instance_id_of(dag_id, prefix)
     if instance_id is not None:
-        inventory = source.for_worker(instance_id)
+        inventory = inventory_for_worker(source, instance_id)
         is_known = inventory is not None and not is_id_only(inventory.instances[0])
-        dags = build(inventory, is_selected if is_known else None)
+        # In globals().update(...), a DAG of which only the id is known would replace one that is whole.
+        if is_known or not is_known_elsewhere(dag_id, source.store.source):
+            dags = build(inventory, is_known=is_known)
     if not dags and plan is not plan_instance and dag_id.startswith(prefix):
-        dags = build(source.read() or source.fetched_for_worker(), is_selected)
+        dags = build(source.read() or source.fetched_for_worker())
     elif not dags and instance_id is None and dag_id.startswith(prefix + DAG_ID_STEM):
-        dags = build(source.read(), is_selected)
+        dags = build(source.read())
     return dags

@@ -23,7 +23,15 @@ from airflow_provider_mics.core.planning.dag_plans import (
     unplanned,
 )
 from airflow_provider_mics.core.planning.inventory import Inventory
-from airflow_provider_mics.dag_factory.cron_schedule import start_date_of, tick_context_of, timetable_of
+from airflow_provider_mics.dag_factory.cron_schedule import (
+    UNSCHEDULED_START_DATE,
+    first_tick_of,
+    start_date_of,
+    tick_context_of,
+    tick_cron_on,
+    timetable_of,
+)
+from airflow_provider_mics.dag_factory.worker_inventory import is_id_only
 from airflow_provider_mics.operators import MicsCreateExecutionOperator
 from airflow_provider_mics.runtime.compat import DAG, AirflowFailException, Asset, BaseOperator, Param
 from airflow_provider_mics.runtime.failures import one_line_of
@@ -44,6 +52,7 @@ MOMENT_PATTERN = (
     r"\s*(Z|[+-]\d{2}(:?\d{2})?)\s*$"
 )
 """Of a moment that can be read. The REST API of Airflow checks it, and checks ``format`` only in some installations."""
+LONGEST_LINK = 500
 LOOKED_UP = ("max_active_tasks", "max_consecutive_failed_dag_runs", "disable_bundle_versioning")
 """What a DAG looks up in Airflow's configuration, which takes a tenth of its time: the first one does it for all."""
 logger = logging.getLogger(__name__)
@@ -83,7 +92,7 @@ class DagBuilder:
             dag = self.build(instance, plan)
             failure = "customize(...) failed"
             if self.customize is not None:
-                self.customize(dag, instance)
+                self._customized(self.customize, dag, instance, plan)
             if dag.dag_id in taken:
                 raise ValueError(f"the DAG id {dag.dag_id} is taken by another instance")
         except Exception as error:  # noqa: BLE001
@@ -96,6 +105,36 @@ class DagBuilder:
             return self.build(instance, explained)
         return dag
 
+    def _customized(
+        self, customize: Callable[[DAG, Instance], object], dag: DAG, instance: Instance, plan: DagPlan
+    ) -> None:
+        """Let the user change a DAG, and make its task fit a schedule that this gave it.
+
+        :raises Exception: whatever the user's function raises, and ValueError if the DAG has another id
+        """
+        timetable, task = dag.timetable, dag.task_dict.get(TASK_ID)
+        customize(dag, instance)
+        if dag.dag_id != plan.dag_id:
+            raise ValueError(
+                f"it changed the DAG id to {dag.dag_id}, by which no worker finds the DAG: set dag_id in plan(...)"
+            )
+        if dag.timetable is timetable:
+            return
+        if plan.cron is None and dag.timetable.can_be_scheduled and dag.start_date == UNSCHEDULED_START_DATE:
+            self._bound(dag, plan)
+        if isinstance(task, MicsCreateExecutionOperator) and not is_id_only(instance):
+            cron = tick_cron_on(dag.timetable, instance, plan.timezone)
+            task.tick_context = replace(task.tick_context, cron=cron)
+
+    def _bound(self, dag: DAG, plan: DagPlan) -> None:
+        """Give a DAG that was built without a schedule the dates of a scheduled one."""
+        dag.start_date, dag.end_date = first_tick_of(plan, self.start_date), dag.end_date or self.end_date
+        for task in dag.tasks:
+            # Airflow takes the earliest of the dates of the DAG and its tasks.
+            if task.start_date == UNSCHEDULED_START_DATE:
+                task.start_date = dag.start_date
+            task.end_date = task.end_date or dag.end_date
+
     def build(self, instance: Instance, plan: DagPlan) -> DAG:
         """Build the DAG of a plan, with its one task."""
         default_args = {"owner": OWNER, **self.default_args}
@@ -107,7 +146,7 @@ class DagBuilder:
             tags=list(plan.tags),
             schedule=timetable_of(plan),
             start_date=start_date_of(plan, self.start_date),
-            end_date=self.end_date,
+            end_date=None if plan.cron is None else self.end_date,
             catchup=False,
             max_active_runs=1,
             is_paused_upon_creation=self.is_paused_upon_creation,
@@ -213,9 +252,9 @@ def _with_readable_cron(plan: DagPlan) -> DagPlan:
 
 
 def _owner_links(owner: str, page: str | None) -> dict[str, str]:
-    """Return the link from a DAG's owner to the console; Airflow refuses a DAG whose link is not a URL."""
+    """Return the link from a DAG's owner to the console; Airflow refuses a DAG whose link is not a URL, or too long."""
     try:
-        is_url = page is not None and bool(urlsplit(page).netloc)
+        is_url = page is not None and len(page) <= LONGEST_LINK and bool(urlsplit(page).netloc)
     except ValueError:
         is_url = False
     return {owner: page} if page is not None and is_url else {}

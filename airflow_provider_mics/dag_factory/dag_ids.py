@@ -12,8 +12,11 @@ from airflow_provider_mics.core.planning.inventory import Inventory
 if TYPE_CHECKING:
     from airflow_provider_mics.runtime.compat import DAG
 
+# DAGs are parts of reference cycles, and so outlive their last use until the next pass for these.
 _claims: dict[str, tuple[str, tuple[str, str], weakref.ref[DAG]]] = {}
 """By DAG id: the connection, the platform and organisation, and the DAG."""
+_known: dict[str, tuple[str, weakref.ref[DAG]]] = {}
+"""By DAG id, on a worker: the source of the instance that the DAG was built from, and the DAG."""
 
 
 def claim_dag_ids(dags: Mapping[str, DAG], inventory: Inventory, mics_conn_id: str) -> None:
@@ -24,24 +27,48 @@ def claim_dag_ids(dags: Mapping[str, DAG], inventory: Inventory, mics_conn_id: s
     if inventory.host is None:
         return
     platform = (inventory.host, inventory.organisation_id or "")
-    taken: dict[str, list[str]] = {}
-    for dag_id in dags:
-        if dag_id not in _claims:
-            continue
-        owner, its_platform, its_dag = _claims[dag_id]
-        if owner != mics_conn_id and its_platform != platform and _is_in_use(its_dag):
-            taken.setdefault(owner, []).append(dag_id)
-    for owner, dag_ids in taken.items():
+    taken = _claimed_by_others(dags, platform, mics_conn_id)
+    if taken:
+        # One pass for all ids: it takes up to a third of a second, and a parse has thirty.
+        gc.collect()
+        taken = _claimed_by_others(taken, platform, mics_conn_id)
+    if taken:
+        dag_id, owner = next(iter(taken.items()))
+        number = sum(each == owner for each in taken.values())
         raise ValueError(
-            f"{len(dag_ids)} DAG id(s) of connection {mics_conn_id!r} are also DAG ids of connection {owner!r}, of "
-            f"another platform or organisation, such as {dag_ids[0]}: give one of the factories a dag_id_prefix="
+            f"{number} DAG id(s) of connection {mics_conn_id!r} are also DAG ids of connection {owner!r}, of "
+            f"another platform or organisation, such as {dag_id}: give one of the factories a dag_id_prefix="
         )
     for dag_id, dag in dags.items():
         _claims[dag_id] = (mics_conn_id, platform, weakref.ref(dag))
 
 
-def _is_in_use(dag: weakref.ref[DAG]) -> bool:
-    """Whether a DAG still exists: a DAG is part of reference cycles, so that it outlives its last use for a while."""
-    if dag() is not None:
-        gc.collect()
+def _claimed_by_others(
+    dag_ids: Mapping[str, object], platform: tuple[str, str], mics_conn_id: str
+) -> dict[str, str]:
+    """Return which of these ids other connections have DAGs of, of another platform, and the connections."""
+    taken: dict[str, str] = {}
+    for dag_id in dag_ids:
+        owner, its_platform, its_dag = _claims.get(dag_id, (mics_conn_id, platform, None))
+        if (
+            owner != mics_conn_id
+            and its_platform != platform
+            and its_dag is not None
+            and its_dag() is not None
+        ):
+            taken[dag_id] = owner
+    return taken
+
+
+def note_known(dags: Mapping[str, DAG], source: str) -> None:
+    """Remember that a worker built these DAGs from instances that a source knows."""
+    _known.update({dag_id: (source, weakref.ref(dag)) for dag_id, dag in dags.items()})
+
+
+def is_known_elsewhere(dag_id: str, source: str) -> bool:
+    """Whether a worker has built the DAG with this id from an instance that another source knows."""
+    owner, dag = _known.get(dag_id, (source, None))
+    if owner == source or dag is None or dag() is None:
+        return False
+    gc.collect()
     return dag() is not None

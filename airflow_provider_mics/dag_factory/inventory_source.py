@@ -9,22 +9,18 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from airflow_provider_mics.api.console import DEFAULT_CONSOLE_URL
-from airflow_provider_mics.api.errors import MicsApiError, MicsError, MicsTimeoutError
-from airflow_provider_mics.api.models import Instance
+from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
 from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.core.planning.inventory import Inventory
 from airflow_provider_mics.core.planning.inventory_updates import updated_inventory
 from airflow_provider_mics.dag_factory.parse_time_client import NoTimeLeftError, ParseTimeClient
-from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore
+from airflow_provider_mics.dag_factory.snapshot_store import ABANDONED_AFTER, SnapshotStore
 from airflow_provider_mics.runtime.failures import one_line_of
 
 RETRY_DELAY = timedelta(seconds=60)
 """How long no parse sends a request after one has failed."""
 OUTDATED_AFTER = timedelta(hours=1)
 """Age at which a snapshot that another process refreshes is warned of."""
-NOT_OURS_STATUS_CODES = (403, 404)
-"""HTTP status codes that say that our organisation has no such instance."""
 logger = logging.getLogger(__name__)
 
 
@@ -53,14 +49,14 @@ class InventorySource:
             return self._kept_for_us(known)
         if known is not None and self._is_fresh(known, self.ttl):
             return known
-        if has is not None:
-            known = self.read()
+        patience = self.ttl + ABANDONED_AFTER
+        known = self.store.goes_on_from(known if has is None else self.read(), patience)
         with self.store.lock() as has_lock:
             if known is None or known.is_empty_start:
                 return self._fetch_first(known)
             if not has_lock:
                 return self._in_our_timezone(known)
-            known = self.read() or known
+            known = self.store.goes_on_from(self.read(), patience) or known
             return known if self._is_fresh(known, self.ttl) else self._refresh(known)
 
     def read(self, only: str | None = None, has: Callable[[str], bool] | None = None) -> Inventory | None:
@@ -80,36 +76,6 @@ class InventorySource:
             return None
         return inventory
 
-    def for_worker(self, instance_id: str) -> Inventory | None:
-        """Return an inventory of one instance, or None if the platform says that our organisation does not have it.
-
-        The instance comes from the snapshot, or else from the platform. If both fail, only its id is known, which is
-        enough to build the DAG of a task that is to run. Nothing is written.
-        """
-        known = self.read(only=instance_id)
-        if known is not None and known.get(instance_id) is not None and self.store.is_ours(known):
-            return known
-        client = self._client
-        organisation_id, timezone = self.organisation_id, self.timezone or ""
-        console_url, instance = DEFAULT_CONSOLE_URL, Instance(id=instance_id)
-        try:
-            organisation_id, console_url = client.organisation_id, client.console_url
-            timezone = self.timezone or client.timezone
-            instance = client.instance(instance_id)
-        except Exception as error:  # noqa: BLE001
-            if (
-                isinstance(error, MicsApiError)
-                and error.status_code in NOT_OURS_STATUS_CODES
-                and not is_outage(error)
-            ):
-                logger.debug("No DAG for instance %s: %s", instance_id, error)
-                return None
-            logger.warning("Only the id of instance %s is known: %s.", instance_id, one_line_of(error))
-        if instance.organisation_id not in (None, organisation_id) and organisation_id is not None:
-            return None
-        since = {} if instance.last_modified_ts is None else {instance_id: instance.last_modified_ts}
-        return Inventory(organisation_id, timezone, console_url, datetime.now(UTC), (instance,), since)
-
     def fetched_for_worker(self) -> Inventory | None:
         """Return the platform's inventory without saving it, or None, with a warning, if it cannot be listed."""
         try:
@@ -127,6 +93,12 @@ class InventorySource:
         :raises MicsError: there is none, or it was made in another time zone
         """
         if known is None:
+            unreadable = self.store.why_unreadable()
+            if unreadable is not None:
+                raise MicsError(
+                    f"Snapshot {self.store} cannot be read: {unreadable}. snapshot_ttl=None says that no parse asks "
+                    f"the platform instead: let the user of this process read it, or have it written anew"
+                )
             raise MicsError(
                 f"There is no snapshot {self.store}, and snapshot_ttl=None says that no parse asks the platform: "
                 f"inventory_refresh_dag(...), in a DAG file of its own, writes it"
@@ -197,13 +169,23 @@ class InventorySource:
 
     def _in_our_timezone(self, known: Inventory) -> Inventory:
         """Return a snapshot that was made in another time zone: in ours, each schedule is in force since now."""
-        if self.timezone in (None, known.timezone):
+        timezone = self._timezone_for(known)
+        if timezone == known.timezone:
             return known
         since = dict.fromkeys(known.schedule_since, datetime.now(UTC))
         source = self.store.source
-        changed = replace(known, timezone=self.timezone or "", schedule_since=since, source=source)
+        changed = replace(known, timezone=timezone, schedule_since=since, source=source)
         self.store.save(changed)
         return changed
+
+    def _timezone_for(self, known: Inventory) -> str:
+        """Return our time zone; that of the snapshot, if it was made with our settings, or if ours is not known."""
+        if self.timezone is not None or self.store.is_ours(known):
+            return self.timezone or known.timezone
+        try:
+            return self._client.timezone
+        except Exception:  # noqa: BLE001 - a connection that cannot be read says nothing of its zone
+            return known.timezone
 
     def _fetch_and_save(self, known: Inventory | None) -> Inventory:
         """List the instances, and save what came of it.
@@ -256,11 +238,6 @@ class InventorySource:
     def store(self) -> SnapshotStore:
         key = self.mics_conn_id, self.organisation_id, self.timezone
         return SnapshotStore(self.snapshot, *key, is_kept_for_us=self.ttl is None)
-
-
-def is_id_only(instance: Instance) -> bool:
-    """Whether only the id of an instance is known."""
-    return instance.model_fields_set == {"id"}
 
 
 def _delays_next_request(error: Exception) -> bool:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.base_operator import MicsBaseOperator
-from airflow_provider_mics.core.planning.cron_ticks import zone_of
 from airflow_provider_mics.core.planning.dag_plans import TAG
 from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventoryError
 from airflow_provider_mics.core.planning.inventory_updates import updated_inventory
 from airflow_provider_mics.core.planning.listing import ListingPass
 from airflow_provider_mics.dag_factory.builder import OWNER
-from airflow_provider_mics.dag_factory.cron_schedule import UNSCHEDULED_START_DATE, cron_timetable
+from airflow_provider_mics.dag_factory.cron_schedule import UNSCHEDULED_START_DATE, cron_timetable, zone_name
 from airflow_provider_mics.dag_factory.snapshot_store import SnapshotStore
 from airflow_provider_mics.runtime.compat import DAG
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, one_line_of, task_failure
 
 if TYPE_CHECKING:
+    from airflow.timetables.trigger import CronTriggerTimetable
+
     from airflow_provider_mics.runtime.compat import Context
 
+ABANDONED_AFTER = timedelta(days=1)
+"""A snapshot that is so much older than one in another time zone is no longer kept: schedules differ, and runs fail."""
 LISTING_LIMIT = timedelta(minutes=30)
 """How long one run may read the list. The next run goes on where it stopped."""
 
@@ -32,7 +35,7 @@ def inventory_refresh_dag(
     organisation_id: str | None = None,
     *,
     snapshot: str | Path | None = None,
-    timezone: str | None = None,
+    timezone: str | tzinfo | None = None,
     schedule: str = "*/5 * * * *",
     dag_id: str = "mics_inventory_refresh",
     default_args: Mapping[str, Any] | None = None,
@@ -54,13 +57,12 @@ def inventory_refresh_dag(
     :return: the DAG, to be assigned to a global variable of the DAG file
     :raises ValueError: an invalid argument
     """
-    if timezone is not None and zone_of(timezone) is None:
-        raise ValueError(f"timezone {timezone!r} is not known: give an IANA name such as Europe/Paris")
+    timezone = zone_name(timezone)
     dag = DAG(
         dag_id=dag_id,
         description="Keeps the snapshot of the mediarithmics integration batches.",
         tags=[TAG],
-        schedule=cron_timetable(schedule, "UTC"),
+        schedule=_timetable_of(schedule),
         start_date=UNSCHEDULED_START_DATE,
         catchup=False,
         max_active_runs=1,
@@ -76,6 +78,23 @@ def inventory_refresh_dag(
         snapshot=None if snapshot is None else str(snapshot),
     )
     return dag
+
+
+def _timetable_of(schedule: object) -> CronTriggerTimetable:
+    """Return the timetable of the refresh.
+
+    :raises ValueError: the schedule is no cron that Airflow reads
+    """
+    try:
+        if isinstance(schedule, str):
+            return cron_timetable(schedule, "UTC")
+        reason = "it is no text"
+    except Exception as error:  # noqa: BLE001 - Airflow raises what croniter does
+        reason = one_line_of(error)
+    raise ValueError(
+        f"inventory_refresh_dag: schedule {schedule!r} cannot be scheduled on: {reason}. Give a cron of five fields, "
+        f"such as */5 * * * *"
+    )
 
 
 class MicsRefreshInventoryOperator(MicsBaseOperator):
@@ -125,9 +144,9 @@ class MicsRefreshInventoryOperator(MicsBaseOperator):
 
     def _previous(self, store: SnapshotStore) -> Inventory | None:
         try:
-            return Inventory.from_bytes(store.storage.read_bytes())
+            return store.goes_on_from(Inventory.from_bytes(store.storage.read_bytes()), ABANDONED_AFTER)
         except FileNotFoundError:
-            return None
+            return store.goes_on_from(None, ABANDONED_AFTER)
         except UnreadableInventoryError as error:
             self.log.warning("Snapshot %s is written anew: %s.", store, error)
             return None

@@ -15,13 +15,14 @@ from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 from airflow.configuration import AIRFLOW_HOME
 
 from airflow_provider_mics.core.planning.inventory import Inventory, UnreadableInventoryError
 from airflow_provider_mics.core.planning.snapshots import LastFailure, LocalFile, SnapshotStorage, try_lock
+from airflow_provider_mics.dag_factory.stored_object import StoredObject
+from airflow_provider_mics.dag_factory.zone_change import newest_in_other_zone
 from airflow_provider_mics.runtime.failures import one_line_of
 
 FOLDER = "mics"
@@ -97,6 +98,36 @@ class SnapshotStore:
             return inventory
         return self._mended(inventory, (Inventory.from_bytes(each, has) for each in others))
 
+    def why_unreadable(self) -> str | None:
+        """Return why the snapshot cannot be read, or None if it does not exist or can be read."""
+        try:
+            Inventory.of_header(self.storage.read_bytes())
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever an object store raises
+            return one_line_of(error)
+        return None
+
+    def goes_on_from(self, known: Inventory | None, patience: timedelta) -> Inventory | None:
+        """Return what the next refresh goes on from: ``known``, or what was kept since in another time zone.
+
+        Each time zone has a snapshot of its own, as two factories may use two. Where only the zone was changed, its
+        ticks must not be those of before the change.
+
+        :param known: the last snapshot of these settings
+        :param patience: how much older it is where it is no longer kept
+        """
+        if known is not None and datetime.now(UTC) - known.fetched_at <= patience:
+            return known
+        other = self._newest_in_other_zone()
+        if other is None:
+            return known
+        if known is not None:
+            is_kept = other.fetched_at - known.fetched_at <= patience
+            if is_kept or not other.is_of(known.host or "", known.organisation_id):
+                return known
+        return other
+
     def save(self, inventory: Inventory) -> None:
         """Write the snapshot and its copy. A failure is a warning, the first time in this process."""
         content = inventory.to_bytes()
@@ -171,6 +202,16 @@ class SnapshotStore:
             _warned.add(message)
             logger.warning("%s", message)
 
+    def _newest_in_other_zone(self) -> Inventory | None:
+        pattern = f"{self.local_path.name.rpartition('-')[0]}-*.jsonl*"
+        folders = self.local_path.parent, _temporary_folder(is_to_write=False)
+        paths = [path for folder in folders if folder is not None for path in sorted(folder.glob(pattern))]
+        contents = ((path.name, self._content_of(LocalFile(path), is_copy=True)) for path in paths)
+        *source, _, snapshot = self._key
+        return newest_in_other_zone(
+            self.source, contents, lambda zone: local_path(*source, zone, snapshot).name
+        )
+
     def _copies(self, *, is_to_write: bool = False) -> list[LocalFile]:
         """Return where the copy can be: below AIRFLOW_HOME, or else in a folder for temporary files."""
         folders = self.local_path.parent, _temporary_folder(is_to_write=is_to_write)
@@ -226,9 +267,9 @@ def snapshot_storage(snapshot: str | Path | None, default: Path) -> SnapshotStor
         return LocalFile(default)
     address = str(snapshot)
     if address.startswith("file://"):
-        return LocalFile(Path(address.removeprefix("file://")))
+        return LocalFile(Path(address.removeprefix("file://")), is_shared=True)
     if "://" not in address:
-        return LocalFile(Path(address).expanduser())
+        return LocalFile(Path(address).expanduser(), is_shared=True)
     return StoredObject(address)
 
 
@@ -237,24 +278,3 @@ def local_path(*key: str | None) -> Path:
     readable = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part)[:60] for part in key[:2] if part)
     exact = crc32("\0".join(part or "" for part in key).encode())
     return Path(AIRFLOW_HOME, FOLDER, f"inventory-{readable}-{exact:08x}.jsonl")
-
-
-class StoredObject:
-    """A snapshot in an object store. Its path is created on use, since ObjectStoragePath takes long to import."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __str__(self) -> str:
-        return self._url
-
-    def read_bytes(self) -> bytes:
-        return bytes(self._path().read_bytes())
-
-    def write_bytes(self, data: bytes) -> None:
-        self._path().write_bytes(data)
-
-    def _path(self) -> Any:
-        from airflow_provider_mics.runtime.compat import ObjectStoragePath
-
-        return ObjectStoragePath(self._url)

@@ -130,6 +130,25 @@ def test_reading_a_dag_back_many_times_describes_its_cron_once(monkeypatch):
     assert len(set(map(id, read))) == len(ZONES)
 
 
+def spelled(*counts: int) -> str:
+    """A cron with so many values in each field, each written out."""
+    lows = (0, 0, 1, 1, 0)
+    return " ".join(
+        ",".join(map(str, range(low, low + count))) for low, count in zip(lows, counts, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [spelled(60, 23, 30, 11, 6), ",".join(map(str, [*range(60)] * 5)) + " 5 * * *", spelled(59, 1, 1, 1, 7)],
+)
+def test_a_description_is_never_longer_than_the_database_takes(cron):
+    theirs = CronTriggerTimetable(cron, timezone="UTC").description
+    ours = MicsCronTimetable(cron, timezone="UTC").description
+    assert len(ours) <= 1000
+    assert ours == theirs or (ours.endswith("…") and theirs.startswith(ours[:-1]))
+
+
 def test_it_equals_the_same_timetable_and_nothing_else():
     ours = MicsCronTimetable(DESCRIBED, timezone="UTC")
     assert (
@@ -183,6 +202,12 @@ class TestRegistration:
         assert type(dag.timetable) is CronTriggerTimetable
         assert "airflow_provider_mics.timetables" not in json.dumps(serialized(dag))
 
+    def test_without_the_plugin_a_description_that_cannot_be_stored_is_explained(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(cron_schedule, "is_registered", lambda: False)
+        dag = self.dag(tmp_path, cron=",".join(map(str, [*range(60)] * 5)) + " 5 * * *")
+        assert dag.timetable.can_be_scheduled is False
+        assert "its database takes 1000: load the plugin of this package" in dag.description
+
     def test_a_user_can_keep_the_timetable_of_airflow(self, tmp_path):
         def with_airflows_timetable(dag: Any, instance: Any) -> None:
             if dag.timetable.can_be_scheduled:
@@ -218,12 +243,12 @@ class TestRegistration:
         assert type(decode_timetable(row)) is CronTriggerTimetable
 
     @staticmethod
-    def dag(tmp_path: Any, **arguments: Any) -> Any:
+    def dag(tmp_path: Any, *, cron: str = "30 5 * * *", **arguments: Any) -> Any:
         from airflow_provider_mics.core.planning.snapshots import LocalFile
         from airflow_provider_mics.dag_factory import integration_batch_dags
 
         now = datetime.now(UTC)
-        kept = inventory(instance(42, cron="30 5 * * *"), fetched_at=now)
+        kept = inventory(instance(42, cron=cron), fetched_at=now)
         LocalFile(tmp_path / "inventory.jsonl").write_bytes(kept.to_bytes())
         [dag] = integration_batch_dags(snapshot=tmp_path / "inventory.jsonl", **arguments).values()
         return dag

@@ -1,14 +1,18 @@
 """Whether a cron fires at a given minute, and where else a scheduler may fire it when clocks change.
 
 A tick is a minute at which the cron's schedule is due. Where clocks do not change, that is whenever the local time
-matches the cron. Where they do, ticks are the runs of Airflow's ``CronTriggerTimetable`` (``timetables/_cron.py``, the
-same in Airflow 2.11 and 3.3):
+matches the cron. Where they do, ticks follow Airflow's ``CronTriggerTimetable`` (``timetables/_cron.py``, the same in
+Airflow 2.11 and 3.3), as far as its runs are those of the cron:
 
 * A cron of fixed hours fires once for each matching local time. A time that is skipped in spring fires later by the
   size of the gap; a time that is repeated in autumn fires at its second occurrence.
 * An hourly cron (``*`` in the hour field) fires whenever the local time matches, in both passes of a repeated hour.
 * Airflow steps an hourly cron by elapsed time. Where clocks change by less than an hour (Australia/Lord_Howe: 30
   minutes), its first run after the change is thus at a local time that does not match. It is a tick too.
+
+Airflow has other runs than these ticks in two cases. Of an hourly cron that is restricted to days or months, it steps
+over the change from a run long before: in spring the ticks of up to an hour have no run, in autumn there is a run that
+is no tick, an hour too early. Of several ticks in an hour that is skipped in spring, it runs the first one only.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from unicodedata import combining, normalize
 from zlib import crc32
 
 from airflow_provider_mics.api.console import instance_page
@@ -14,6 +15,7 @@ from airflow_provider_mics.api.models import Instance
 from airflow_provider_mics.api.text import one_line
 from airflow_provider_mics.core.planning.cron_ticks import Cron, CronPeriod
 from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.plan_fields import field_problem
 
 DAG_ID_STEM = "mics_integration_batch_"
 """What a DAG id has before the instance's id, and after the prefix that a user chose."""
@@ -87,7 +89,7 @@ def is_prefix(text: object) -> bool:
 
 def prefixed(plan: DagPlan, prefix: str) -> DagPlan:
     """Return the plan with a prefix before its DAG id, and a tag with it."""
-    if not prefix or not isinstance(plan.dag_id, str):
+    if not prefix:
         return plan
     return replace(plan, dag_id=prefix + plan.dag_id, tags=_tags(*plan.tags, prefix + TAG))
 
@@ -193,7 +195,8 @@ def _plan_one(
         return unplanned(inventory, instance, f"{doing}(...) raised {type(error).__name__}: {error}")
     if not isinstance(planned, DagPlan):
         return unplanned(inventory, instance, f"plan(...) gave {type(planned).__name__}, not a DagPlan")
-    return planned
+    problem = field_problem(planned)
+    return planned if problem is None else unplanned(inventory, instance, f"plan(...) gave {problem}")
 
 
 def _unscheduled(inventory: Inventory, instance: Instance) -> DagPlan:
@@ -225,8 +228,14 @@ def _tagged(plan: DagPlan, tag: str) -> DagPlan:
 
 
 def _tags(*texts: str | None) -> tuple[str, ...]:
-    tags = (one_line(text or "", LONGEST_TAG) for text in texts)
-    return tuple(sorted({tag for tag in tags if tag}))
+    tags = [one_line(text or "", LONGEST_TAG) for text in texts]
+    # MySQL usually takes tags for equal that differ by case or accents, and then stores no DAG of the whole file.
+    different = {_folded(tag): tag for tag in reversed(tags) if tag}
+    return tuple(sorted(different.values()))
+
+
+def _folded(tag: str) -> str:
+    return "".join(each for each in normalize("NFKD", tag.casefold()) if not combining(each))
 
 
 def page_of(instance: Instance, timezone: str, console_page: str | None) -> str:

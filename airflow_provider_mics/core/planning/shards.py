@@ -64,15 +64,23 @@ def incomplete_files(file: Path, names: Iterable[str]) -> str | None:
     if own is None:
         return None
     found: dict[int, set[int]] = {}
-    for name in names:
+    twins: list[str] = []
+    for name in sorted(names):
         other = _FILE_NAME.fullmatch(Path(name).stem) if name.endswith(file.suffix) else None
-        if other is not None and other["stem"] == own["stem"]:
-            found.setdefault(int(other["count"]), set()).add(int(other["number"]))
+        if other is None or other["stem"] != own["stem"]:
+            continue
+        found.setdefault(int(other["count"]), set()).add(int(other["number"]))
+        if [int(other[each]) for each in ("number", "count")] == [
+            int(own[each]) for each in ("number", "count")
+        ]:
+            twins.append(name)
     count = int(own["count"])
     missing = set(range(1, count + 1)) - found.get(count, set())
     if missing:
         lacking = f"{own['stem']}{min(missing)}_of_{count}{file.suffix}"
         return f"{len(missing)} of {count} shards have no DAG file, so their DAGs are missing: add {lacking}"
+    if len(twins) > 1:
+        return f"{' and '.join(twins)} have the same DAGs: remove all but one"
     for other_count in sorted(found.keys() - {count}):
         surplus = f"{own['stem']}{min(found[other_count])}_of_{other_count}{file.suffix}"
         return f"{surplus} has DAGs that the files of {count} shards have too: remove it"

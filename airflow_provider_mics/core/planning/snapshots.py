@@ -1,9 +1,10 @@
-"""Files of the inventory: replaced whole, readable by their owner only, written by one process at a time."""
+"""Files of the inventory: replaced whole, for one user or a group of users, written by one process at a time."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,11 +26,21 @@ class SnapshotStorage(Protocol):
         ...
 
 
-class LocalFile:
-    """A file that is replaced whole, which only its owner can read (0600)."""
+OWN = 0o600
+"""The mode of a file for one user."""
+SHARED = 0o640
+"""The mode of a new file that the users of a group share."""
 
-    def __init__(self, path: Path) -> None:
+
+class LocalFile:
+    """A file that is replaced whole. A symbolic link to it stays one.
+
+    :param is_shared: whether its mode and group are whatever somebody gave it; otherwise only its owner can read it
+    """
+
+    def __init__(self, path: Path, *, is_shared: bool = False) -> None:
         self.path = path
+        self._is_shared = is_shared
 
     def __str__(self) -> str:
         return str(self.path)
@@ -38,19 +49,37 @@ class LocalFile:
         return self.path.read_bytes()
 
     def write_bytes(self, data: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        path = self.path.resolve()
+        path.parent.mkdir(parents=True, exist_ok=True)
         # mkstemp makes it 0600, and in the same folder, so that the replacement is one step of the file system.
-        number, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(data)
                 file.flush()
+                self._give_access(number, path)
                 os.fsync(number)
-            Path(temporary).replace(self.path)
+            Path(temporary).replace(path)
         except BaseException:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+    def _give_access(self, number: int, path: Path) -> None:
+        """Give a new file the mode and group of the one that it replaces, where several users share it."""
+        if not self._is_shared:
+            os.fchmod(number, OWN)
+            return
+        try:
+            status = path.stat()
+        except OSError:
+            os.fchmod(number, SHARED)
+            return
+        if status.st_gid != os.fstat(number).st_gid:
+            # Only a member of the group may do that; the mode still tells whom the file is for.
+            with suppress(OSError):
+                os.fchown(number, -1, status.st_gid)
+        os.fchmod(number, stat.S_IMODE(status.st_mode))
 
 
 @contextmanager

@@ -140,3 +140,22 @@ class TestInferTimezone:
         assert infer_timezone("30 5 * * *", []) is None
         assert infer_timezone("nonsense", self.fired("UTC")) is None
         assert infer_timezone("30 5 * * *", self.fired("Europe/Paris"), ["Europe/Atlantis"]) == "Europe/Paris"
+
+
+@pytest.mark.parametrize(
+    ("cron", "instead"),
+    [
+        ("59/15 * * * *", "; write 59"),
+        ("50/15 * * * *", "; write 50"),
+        ("44/15 * * * *", "; write 44-59/15 or 44"),
+        ("0 23/1 * * *", "; write 23"),
+        ("0 5 * * 7/2", "; write 7"),
+        ("0 5 * * 6/2", "; write 6"),
+        ("0 5 31/5 * *", "; write 31"),
+        ("0 5 * dec/1 *", "; write dec"),
+    ],
+)
+def test_a_step_that_leads_nowhere_is_told_with_the_one_value_that_it_means(cron, instead):
+    problem = Cron(cron).problem
+    assert problem is not None
+    assert problem.endswith(instead)

@@ -132,6 +132,19 @@ def test_tags_are_sorted_short_and_there_once():
     assert plan_of(group_id=None, artifact_id=" ").tags == ("mediarithmics",)
 
 
+@pytest.mark.parametrize(
+    ("group_id", "artifact_id", "tags"),
+    [
+        ("Mediarithmics", "Import", ("Import", "mediarithmics")),
+        ("acme", "ACME", ("acme", "mediarithmics")),
+        ("été", "ETE", ("mediarithmics", "été")),
+        ("straße", "STRASSE", ("mediarithmics", "straße")),
+    ],
+)
+def test_of_tags_that_a_database_takes_for_equal_there_is_one(group_id, artifact_id, tags):
+    assert plan_of(group_id=group_id, artifact_id=artifact_id).tags == tags
+
+
 def test_without_an_organisation_there_is_no_page_to_link_to():
     one = instance()
     unknown = Inventory(None, "UTC", CONSOLE, MODIFIED, (one,))

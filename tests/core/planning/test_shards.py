@@ -103,6 +103,13 @@ def names(stem: str, numbers: list[int], count: int) -> list[str]:
         (names("b_", [2], 3), "2 of 3 shards have no DAG file"),
         ([*names("b_", [1, 2, 3], 3), "b_2_of_4.py"], "b_2_of_4.py has DAGs that the files of 3 shards"),
         ([], "3 of 3 shards"),
+        (
+            [*names("b_", [1, 2, 3], 3), "b_02_of_3.py"],
+            "b_02_of_3.py and b_2_of_3.py have the same DAGs: remove all but one",
+        ),
+        ([*names("b_", [1, 2, 3], 3), "b_2_of_003.py"], "b_2_of_003.py and b_2_of_3.py have the same"),
+        # The file with the same share says so itself.
+        ([*names("b_", [1, 2, 3], 3), "b_01_of_3.py"], None),
     ],
 )
 def test_files_that_are_missing_or_left_over_are_noticed(beside, problem):

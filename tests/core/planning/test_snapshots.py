@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,6 +41,34 @@ def test_only_its_owner_can_read_it(tmp_path):
     file.path.chmod(0o666)
     file.write_bytes(b"private")
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 0o640), (0o600, 0o600), (0o664, 0o664), (0o444, 0o444)])
+def test_a_shared_one_keeps_its_mode_and_group_and_a_new_one_is_for_the_group(tmp_path, before, after):
+    file = LocalFile(tmp_path / "snapshot", is_shared=True)
+    group = os.getegid()
+    if before is not None:
+        file.path.write_bytes(b"")
+        with suppress(PermissionError):
+            os.chown(file.path, -1, 65534)
+        file.path.chmod(before)
+        group = file.path.stat().st_gid
+    file.write_bytes(b"for all")
+    status = file.path.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (after, group)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_symbolic_link_stays_one(tmp_path, is_there):
+    target = tmp_path / "disk" / "snapshot"
+    if is_there:
+        target.parent.mkdir()
+        target.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    LocalFile(link).write_bytes(b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pendulum
 import pytest
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronTriggerTimetable
@@ -284,14 +287,6 @@ class TestAdaptation:
         assert "customize(...) failed: KeyError: 'no pool'" in broken.description
         assert [record.levelname for record in caplog.records] == ["WARNING"]
 
-    def test_a_duplicate_dag_id_is_explained_and_affects_no_other_dag(self, snapshot):
-        def adapt(dag: Any, one: Any) -> None:
-            dag.dag_id = "all_the_same"
-
-        dags = dags_of(snapshot, *map(instance, (1, 2)), customize=adapt)
-        assert list(dags) == ["all_the_same", "mics_integration_batch_2"]
-        assert "the DAG id all_the_same is taken" in dags["mics_integration_batch_2"].description
-
     def test_a_selection_of_nothing_is_a_warning(self, snapshot, caplog):
         assert dags_of(snapshot, instance(1), instance(2), group_id="com.nobody") == {}
         [line] = [record.getMessage() for record in caplog.records]
@@ -304,15 +299,19 @@ class TestAdaptation:
 
         dag = dag_of(snapshot, instance(), plan=mine)
         assert dag.dag_id == "mics_integration_batch_42"
-        assert "the DAG cannot be built" in dag.description
+        assert "plan(...) gave the dag_id" in dag.description
 
-    def test_a_plan_with_a_cron_that_airflow_cannot_read_is_explained(self, snapshot):
+    @pytest.mark.parametrize("cron", ["@daily", "every day", "0 5 * * * *", "", "61 5 * * *"])
+    def test_a_plan_with_a_cron_that_airflow_cannot_read_is_explained(self, snapshot, cron):
         def mine(known: Any, one: Any) -> Any:
-            return replace(plan_instance(known, one), cron="every day")
+            return replace(plan_instance(known, one), cron=cron)
 
         dag = dag_of(snapshot, instance(), plan=mine)
         assert "invalid-cron" in dag.tags
         assert dag.timetable.can_be_scheduled is False
+        assert "unpack" not in dag.description
+        fields = len(cron.split())
+        assert fields == 5 or f"it has {fields} field(s), not five" in dag.description
 
     def test_a_plan_with_another_cron_has_no_ticks(self, snapshot):
         def mine(known: Any, one: Any) -> Any:
@@ -328,6 +327,31 @@ class TestAdaptation:
             dags_of(snapshot, instance(), timezone="Paris")
         with pytest.raises(ValueError, match="has no time zone"):
             dags_of(snapshot, instance(), start_date=datetime(2026, 1, 1))  # noqa: DTZ001
+
+    @pytest.mark.parametrize(
+        "given",
+        ["UTC", "Europe/Paris", ZoneInfo("Europe/Paris"), pendulum.timezone("Europe/Paris"), UTC],
+        ids=repr,
+    )
+    def test_a_time_zone_can_be_an_object(self, snapshot, given):
+        name = "UTC" if given in ("UTC", UTC) else "Europe/Paris"
+        write_snapshot(snapshot, instance(), timezone=name, source=f"mics_default||{name}")
+        [dag] = integration_batch_dags(snapshot=snapshot, timezone=given).values()
+        assert dag.timetable.serialize()["timezone"] == name
+
+    @pytest.mark.parametrize("given", ["Paris", "", 1, b"UTC", timezone(timedelta(hours=1)), object])
+    def test_what_is_no_time_zone_is_refused(self, snapshot, given):
+        with pytest.raises(ValueError, match=r"timezone .* is not known: give an IANA name"):
+            dag_of(snapshot, instance(), timezone=given)
+
+    @pytest.mark.parametrize("given", ["2030-01-01", "2030-01-01T00:00:00Z", "2030-01-01 01:00+01:00"])
+    def test_a_start_date_can_be_a_text(self, snapshot, given):
+        assert dag_of(snapshot, instance(), start_date=given).start_date == datetime(2030, 1, 1, tzinfo=UTC)
+
+    @pytest.mark.parametrize("given", ["soon", "", date(2026, 1, 1), 7])
+    def test_what_is_no_start_date_is_refused(self, snapshot, given):
+        with pytest.raises(ValueError, match=r"start_date .* is not a date and time: give an aware datetime"):
+            dag_of(snapshot, instance(), start_date=given)
 
 
 class TestDefaultArgs:
@@ -420,6 +444,25 @@ class TestPrefix:
         assert "connection 'one'" in str(raised.value)
         assert len({*kept, *dags_of_platform("other", dag_id_prefix="other_")}) == 12
         assert dags_of_platform("one").keys() == kept.keys(), "the same factory again"
+
+    def test_however_many_ids_are_equal_the_error_comes_at_once(self, tmp_path):
+        passes: list[str] = []
+
+        def count(phase: str, info: dict[str, int]) -> None:
+            if phase == "start" and info["generation"] == 2:
+                passes.append(phase)
+
+        kept = []
+        for name in ("one", "other"):
+            write_snapshot(tmp_path / name, *map(instance, range(60)), host=f"https://{name}.test")
+        kept.append(integration_batch_dags("one", snapshot=tmp_path / "one"))
+        gc.callbacks.append(count)
+        try:
+            with pytest.raises(ValueError, match=r"60 DAG id\(s\) of connection 'other'"):
+                integration_batch_dags("other", snapshot=tmp_path / "other")
+        finally:
+            gc.callbacks.remove(count)
+        assert len(passes) < 10, "a pass over all objects of the process takes a third of a second"
 
     def test_two_connections_to_one_platform_are_no_error(self, tmp_path):
         for name in ("first", "second"):

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mics.core.planning.snapshots import LocalFile
 from airflow_provider_mics.dag_factory import integration_batch_dags, plan_instance
-from tests.core.planning.instances import instance
+from tests.core.planning.instances import instance, inventory
 from tests.provider.dag_factory.factories import as_bytes, write_snapshot
+from tests.provider.mics_connections import connection_to
 
 WorkOn = Callable[[str], None]
 
@@ -159,6 +161,64 @@ class TestSeveralFactoriesInOneFile:
         mics_default.set_tokens({mics_default.token: [mics_default.organisation_id]})
         work_on(f"mics_integration_batch_{created}")
         assert integration_batch_dags(snapshot=snapshot) == {}
+
+    @pytest.mark.parametrize("order", [("mics_default", "other"), ("other", "mics_default")], ids="-".join)
+    @pytest.mark.parametrize("has_snapshot", [True, False], ids=["a snapshot", "no snapshot"])
+    @pytest.mark.parametrize("failure", ["an expired token", "no connection", "an outage"])
+    def test_one_that_can_ask_nobody_takes_no_dag_of_the_other(
+        self, mics_default, tmp_path, work_on, monkeypatch, failure, has_snapshot, order
+    ):
+        write_snapshot(tmp_path / "mics_default", instance(1))
+        if has_snapshot:
+            write_snapshot(tmp_path / "other", instance(2), organisation_id="9997", source="other||")
+        if failure == "an outage":
+            mics_default.terminate()
+        if failure != "no connection":
+            theirs = connection_to(mics_default, {"organisation_id": "9997"}, password="expired")
+            monkeypatch.setenv("AIRFLOW_CONN_OTHER", theirs)
+        work_on("mics_integration_batch_1")
+        kept: dict[str, Any] = {}
+        for name in order:
+            grace = None if name == "mics_default" else timedelta(minutes=2)
+            kept.update(integration_batch_dags(name, snapshot=tmp_path / name, platform_grace=grace))
+        [task] = kept["mics_integration_batch_1"].tasks
+        assert (task.mics_conn_id, task.tick_context.cron) == ("mics_default", "30 5 * * *")
+        assert task.tick_context.platform_grace is None
+
+    def test_of_two_organisations_in_an_outage_each_has_its_own(self, mics_default, tmp_path, work_on):
+        for organisation_id, number in (("1185", 1), ("1186", 2)):
+            kept = {"organisation_id": organisation_id, "source": f"mics_default|{organisation_id}|"}
+            write_snapshot(tmp_path / organisation_id, instance(number), **kept)
+        mics_default.terminate()
+        for number, ours in ((1, "1185"), (2, "1186")):
+            work_on(f"mics_integration_batch_{number}")
+            built = {
+                each: integration_batch_dags(organisation_id=each, snapshot=tmp_path / each)
+                for each in ("1185", "1186")
+            }
+            assert [each for each, dags in built.items() if dags] == [ours]
+
+    def test_a_factory_whose_dag_is_no_longer_used_keeps_none_from_the_other(self, tmp_path, work_on):
+        write_snapshot(tmp_path / "one", instance(1))
+        work_on("mics_integration_batch_1")
+        assert len(integration_batch_dags("one", snapshot=tmp_path / "one")) == 1
+        assert len(integration_batch_dags("other", snapshot=tmp_path / "other")) == 1
+
+    def test_a_snapshot_that_lost_lines_does_not_say_that_an_instance_is_not_ours(
+        self, mics_default, snapshot, work_on
+    ):
+        write_snapshot(snapshot, instance(1), instance(2))
+        snapshot.write_bytes(snapshot.read_bytes()[:-40])
+        mics_default.terminate()
+        work_on("mics_integration_batch_2")
+        assert len(integration_batch_dags(snapshot=snapshot)) == 1
+
+    def test_an_instance_that_is_gone_was_ours(self, mics_default, snapshot, work_on):
+        before = inventory(instance(1), instance(2))
+        LocalFile(snapshot).write_bytes(inventory(previous=before, gone=["2"]).to_bytes())
+        mics_default.terminate()
+        work_on("mics_integration_batch_2")
+        assert len(integration_batch_dags(snapshot=snapshot)) == 1
 
     def test_each_factory_builds_what_it_selects(self, snapshot, work_on):
         write_snapshot(snapshot, instance(1), instance(2, group_id="other"))

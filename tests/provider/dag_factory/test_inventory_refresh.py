@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.core.planning.inventory import Inventory
+from airflow_provider_mics.core.planning.snapshots import LocalFile
 from airflow_provider_mics.dag_factory import integration_batch_dags, inventory_refresh_dag, snapshot_store
 from airflow_provider_mics.hooks import MicsHook
 from local_airflow.home import PROJECT
@@ -66,8 +67,21 @@ def test_the_dag_has_one_task_on_a_schedule():
 def test_arguments_are_checked_when_the_file_is_parsed():
     with pytest.raises(ValueError, match="timezone 'Nowhere' is not known"):
         inventory_refresh_dag(timezone="Nowhere")
-    with pytest.raises(Exception, match=r"columns|five|unpack|cron"):
-        inventory_refresh_dag(schedule="hourly")
+    with pytest.raises(ValueError, match="timezone 1 is not known"):
+        inventory_refresh_dag(timezone=1)
+
+
+@pytest.mark.parametrize(
+    "given", ["hourly", "@hourly", "61 * * * *", "* * * * * *", "", None, timedelta(hours=1)]
+)
+def test_a_schedule_that_is_no_cron_is_refused_with_one_line(given):
+    with pytest.raises(
+        ValueError, match=r"inventory_refresh_dag: schedule .* Give a cron of five fields"
+    ) as error:
+        inventory_refresh_dag(schedule=given)
+    assert f"schedule {given!r} cannot be scheduled on: " in str(error.value)
+    assert "unpack" not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_default_args_are_those_of_any_dag():
@@ -116,6 +130,17 @@ def test_what_only_the_snapshot_knows_survives_a_refresh(mics_default, snapshot)
     assert Inventory.from_bytes(snapshot.read_bytes()).schedule_since[created] > since
 
 
+def test_another_time_zone_runs_no_past_tick(mics_default, airflow_home):
+    created = mics_default.create_instance("one", cron="30 5 * * *")
+    refresh(None)
+    before = datetime.now(UTC)
+    refresh(None, timezone="Asia/Tokyo")
+    [dag] = [
+        each for each in parse(None, timezone="Asia/Tokyo").values() if each.dag_id.endswith(f"_{created}")
+    ]
+    assert dag.start_date >= before
+
+
 def test_an_outage_fails_the_task_and_changes_nothing(mics_default, snapshot, monkeypatch):
     mics_default.create_instance("one")
     refresh(snapshot)
@@ -132,6 +157,25 @@ def test_a_snapshot_that_cannot_be_written_fails_the_task(mics_default, tmp_path
     mics_default.create_instance("one")
     with pytest.raises(AirflowException, match=r"Snapshot .*snapshot could not be"):
         refresh(unwritable_home(tmp_path, "read-only") / "snapshot")
+
+
+@pytest.mark.parametrize("damage", ["another user's", "a folder", "no snapshot"])
+def test_a_snapshot_that_cannot_be_read_is_not_said_to_be_missing(
+    mics_default, snapshot, monkeypatch, damage
+):
+    match damage:
+        case "a folder":
+            snapshot.mkdir()
+        case "no snapshot":
+            snapshot.write_bytes(b"hello")
+        case _:
+            monkeypatch.setattr(LocalFile, "read_bytes", refuse)
+    with pytest.raises(MicsError, match=rf"Snapshot {snapshot} cannot be read: .*\. snapshot_ttl=None says"):
+        parse(snapshot)
+
+
+def refuse(file: LocalFile) -> bytes:
+    raise PermissionError(13, "Permission denied", str(file))
 
 
 def test_a_snapshot_that_cannot_be_read_is_not_replaced(mics_default, tmp_path, monkeypatch):

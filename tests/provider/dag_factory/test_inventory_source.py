@@ -73,7 +73,7 @@ class TestFirstParse:
         first = integration_batch_dags(snapshot=snapshot)
         assert mics_default.counters()[LIST] >= 1
         assert sorted(ids_of(first)) == sorted([active, by_hand])
-        assert stat.S_IMODE(snapshot.stat().st_mode) == 0o600
+        assert stat.S_IMODE(snapshot.stat().st_mode) == 0o640
         assert mics_default.token.encode() not in snapshot.read_bytes()
         mics_default.reset_counters()
         assert as_bytes(integration_batch_dags(snapshot=snapshot)) == as_bytes(first)
@@ -95,7 +95,7 @@ class TestFirstParse:
         paths = {str(source.store.storage) for source in sources}
         assert len(paths) == 4
         assert all(Path(path).is_relative_to(airflow_home / "mics") for path in paths)
-        assert all(Path(path).is_file() for path in paths)
+        assert all(stat.S_IMODE(Path(path).stat().st_mode) == 0o600 for path in paths)
 
     def test_without_snapshot_and_platform_there_is_one_clear_error(self, mics_default, snapshot):
         mics_default.terminate()

@@ -6,7 +6,9 @@ import json
 import logging
 import stat
 import tempfile
-from datetime import timedelta
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,66 @@ class TestOneSnapshotForTwoFactories:
         assert dag.timetable.serialize()["timezone"] == "Asia/Tokyo"
         again = integration_batch_dags(snapshot=snapshot, timezone="Asia/Tokyo")
         assert start_dates(again) == start_dates(first)
+
+
+def later(dags: dict[str, Any], moment: datetime) -> bool:
+    return all(start_date >= moment for start_date in start_dates(dags).values())
+
+
+class TestOnlyTheTimeZoneIsAnother:
+    """Each zone has a file of its own, by default, and still no tick from before the change runs."""
+
+    @pytest.fixture(autouse=True)
+    def _home(self, mics_default, tmp_path, monkeypatch):
+        monkeypatch.setattr(snapshot_store, "AIRFLOW_HOME", str(tmp_path))
+        self.created = mics_default.create_instance("one", cron="30 5 * * *")
+        # The sandbox counts in milliseconds.
+        time.sleep(0.01)
+
+    @pytest.mark.parametrize("zones", [(None, "UTC"), ("UTC", None), ("Asia/Tokyo", "UTC")])
+    @pytest.mark.parametrize("is_down", [False, True])
+    def test_its_schedules_begin_now(self, mics_default, zones, is_down):
+        first, second = zones
+        integration_batch_dags(timezone=first)
+        if is_down:
+            mics_default.terminate()
+        moment = datetime.now(UTC)
+        dags = integration_batch_dags(timezone=second)
+        assert later(dags, moment)
+        [dag] = dags.values()
+        assert dag.timetable.serialize()["timezone"] == (second or "Europe/Paris")
+        assert start_dates(integration_batch_dags(timezone=second)) == start_dates(dags)
+        if not is_down:
+            again = integration_batch_dags(timezone=second, snapshot_ttl=NOW)
+            assert start_dates(again) == start_dates(dags)
+
+    def test_the_same_zone_by_another_setting_changes_nothing(self):
+        first = integration_batch_dags()
+        assert start_dates(integration_batch_dags(timezone="Europe/Paris")) == start_dates(first)
+
+    def test_two_factories_that_use_two_leave_each_other_alone(self):
+        parses = [
+            [start_dates(integration_batch_dags(timezone=zone, snapshot_ttl=NOW)) for zone in (None, "UTC")]
+            for _ in range(3)
+        ]
+        assert parses[0] == parses[1] == parses[2]
+
+    def test_the_first_zone_again_begins_now_too(self):
+        integration_batch_dags()
+        store = InventorySource("mics_default").store
+        kept = store.read()
+        old = replace(kept, fetched_at=kept.fetched_at - timedelta(hours=2))
+        for path in Path(snapshot_store.AIRFLOW_HOME, "mics").glob("*.jsonl*"):
+            path.write_bytes(old.to_bytes())
+        integration_batch_dags(timezone="UTC")
+        moment = datetime.now(UTC)
+        assert later(integration_batch_dags(), moment)
+
+    def test_the_snapshot_of_another_connection_is_none_of_ours(self, mics_default, monkeypatch):
+        monkeypatch.setenv("AIRFLOW_CONN_MICS_DEFAULT_2", connection_to(mics_default))
+        integration_batch_dags("mics_default_2", timezone="UTC")
+        moment = datetime.now(UTC)
+        assert not later(integration_batch_dags(timezone="Asia/Tokyo"), moment)
 
 
 def test_on_a_worker_nothing_is_written(mics_default, unwritable, tmp_path, monkeypatch):
