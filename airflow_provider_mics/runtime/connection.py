@@ -97,6 +97,15 @@ class ConnectionSettings:
 
         :raises MicsError: it is of another type, or a setting cannot be used
         """
+        try:
+            return cls._read(connection)
+        except api.MicsError as error:
+            # Without the variables that hold it: a traceback may show them, and on Airflow 3 the password in them.
+            del connection
+            raise error.with_traceback(None) from None
+
+    @classmethod
+    def _read(cls, connection: Connection) -> ConnectionSettings:
         conn_id = connection.conn_id or "?"
         if connection.conn_type not in (CONN_TYPE, "", None) or not (
             connection.conn_type or connection.password
@@ -121,6 +130,7 @@ class ConnectionSettings:
         try:
             return kind(**arguments)
         except api.MicsError as error:
+            del arguments  # they hold the token
             raise api.MicsError(f"connection {self._conn_id}: {error}") from None
 
     def client_arguments(self, organisation_id: str | None, log: LogLines) -> dict[str, Any]:

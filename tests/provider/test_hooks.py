@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from traceback import TracebackException
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from airflow_provider_mics import api
+from airflow_provider_mics import api, hooks
 from airflow_provider_mics.hooks import MicsHook, mute_request_logs
+from airflow_provider_mics.runtime.compat import Connection
 from tests.provider.mics_connections import connection_to
 from tests.raw_server import RawServer, Reply, answer_of
 from tests.sandbox_server import SandboxServer
@@ -202,6 +204,52 @@ def test_a_missing_connection_says_what_to_add() -> None:
 async def test_a_missing_connection_in_a_trigger() -> None:
     with pytest.raises(api.MicsError, match="there is no connection 'nowhere'"):
         await MicsHook("nowhere").arun(api.get_instance("1"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},  # the platform does not know the token
+        {"host": "http://127.0.0.1:9"},
+        {"host": "api.example.com"},
+        {"conn_type": "http"},
+        {"extra": "[1]"},
+        {"extra": '{"timezone": "Paris"}'},
+        {"extra": '{"read_timeout": "soon"}'},
+        {"extra": '{"verify": "/no/such/bundle.pem"}'},
+    ],
+    ids=str,
+)
+async def test_a_traceback_with_the_variables_of_each_frame_shows_no_token(
+    platform: SandboxServer, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]
+) -> None:
+    """As terminals show tracebacks of `dag.test()`. On Airflow 3 the repr of a connection has its password."""
+
+    def connection(conn_id: str) -> Any:
+        given = {"conn_type": "mediarithmics", "host": platform.url} | fields
+        return Connection(conn_id=conn_id, password=TOKEN, **given)
+
+    async def async_connection(conn_id: str) -> Any:
+        return connection(conn_id)
+
+    monkeypatch.setattr(MicsHook, "get_connection", staticmethod(connection))
+    monkeypatch.setattr(hooks, "get_async_connection", async_connection)
+    job = api.get_instance("1")
+    with pytest.raises(api.MicsError) as failure:
+        MicsHook().run_with_timeout(job, 5)
+    assert TOKEN not in with_variables(failure.value)
+    with pytest.raises(api.MicsError) as failure:
+        async with await MicsHook().make_async_client(max_retries=0) as client:
+            await client.run(job)
+    assert TOKEN not in with_variables(failure.value)
+
+
+def with_variables(error: Exception) -> str:
+    assert error.__suppress_context__
+    error.__context__ = None  # not shown, but read for its variables
+    lines = "".join(TracebackException.from_exception(error, capture_locals=True).format())
+    assert "self = " in lines
+    return lines
 
 
 class TestTheTestButton:
