@@ -45,8 +45,16 @@ def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectio
     from airflow_provider_mics.runtime.failures import one_line_of
 
     is_missing = isinstance(error, AirflowNotFoundException)
-    message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
-    if is_missing:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if not is_missing:
+        message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
+    elif os.environ.get(variable):
+        # Airflow passes over what it cannot parse: an unknown key or, on 3.0 and 3.1, an extra that is no JSON object.
+        form = f'{{"conn_type": "{CONN_TYPE}", "password": "<API_TOKEN>", "extra": {{}}}}'
+        message = (
+            f"there is no connection {conn_id!r} that Airflow can read in {variable}: write it like {form}"
+        )
+    else:
         what_to_do = f"add one of type {CONN_TYPE!r}, with the API token as its password"
         message = f"there is no connection {conn_id!r}: {what_to_do}"
     return UnreadableConnectionError(message, certainly_not_sent=True, retriable=not is_missing)
