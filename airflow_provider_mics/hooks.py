@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
     from airflow_provider_mics.api.calls import Job
+    from airflow_provider_mics.runtime.compat import Connection
 
 
 T = TypeVar("T")
@@ -86,11 +87,13 @@ class MicsHook(BaseHook):
         :raises UnreadableConnectionError: Airflow cannot read the connection, or does not find it
         :raises MicsError: a setting cannot be used
         """
+        return ConnectionSettings.of(self._connection())
+
+    def _connection(self) -> Connection:
         try:
-            connection = self.get_connection(self.mics_conn_id)
+            return self.get_connection(self.mics_conn_id)
         except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's API raises
             raise unreadable_connection(self.mics_conn_id, error) from None
-        return ConnectionSettings.of(connection)
 
     @property
     def organisation_id(self) -> str | None:
@@ -191,16 +194,18 @@ class MicsHook(BaseHook):
         :param max_retries: how often a request is sent again after a failure
         :raises MicsError: the connection does not exist, or a setting cannot be used
         """
-        try:
-            connection = await get_async_connection(self.mics_conn_id)
-        except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's API raises
-            raise unreadable_connection(self.mics_conn_id, error) from None
-        settings = ConnectionSettings.of(connection)
+        settings = ConnectionSettings.of(await self._async_connection())
         client = settings.make_client(
             api.AsyncMicsClient, self._organisation_id, self.log, max_retries=max_retries
         )
         mute_request_logs(client.base_url)
         return client
+
+    async def _async_connection(self) -> Connection:
+        try:
+            return await get_async_connection(self.mics_conn_id)
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend or Airflow's API raises
+            raise unreadable_connection(self.mics_conn_id, error) from None
 
     async def arun(self, job: Job[T]) -> T:
         """As `run`, for async code; each call uses a new client.

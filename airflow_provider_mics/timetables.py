@@ -42,7 +42,8 @@ class MicsCronTimetable(CronTriggerTimetable):
         return super().__eq__(other) if isinstance(other, CronTriggerTimetable) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self._expression, self._timezone))
+        # The time zones of some versions of pendulum have no hash.
+        return hash((self._expression, self._timezone.name))
 
     @property
     def description(self) -> str:  # type: ignore[override]

@@ -24,6 +24,8 @@ from local_airflow.processes import Processes, free_port
 from local_airflow.rest_api import AirflowApi
 
 IS_AIRFLOW_2 = metadata.version("apache-airflow").startswith("2.")
+HAS_PAGES = not metadata.version("apache-airflow").startswith(("2.", "3.0."))
+"""Whether Airflow's UI shows the pages of a plugin."""
 COMPONENTS = (
     ("scheduler", "triggerer") if IS_AIRFLOW_2 else ("api-server", "scheduler", "dag-processor", "triggerer")
 )

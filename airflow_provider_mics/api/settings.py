@@ -189,9 +189,11 @@ class ClientSettings:
         """Return the value of a response that came at ``now`` (UTC), see `read_response`."""
         try:
             value = read_response(call, response, self._token)
-        except MicsAuthError as error:
-            self._token_history.refused(call, error, now)
-            raise
+        except MicsError as error:
+            if isinstance(error, MicsAuthError):
+                self._token_history.refused(call, error, now)
+            # Without the frames that hold the token: a traceback may show their variables.
+            raise error.with_traceback(None) from None
         self._token_history.accepted(call)
         self._note_date(response, now)
         return value

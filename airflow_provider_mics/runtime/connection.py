@@ -26,11 +26,7 @@ C = TypeVar("C", api.MicsClient, api.AsyncMicsClient)
 CONN_TYPE = "mediarithmics"
 KNOWN_KEYS = (ORGANISATION_KEY, *FIELDS)
 """The keys of the extra that mean something."""
-HOW_TO_WRITE_IT = (
-    "write it as JSON whose values are texts, "
-    '{"conn_type": "mediarithmics", "password": "<API_TOKEN>", "login": "1185"}'
-)
-CONN_ENV_PREFIX = "AIRFLOW_CONN_"
+EXAMPLE = f'{{"conn_type": "{CONN_TYPE}", "password": "<API_TOKEN>", "login": "1185"}}'
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds."""
 DEFAULT_READ_TIMEOUT = 60.0
@@ -50,16 +46,19 @@ def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectio
     from airflow_provider_mics.runtime.failures import one_line_of
 
     is_missing = isinstance(error, AirflowNotFoundException)
-    message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
-    if is_missing:
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if not is_missing:
+        message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
+    elif os.environ.get(variable):
+        # Airflow passes over what it cannot parse: a number, an unknown key, a URI in which a host is not escaped or, on
+        # 3.0 and 3.1, an extra that is no JSON object.
+        message = (
+            f"there is no connection {conn_id!r} that Airflow can read in {variable}: write it as JSON whose values are "
+            f"texts, like {EXAMPLE}"
+        )
+    else:
         what_to_do = f"add one of type {CONN_TYPE!r}, with the API token as its password"
         message = f"there is no connection {conn_id!r}: {what_to_do}"
-        variable = f"{CONN_ENV_PREFIX}{conn_id.upper()}"
-        if variable in os.environ:
-            # Airflow goes on to its other places where a text cannot be parsed, and says nothing of it since 3.0.
-            message = (
-                f"connection {conn_id!r} is in {variable}, but Airflow cannot read it: {HOW_TO_WRITE_IT}"
-            )
     return UnreadableConnectionError(message, certainly_not_sent=True, retriable=not is_missing)
 
 
@@ -109,6 +108,15 @@ class ConnectionSettings:
 
         :raises MicsError: it is of another type, or a setting cannot be used
         """
+        try:
+            return cls._read(connection)
+        except api.MicsError as error:
+            # Without the variables that hold it: a traceback may show them, and on Airflow 3 the password in them.
+            del connection
+            raise error.with_traceback(None) from None
+
+    @classmethod
+    def _read(cls, connection: Connection) -> ConnectionSettings:
         conn_id = connection.conn_id or "?"
         if connection.conn_type not in (CONN_TYPE, "", None) or not (
             connection.conn_type or connection.password
@@ -133,6 +141,7 @@ class ConnectionSettings:
         try:
             return kind(**arguments)
         except api.MicsError as error:
+            del arguments  # they hold the token
             raise api.MicsError(f"connection {self._conn_id}: {error}") from None
 
     def client_arguments(self, organisation_id: str | None, log: LogLines) -> dict[str, Any]:

@@ -34,10 +34,6 @@ def airflow_home() -> Iterator[Path]:
 @pytest.fixture
 def dag_folder(airflow_home: Path, tmp_path: Path) -> DagFolder:
     """Where a test writes a DAG file and runs it, apart from every other test."""
-    from tests.airflow_names import DAG
-
-    if not hasattr(DAG, "test"):
-        pytest.skip("Airflow 3.0.0 has no dag.test() for the DAGs of airflow.sdk")
     return DagFolder(copy_of(airflow_home, tmp_path / "airflow"))
 
 

@@ -21,6 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from local_airflow.home import environ_for
 from tests.forked import ForkedProcess, start_server
 
@@ -85,6 +87,10 @@ class DagFolder:
         :param logical_date: aware; now, where it is not given
         :param environ: variables besides those of this process, which hold its ``AIRFLOW_CONN_...``
         """
+        from tests.airflow_names import DAG
+
+        if not hasattr(DAG, "test"):
+            pytest.skip("Airflow 3.0.0 has no dag.test() for the DAGs of airflow.sdk")
         file = self.write(source) if isinstance(source, str) else source
         before = self._last_run()
         request = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -65,7 +66,9 @@ for name in MODULES:
 
 configure_mappers()
 
-with suppress(ImportError):
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
+with suppress(ImportError, AttributeError):
+    from airflow.sdk.execution_time import supervisor
 
-    asyncio.run(_ask(in_process_api_server().app))
+    # One API for all tasks of a run, as Airflow 3.3 has it. Before, each task takes the seconds to build its own.
+    supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
+    asyncio.run(_ask(supervisor.in_process_api_server().app))

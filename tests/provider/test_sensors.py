@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.sensors import MicsExecutionSensor
 from local_airflow.home import copy_of
@@ -20,6 +21,10 @@ from tests.provider.task_logs import failure_of, log_of
 from tests.sandbox_server import SandboxServer
 
 pytestmark = pytest.mark.long
+counts_from_first_start = pytest.mark.skipif(
+    airflow_version.startswith("3.0."),
+    reason="in dag.test(), Airflow 3.0 gives a rescheduled sensor its first start as text, and fails on it",
+)
 
 TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
 DAG_FILE = """
@@ -199,11 +204,13 @@ def test_a_missing_execution_is_one_clear_line(watched: Watched) -> None:
     assert "error_id" in failure_of(watched.run, "unknown")
 
 
+@counts_from_first_start
 def test_a_rescheduled_sensor_waits_without_a_worker(watched: Watched) -> None:
     assert watched.run.task("rescheduled").state == "success"
     assert watched.run.log.count("[DAG TEST] starting task_id=rescheduled") >= 2
 
 
+@counts_from_first_start
 def test_a_rescheduled_sensor_counts_from_its_first_start(watched: Watched) -> None:
     assert watched.run.task("never_rescheduled").state == "failed"
     assert "created no execution for the tick of" in failure_of(watched.run, "never_rescheduled")

@@ -187,9 +187,10 @@ def test_a_croniter_that_leaves_out_days_is_noticed(monkeypatch):
             return super().get_next(*arguments, **more) if (found.month, found.day) == (3, 1) else found
 
     cron_schedule._check_end_of_february.cache_clear()
-    cron_schedule._check_end_of_february("*/5", "*")
-    cron_schedule._check_end_of_february.cache_clear()
-    monkeypatch.setattr(cron_schedule, "croniter", LeavesOutTheFirst)
+    if VERSION >= (6, 2):  # an older one leaves out days by itself
+        cron_schedule._check_end_of_february("*/5", "*")
+        cron_schedule._check_end_of_february.cache_clear()
+        monkeypatch.setattr(cron_schedule, "croniter", LeavesOutTheFirst)
     with pytest.raises(ValueError, match="upgrade croniter"):
         cron_schedule._check_end_of_february("*/5", "*")
     cron_schedule._check_end_of_february("5", "*")

@@ -42,7 +42,7 @@ with DAG(
         cron="{{ params.cron }}",
         cron_status="ACTIVE",
         archived="{{ params.archived }}",
-        properties={"max_rows": "{{ params.rows }}", "label": "{{ dag.dag_id }}"},
+        properties={"max_rows": "{{ params.rows }}", "label": "{{ dag.dag_id }}", "sandbox.outcome": "hang"},
         **COORDINATES,
     )
     instance_id = create.output["instance_id"]
@@ -106,7 +106,7 @@ def test_an_instance_goes_through_its_states(dag_folder: DagFolder, mics_default
 
     properties = mics_default.call("GET", f"integration_batch_instances/{instance_id}/properties")
     values = {each["technical_name"]: each["value"]["value"] for each in properties}
-    assert values == {"max_rows": "7", "label": "states"}
+    assert values == {"max_rows": "7", "label": "states", "sandbox.outcome": "hang"}
     for line in (
         "nothing to update",
         f"Canceled execution {run.xcom('later')['id']}, PENDING, expected at 2060-01-01 00:00:00 UTC (cancel action)",

@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from local_airflow.chromium import Chromium
-from local_airflow.components import IS_AIRFLOW_2
+from local_airflow.components import HAS_PAGES
 from local_airflow.home import copy_of
 from tests.chromium import require_chromium
 
-if IS_AIRFLOW_2:
-    pytest.skip("Airflow 2.11 has no such pages", allow_module_level=True)
+if not HAS_PAGES:
+    pytest.skip("Airflow 2.11 and 3.0 have no such pages", allow_module_level=True)
 
 from airflow_provider_mics.page.browsers import FORM_KEY_COOKIE
 from airflow_provider_mics.page.responses import ANSWER_COOKIE

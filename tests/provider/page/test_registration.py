@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_mics.page.registration import is_supported, log_why_not, plugin_attributes
 from airflow_provider_mics.plugin import MicsPlugin
-from local_airflow.components import IS_AIRFLOW_2
+from local_airflow.components import HAS_PAGES
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_links_have_the_path_of_airflow() -> None:
 
 def test_the_plugin_has_the_page_where_airflow_can_show_it() -> None:
     apps, views = getattr(MicsPlugin, "fastapi_apps", []), getattr(MicsPlugin, "external_views", [])
-    assert [each["url_prefix"] for each in apps] == ([] if IS_AIRFLOW_2 else ["/mediarithmics"])
-    assert [each["destination"] for each in views] == ([] if IS_AIRFLOW_2 else ["nav", "dag"])
+    assert [each["url_prefix"] for each in apps] == (["/mediarithmics"] if HAS_PAGES else [])
+    assert [each["destination"] for each in views] == (["nav", "dag"] if HAS_PAGES else [])
 
 
 def test_the_log_says_once_why_there_is_no_page(caplog: pytest.LogCaptureFixture) -> None:

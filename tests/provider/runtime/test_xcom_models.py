@@ -11,7 +11,14 @@ import pytest
 
 from airflow_provider_mics.api import executions, models
 from airflow_provider_mics.runtime.xcom_models import MODELS
+from local_airflow.components import IS_AIRFLOW_2
 from local_airflow.home import environ_for
+
+try:
+    from airflow.sdk import plugins_manager, serde
+except ImportError:  # before Airflow 3.2
+    from airflow import plugins_manager
+    from airflow.serialization import serde
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,12 +91,7 @@ def test_the_next_task_reads_what_the_hook_returned(
 
 
 def test_a_process_that_does_not_import_this_package_can_read_them(airflow_home: Path) -> None:
-    try:
-        from airflow.sdk import plugins_manager, serde
-    except ImportError:
-        from airflow import plugins_manager
-        from airflow.serialization import serde
-
+    plugins_manager.integrate_macros_plugins()
     source = READ.format(plugins=plugins_manager.__name__, serde=serde.__name__)
     instance = models.Instance.model_validate({"id": "7", "name": "nightly"})
     done = subprocess.run(
@@ -101,6 +103,27 @@ def test_a_process_that_does_not_import_this_package_can_read_them(airflow_home:
         check=False,
     )
     assert "<<nightly" in done.stdout, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_what_an_earlier_line_of_airflow_wrote_is_read(version: int) -> None:
+    """Airflow 2.11 writes version 0 of a model, the lines of Airflow 3 version 1 of the same fields."""
+    plugins_manager.integrate_macros_plugins()
+    execution = models.Execution.model_validate(
+        {
+            "id": 7,
+            "status": "SUCCEEDED",
+            "parameters": {"execution_type": "CRON", "expected_start_date": 1_700_000_000_123},
+            "start_date": 1_700_000_000_456,
+            "duration": 2500,
+            "unknown": {"a": [1, None]},
+        }
+    )
+    written = serde.serialize(execution)
+    assert written["__version__"] == (0 if IS_AIRFLOW_2 else 1)
+    assert written["__data__"] == execution.model_dump(mode="json")
+    if version <= written["__version__"]:
+        assert serde.deserialize(written | {"__version__": version}) == execution
 
 
 @pytest.mark.parametrize("module", [models, executions])
