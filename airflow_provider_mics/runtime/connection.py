@@ -50,11 +50,11 @@ def unreadable_connection(conn_id: str, error: Exception) -> UnreadableConnectio
     if not is_missing:
         message = f"connection {conn_id!r} cannot be read: {one_line_of(error)}"
     elif os.environ.get(variable):
-        # Airflow passes over what it cannot parse: a number, an unknown key, a URI in which a host is not escaped or, on
-        # 3.0 and 3.1, an extra that is no JSON object.
+        # Airflow passes over what it cannot parse: a number, an unknown key, a URI whose host is not escaped or, on 3.0
+        # and 3.1, an extra that is no JSON object.
         message = (
-            f"there is no connection {conn_id!r} that Airflow can read in {variable}: write it as JSON whose values are "
-            f"texts, like {EXAMPLE}"
+            f"there is no connection {conn_id!r} that Airflow can read in {variable}: "
+            f"write it as JSON whose values are texts, like {EXAMPLE}"
         )
     else:
         what_to_do = f"add one of type {CONN_TYPE!r}, with the API token as its password"
