@@ -146,6 +146,10 @@ class MicsExecutionTrigger(BaseTrigger):
         wait = TaskWait.of(self.task_instance, self.execution_id)
         if not await was_killed_by_user_async(wait, LONG_QUERY_TIMEOUT if HAS_ON_KILL else QUERY_TIMEOUT):
             return
+        await self._cancel_stopped()
+
+    async def _cancel_stopped(self) -> None:
+        """Cancel the execution of a task that a user has stopped."""
         try:
             async with asyncio.timeout(CANCEL_TIMEOUT):
                 canceled = await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))

@@ -39,6 +39,14 @@ def tick_trigger(instance_id: str = "1", seconds: float = 5, **arguments: Any) -
         MicsExecutionTrigger("1", "2", "other", "1185", 5.0, 1795470000.5, cancel_on_kill=False),
         tick_trigger(mics_conn_id="other", organisation_id="1185", poll_interval=5.0),
         MicsOutageTrigger({"known_ids": ["3"]}, 2, instance_id="1", execution_id="2", deadline=1795470000.5),
+        MicsOutageTrigger(
+            {},
+            1,
+            {"execution_type": "CRON", "known_ids": ["3"]},
+            instance_id="1",
+            execution_id="",
+            deadline=1.5,
+        ),
     ],
 )
 def test_a_trigger_is_the_same_after_serialization(trigger: Any) -> None:
