@@ -100,6 +100,33 @@ async def test_the_deadline_is_an_absolute_time(mics_default: SandboxServer, han
     assert [each["status"] for each in mics_default.executions()] == ["RUNNING"]
 
 
+@pytest.mark.parametrize(
+    ("is_outage", "problem"),
+    [(False, "execution 4711 of instance 1 could not be read"), (True, "unreachable")],
+)
+async def test_only_an_outage_is_called_one_at_the_deadline(
+    mics_default: SandboxServer,
+    hangs: tuple[str, str],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    is_outage: bool,
+    problem: str,
+) -> None:
+    if is_outage:
+        gateway = {"kind": "gateway", "path": "executions/4711", "parameters": {"status": 404}}
+        await asyncio.to_thread(mics_default.faults, [gateway])
+    trigger = MicsExecutionTrigger(
+        hangs[0], "4711", poll_interval=30, deadline=time.time() + 1, cancel_on_kill=False
+    )
+    outcome = await event_of(trigger)
+    assert outcome.timed_out
+    [line] = [
+        each for each in (caplog.text + capsys.readouterr().out).splitlines() if "Timed out, and" in each
+    ]
+    assert problem in line
+    assert ("unreachable" in line) is is_outage
+
+
 async def test_at_the_deadline_the_execution_is_canceled_and_its_end_awaited(
     mics_default: SandboxServer, hangs: tuple[str, str]
 ) -> None:
