@@ -33,7 +33,7 @@ from airflow_provider_mics.runtime.compat import (
 from airflow_provider_mics.runtime.connection import UnreadableConnectionError
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, execution_failure
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
-from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.templates import check_literal_ids, check_literal_moment, rendered
 from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.runtime.xcom_values import xcom_value
@@ -103,6 +103,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self._drop_overruled("execution_id", "expected_start_date")
         if self.execution_id is not None and self.expected_start_date is not None:
             raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
+        check_literal_ids(self.task_id, instance_id=instance_id)
+        if self.execution_id is not None:
+            check_literal_ids(self.task_id, execution_id=self.execution_id)
+        check_literal_moment(self.task_id, self.expected_start_date)
         # Remembered: an execution_id that renders to nothing must not become a wait for a tick.
         self._waits_for_id = self.execution_id is not None
 

@@ -34,6 +34,7 @@ from airflow_provider_mics.core.exactly_once.submission import (
     submit_execution,
 )
 from airflow_provider_mics.core.exactly_once.twins import with_twin_checks
+from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
 from airflow_provider_mics.operators.pending_submission import PendingSubmission
@@ -50,7 +51,12 @@ from airflow_provider_mics.runtime.task_context import (
     task_try_of,
     with_stored_moment,
 )
-from airflow_provider_mics.runtime.templates import is_literal, rendered
+from airflow_provider_mics.runtime.templates import (
+    check_literal_ids,
+    check_literal_moment,
+    is_literal,
+    rendered,
+)
 from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
@@ -86,7 +92,7 @@ class MicsCreateExecutionOperator(TickOperator, StoppableOperator):
     :param fail_on_erroneous_tasks: whether an execution that SUCCEEDED with erroneous tasks fails the task, without
         retries; by default it is a warning in the log
     :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
-        platform may fire too
+        platform may fire too; an empty text is none
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
         tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
     :param tick_context: instead of ``cron`` and ``platform_grace``, with all that ``integration_batch_dags`` knows of
@@ -136,6 +142,7 @@ class MicsCreateExecutionOperator(TickOperator, StoppableOperator):
         self.checks_run_conf = checks_run_conf
         if tick_context is not None and self._is_shared("cron"):
             cron = None
+        cron = self._checked_cron(cron)
         check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
         grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self.tick_context = tick_context or TickContext(
@@ -145,15 +152,25 @@ class MicsCreateExecutionOperator(TickOperator, StoppableOperator):
 
     def _check_literals(self) -> None:
         """Check what is known when the DAG is parsed; templates are checked when the task runs."""
+        check_literal_ids(self.task_id, instance_id=self.instance_id)
+        check_literal_moment(self.task_id, self.expected_start_date)
         try:
-            if is_literal(self.instance_id):
-                checked_id("instance_id", self.instance_id)
             if self.execution_type is not None and is_literal(self.execution_type):
                 checked_execution_type(self.execution_type)
-            if isinstance(self.expected_start_date, datetime) or is_literal(self.expected_start_date):
-                parse_datetime(self.expected_start_date)
         except MicsError as error:
             raise ValueError(f"{self.task_id}: {error}") from None
+
+    def _checked_cron(self, cron: str | None) -> str | None:
+        """Return the cron, and None for an empty text, as which a Variable or an instance may have none.
+
+        :raises ValueError: it cannot be scheduled
+        """
+        if cron is None or cron == "":
+            return None
+        problem = Cron(cron).problem if isinstance(cron, str) else "is no text"
+        if problem:
+            raise ValueError(f"{self.task_id}: cron {cron!r} {problem}")
+        return cron
 
     def execute(self, context: Context) -> Any:
         with errors_as_task_failures():

@@ -12,6 +12,10 @@ from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.operators import (
     MicsCancelExecutionOperator,
     MicsCreateInstanceOperator,
+    MicsDeleteExecutionOperator,
+    MicsDeleteInstanceOperator,
+    MicsPauseInstanceOperator,
+    MicsResumeInstanceOperator,
     MicsUpdateInstanceOperator,
 )
 from airflow_provider_mics.operators.arguments import missing_values, rendered_properties
@@ -351,3 +355,28 @@ def test_an_invalid_wait_is_refused_when_the_dag_is_parsed() -> None:
     ):
         with pytest.raises(ValueError, match=problem):
             MicsCancelExecutionOperator(task_id="cancel", instance_id="1", execution_id="2", **arguments)  # type: ignore[arg-type]
+
+
+OF_AN_INSTANCE = [
+    (MicsUpdateInstanceOperator, {"name": "new"}),
+    (MicsDeleteInstanceOperator, {}),
+    (MicsPauseInstanceOperator, {}),
+    (MicsResumeInstanceOperator, {}),
+    (MicsCancelExecutionOperator, {"execution_id": "2"}),
+    (MicsDeleteExecutionOperator, {"execution_id": "2"}),
+]
+
+
+@pytest.mark.parametrize("wrong", [None, "", "None", True, 1.5, "11 85"])
+@pytest.mark.parametrize(("operator", "arguments"), OF_AN_INSTANCE)
+def test_what_is_no_id_is_refused_when_the_dag_is_parsed(operator: Any, arguments: dict, wrong: Any) -> None:
+    for name in {"instance_id", *arguments} - {"name"}:
+        with pytest.raises(ValueError, match=f"on_it: {name} .* is not an id"):
+            operator(**{"task_id": "on_it", "instance_id": "1"} | arguments | {name: wrong})
+
+
+@pytest.mark.parametrize("good", ["42", 42, "{{ params.id }}", "{{ none }}"])
+@pytest.mark.parametrize(("operator", "arguments"), OF_AN_INSTANCE)
+def test_ids_may_be_templates(operator: Any, arguments: dict, good: Any) -> None:
+    for name in {"instance_id", *arguments} - {"name"}:
+        operator(**{"task_id": "on_it", "instance_id": "1"} | arguments | {name: good})
