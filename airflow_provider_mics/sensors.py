@@ -33,8 +33,8 @@ from airflow_provider_mics.runtime.compat import (
 from airflow_provider_mics.runtime.connection import UnreadableConnectionError
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, execution_failure
 from airflow_provider_mics.runtime.task_context import deadline_of, task_try_of, wait_started_at
-from airflow_provider_mics.runtime.templates import rendered
-from airflow_provider_mics.runtime.trigger_events import Outcome, outcome_of
+from airflow_provider_mics.runtime.templates import check_literal_ids, check_literal_moment, rendered
+from airflow_provider_mics.runtime.trigger_events import outcome_of
 from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
@@ -47,7 +47,8 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
 
     Without ``execution_id``, the sensor waits for the execution that the platform's own cron creates for a tick. The
     sensor also finds an execution that has already ended. It fails without retries if the execution failed, and if the
-    platform does not create the tick's execution within ``appear_timeout``; with ``soft_fail`` it is skipped instead.
+    platform does not create the tick's execution within ``appear_timeout``; with ``soft_fail`` or ``never_fail`` it is
+    skipped instead.
 
     XCom: the execution as JSON, shortened to 48 KiB, and for a tick its id under ``execution_id`` as soon as it is
     known.
@@ -103,6 +104,10 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         self._drop_overruled("execution_id", "expected_start_date")
         if self.execution_id is not None and self.expected_start_date is not None:
             raise ValueError(f"{self.task_id}: give execution_id or expected_start_date, not both")
+        check_literal_ids(self.task_id, instance_id=instance_id)
+        if self.execution_id is not None:
+            check_literal_ids(self.task_id, execution_id=self.execution_id)
+        check_literal_moment(self.task_id, self.expected_start_date)
         # Remembered: an execution_id that renders to nothing must not become a wait for a tick.
         self._waits_for_id = self.execution_id is not None
 
@@ -121,10 +126,11 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
                 return False
             if execution is not None and execution.is_over:
                 return PokeReturnValue(is_done=True, xcom_value=self._finish(execution))
+            if execution is None:
+                self._check_appear_timeout()
             if self.deferrable:
                 self._defer()
             if execution is None:
-                self._check_appear_timeout()
                 return False
             for line in self._execution_log.lines(execution, datetime.now(UTC)):
                 self.log.log(line.level, "%s", line.message)
@@ -255,13 +261,28 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         with errors_as_task_failures():
             self._prepare(context)
             outcome = outcome_of(event)
-            if outcome.execution is None:
-                deadline = min(self._appear_deadline, self._sensor_deadline)
-                self._fail_with(outcome, self._not_created_message(), deadline)
-            self._record_execution(context, outcome.execution)
-            if outcome.execution.is_over:
-                return self._finish(outcome.execution)
-            self._defer_until_over(outcome.execution.id)
+            execution = outcome.execution
+            if execution is not None:
+                self._record_execution(context, execution)
+            elif outcome.timed_out:
+                execution = self._find_at_last(context)
+            else:
+                raise outcome.failure()
+            if execution.is_over:
+                return self._finish(execution)
+            self._defer_until_over(execution.id)
+
+    def _find_at_last(self, context: Context) -> Execution:
+        """Look for the tick's execution after the time for it: the trigger cannot tell its absence from an outage."""
+        try:
+            execution = self._find(context)
+        except MicsError as error:
+            self._continue_or_raise(error)
+            raise
+        if execution is None:
+            deadline = min(self._appear_deadline, self._sensor_deadline)
+            self._time_out(self._not_created_message(), deadline)
+        return execution
 
     def _defer_until_over(self, execution_id: str) -> NoReturn:
         from airflow_provider_mics.triggers import MicsExecutionTrigger
@@ -280,11 +301,22 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         with errors_as_task_failures():
             outcome = outcome_of(event)
             if outcome.execution is None:
+                if not outcome.timed_out:
+                    raise outcome.failure()
                 self._started_at = wait_started_at(context)
-                self._fail_with(outcome, outcome.message, self._sensor_deadline)
+                self._time_out(outcome.message, self._sensor_deadline)
             instance_id = checked_id("instance_id", rendered(self.instance_id))
             execution = self._in_full(instance_id, outcome.execution, is_cut=outcome.is_cut)
             return self._finish(execution, is_logged=True)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Skip where ``never_fail`` asks for it: after a deferral, Airflow 2 looks only at ``soft_fail``."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowException as error:
+            if self.never_fail and not isinstance(error, AirflowSkipException):
+                raise AirflowSkipException(str(error)) from error
+            raise
 
     def _finish(self, execution: Execution, *, is_logged: bool = False) -> dict[str, Any]:
         """Return the execution as JSON if it succeeded, else fail; ``is_logged``: the trigger logged the end."""
@@ -296,11 +328,6 @@ class MicsExecutionSensor(MicsBaseOperator, BaseSensorOperator):
         elif not is_logged:
             self.log.info("%s %s.", name, result(execution))
         return xcom_value(execution)
-
-    def _fail_with(self, outcome: Outcome, timeout_message: str, deadline: datetime) -> NoReturn:
-        if not outcome.timed_out:
-            raise outcome.failure()
-        self._time_out(timeout_message, deadline)
 
     def _time_out(self, timeout_message: str, deadline: datetime) -> NoReturn:
         """Fail as Airflow does without a deferral: before the sensor's ``deadline``, ``execution_timeout`` passed."""

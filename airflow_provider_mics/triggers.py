@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.api.executions import cancel_execution
+from airflow_provider_mics.api.outages import is_outage
 from airflow_provider_mics.api.progress import utc
 from airflow_provider_mics.asset_triggers import MicsExecutionEventTrigger
 from airflow_provider_mics.core.exactly_once.twins import handle_twin
@@ -146,6 +147,10 @@ class MicsExecutionTrigger(BaseTrigger):
         wait = TaskWait.of(self.task_instance, self.execution_id)
         if not await was_killed_by_user_async(wait, LONG_QUERY_TIMEOUT if HAS_ON_KILL else QUERY_TIMEOUT):
             return
+        await self._cancel_stopped()
+
+    async def _cancel_stopped(self) -> None:
+        """Cancel the execution of a task that a user has stopped."""
         try:
             async with asyncio.timeout(CANCEL_TIMEOUT):
                 canceled = await self._hook.arun(cancel_execution(self.instance_id, self.execution_id))
@@ -193,7 +198,11 @@ class MicsExecutionTrigger(BaseTrigger):
                     cancel_on_timeout(self.instance_id, self.execution_id, should_cancel=self.cancel_on_kill)
                 )
         except Exception as error:  # noqa: BLE001 - the resumed task tries again
-            self.log.warning("Timed out, and the platform is unreachable: %s", one_line_of(error))
+            line = one_line_of(error)
+            if isinstance(error, MicsError) and not is_outage(error):
+                self.log.warning("Timed out, and %s could not be read: %s", self._name, line)
+            else:
+                self.log.warning("Timed out, and the platform is unreachable: %s", line)
             return self._timeout_event("", is_handled=False)
         if result.ended_by_itself:
             return trigger_events.completed(result.execution)

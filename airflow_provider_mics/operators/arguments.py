@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Self
 
@@ -48,6 +48,37 @@ def rendered_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "archived" in values:
         values["archived"] = rendered_flag("archived", values["archived"])
     return values
+
+
+def missing_values(properties: Any) -> frozenset[tuple[Any, ...]]:
+    """Return the places where properties have None, or the text that a template makes of it."""
+    if isinstance(properties, Mapping):
+        items: Iterable[tuple[Any, Any]] = properties.items()
+    elif isinstance(properties, (list, tuple)):
+        items = enumerate(properties)
+    else:
+        is_missing = properties is None or (isinstance(properties, str) and properties == "None")
+        return frozenset([()] if is_missing else [])
+    return frozenset((key, *rest) for key, value in items for rest in missing_values(value))
+
+
+def rendered_properties(properties: Any, meant: frozenset[tuple[Any, ...]]) -> Any:
+    """Return properties after rendering.
+
+    :param meant: their `missing_values` before: there the DAG itself says None
+    :raises MicsError: a template found no value; the error does not show the others, which may be secret
+    """
+    for place in sorted(missing_values(properties) - meant - {()}, key=str):
+        name = place[0]
+        if not isinstance(properties, Mapping):
+            item = properties[name]
+            name = item.get("technical_name") if isinstance(item, Mapping) else None
+            name = name or f"number {place[0] + 1}"
+        raise MicsError(
+            f"property {name} is empty: its template found no value and gave None. Give it a value, or a default in "
+            "the template"
+        )
+    return properties
 
 
 def check_instance_fields(task_id: str, fields: Mapping[str, Any], *, creating: bool) -> None:

@@ -14,7 +14,7 @@ from airflow_provider_mics.core.provisioning.executions import (
 )
 from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
-from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.templates import check_literal_ids, rendered
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class MicsCancelExecutionOperator(MicsInstanceOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
+        check_literal_ids(self.task_id, execution_id=execution_id)
         self.wait_for_completion = wait_for_completion
         self.poll_interval = seconds_of(self.task_id, "poll_interval", poll_interval)
         timeout = self._settle_wait(timeout)
@@ -95,6 +96,7 @@ class MicsDeleteExecutionOperator(MicsInstanceOperator):
     def __init__(self, *, execution_id: str, missing_ok: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.execution_id = execution_id
+        check_literal_ids(self.task_id, execution_id=execution_id)
         self.missing_ok = missing_ok
 
     def execute(self, context: Context) -> dict[str, Any] | None:

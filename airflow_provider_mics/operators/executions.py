@@ -11,7 +11,6 @@ from airflow.configuration import conf
 
 from airflow_provider_mics.api.calls import Job
 from airflow_provider_mics.api.errors import MicsError, MicsTimeoutError
-from airflow_provider_mics.api.executions import cancel_execution
 from airflow_provider_mics.api.field_types import ExecutionType
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.api.outages import is_outage, readable
@@ -35,25 +34,30 @@ from airflow_provider_mics.core.exactly_once.submission import (
     submit_execution,
 )
 from airflow_provider_mics.core.exactly_once.twins import with_twin_checks
+from airflow_provider_mics.core.planning.cron_ticks import Cron
 from airflow_provider_mics.core.provisioning.executions import cancel_on_timeout
 from airflow_provider_mics.operators.arguments import check_exclusive, optional_timedelta
 from airflow_provider_mics.operators.pending_submission import PendingSubmission
+from airflow_provider_mics.operators.stopping import StoppableOperator
 from airflow_provider_mics.operators.ticks import TickOperator
 from airflow_provider_mics.runtime.asset_events import describe_in_asset_events
 from airflow_provider_mics.runtime.compat import AirflowException, AirflowFailException
 from airflow_provider_mics.runtime.failures import errors_as_task_failures, execution_failure
-from airflow_provider_mics.runtime.on_kill import TaskWait, supervisor_watched, was_killed_by_user
+from airflow_provider_mics.runtime.on_kill import supervisor_watched
 from airflow_provider_mics.runtime.run_conf import check_run_conf
 from airflow_provider_mics.runtime.task_context import (
     deadline_of,
-    store_moment,
     stored_execution_id,
     task_try_of,
     with_stored_moment,
 )
-from airflow_provider_mics.runtime.templates import is_literal, rendered
+from airflow_provider_mics.runtime.templates import (
+    check_literal_ids,
+    check_literal_moment,
+    is_literal,
+    rendered,
+)
 from airflow_provider_mics.runtime.trigger_events import outcome_of
-from airflow_provider_mics.runtime.xcom_keys import EXECUTION_ID_KEY
 from airflow_provider_mics.runtime.xcom_values import xcom_value
 
 if TYPE_CHECKING:
@@ -61,11 +65,9 @@ if TYPE_CHECKING:
 
 LATE_TICK = timedelta(minutes=15)
 """A tick that is submitted this long after it was due gets a warning in the log."""
-KILL_TIMEOUT = 2.0
-"""Seconds, for the query to Airflow and for the cancel request: Airflow 3 kills the process five seconds later."""
 
 
-class MicsCreateExecutionOperator(TickOperator):
+class MicsCreateExecutionOperator(TickOperator, StoppableOperator):
     """Run an instance exactly once: find the execution of this piece of work, or create it, and wait for its end.
 
     Each try of the task looks for the same execution, so a retry after a lost worker or a lost response continues with
@@ -90,7 +92,7 @@ class MicsCreateExecutionOperator(TickOperator):
     :param fail_on_erroneous_tasks: whether an execution that SUCCEEDED with erroneous tasks fails the task, without
         retries; by default it is a warning in the log
     :param cron: the instance's own cron, for a DAG that is scheduled on it: scheduled runs are then ticks, which the
-        platform may fire too
+        platform may fire too; an empty text is none
     :param platform_grace: how long the platform, which fires an ACTIVE cron itself, has to create the execution of a
         tick before Airflow does, in seconds or as a timedelta; 0 creates at once, None never creates
     :param tick_context: instead of ``cron`` and ``platform_grace``, with all that ``integration_batch_dags`` knows of
@@ -140,26 +142,35 @@ class MicsCreateExecutionOperator(TickOperator):
         self.checks_run_conf = checks_run_conf
         if tick_context is not None and self._is_shared("cron"):
             cron = None
+        cron = self._checked_cron(cron)
         check_exclusive(self.task_id, cron=cron, tick_context=tick_context)
         grace = optional_timedelta(self.task_id, "platform_grace", platform_grace, may_be_zero=True)
         self.tick_context = tick_context or TickContext(
             cron, timezone="", schedule_since=None, platform_grace=grace
         )
-        self._task_wait: TaskWait | None = None
-        self._deadline: datetime | None = None
         self._check_literals()
 
     def _check_literals(self) -> None:
         """Check what is known when the DAG is parsed; templates are checked when the task runs."""
+        check_literal_ids(self.task_id, instance_id=self.instance_id)
+        check_literal_moment(self.task_id, self.expected_start_date)
         try:
-            if is_literal(self.instance_id):
-                checked_id("instance_id", self.instance_id)
             if self.execution_type is not None and is_literal(self.execution_type):
                 checked_execution_type(self.execution_type)
-            if isinstance(self.expected_start_date, datetime) or is_literal(self.expected_start_date):
-                parse_datetime(self.expected_start_date)
         except MicsError as error:
             raise ValueError(f"{self.task_id}: {error}") from None
+
+    def _checked_cron(self, cron: str | None) -> str | None:
+        """Return the cron, and None for an empty text, as which a Variable or an instance may have none.
+
+        :raises ValueError: it cannot be scheduled
+        """
+        if cron is None or cron == "":
+            return None
+        problem = Cron(cron).problem if isinstance(cron, str) else "is no text"
+        if problem:
+            raise ValueError(f"{self.task_id}: cron {cron!r} {problem}")
+        return cron
 
     def execute(self, context: Context) -> Any:
         with errors_as_task_failures():
@@ -236,9 +247,7 @@ class MicsCreateExecutionOperator(TickOperator):
                 is_retry=task_try_of(context).is_retry or replaces_existing,
                 existing=existing,
                 submission_timeout=self._patience,
-                on_identified=lambda found: store_moment(
-                    context, self.instance_id, found.expected_start_date
-                ),
+                on_identified=lambda found: self._before_request(context, found),
                 on_created=lambda created: self._record_execution(context, created),
                 interruption=self._interruption,
             )
@@ -257,15 +266,6 @@ class MicsCreateExecutionOperator(TickOperator):
         if execution.is_over:
             return self._finish(context, execution)
         return self._wait(context, execution)
-
-    def _record_execution(self, context: Context, execution: Execution) -> None:
-        """Record the execution of this task, for its users, for the next try, and for `on_kill`."""
-        if self._task_wait is not None and self._task_wait.execution_id == execution.id:
-            return
-        self._task_wait = TaskWait.of(context["ti"], execution.id, is_on_worker=True)
-        self._deadline = deadline_of(context, None)
-        context["ti"].xcom_push(key=EXECUTION_ID_KEY, value=execution.id)
-        store_moment(context, self.instance_id, execution.expected_start_date, execution.id)
 
     def _log_submission(self, context: Context, identity: ExecutionIdentity, submission: Submission) -> None:
         execution = submission.execution
@@ -337,27 +337,6 @@ class MicsCreateExecutionOperator(TickOperator):
             if is_canceled_tick and self._is_due_again(identity):
                 return self._start(context, self._new_pending())
         return self._finish(context, execution)
-
-    def on_kill(self) -> None:
-        """Cancel the execution if a user stopped the task or its time is up, but not if its worker is shut down."""
-        wait = self._task_wait
-        if wait is None or not self.cancel_on_kill:
-            return
-        self._task_wait = None
-        name = f"execution {wait.execution_id} of instance {self.instance_id}"
-        is_timed_out = self._deadline is not None and datetime.now(UTC) >= self._deadline
-        if not is_timed_out and not was_killed_by_user(wait, KILL_TIMEOUT):
-            self.log.warning(
-                "The worker was stopped, but not by a user, as far as Airflow tells: %s goes on.", name
-            )
-            return
-        try:
-            canceled = self.hook.run_with_timeout(
-                cancel_execution(self.instance_id, wait.execution_id), KILL_TIMEOUT
-            )
-            self.log.info("The task was stopped: canceled %s (%s).", name, canceled.method)
-        except MicsError as error:
-            self.log.error("The task was stopped, but %s could not be canceled: %s", name, error)
 
     def _handle_timeout(self, context: Context, execution_id: str, message: str) -> Any:
         """Cancel the execution and fail the task, unless the execution has ended by itself."""

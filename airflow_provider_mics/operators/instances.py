@@ -20,7 +20,9 @@ from airflow_provider_mics.operators.arguments import (
     check_exclusive,
     check_instance_fields,
     given,
+    missing_values,
     rendered_fields,
+    rendered_properties,
 )
 from airflow_provider_mics.operators.mics_operator import MicsInstanceOperator, MicsOperator, push_instance
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
@@ -124,6 +126,7 @@ class MicsCreateInstanceOperator(_ScheduleArguments):
         self.disk_size = disk_size
         self.archived = archived
         self.properties = properties
+        self._meant_none = missing_values(properties)
         self.if_exists = if_exists
         check_choice(self.task_id, "if_exists", if_exists, IF_EXISTS)
         self._drop_overruled("version", "version_id")
@@ -150,7 +153,7 @@ class MicsCreateInstanceOperator(_ScheduleArguments):
                     version=rendered(self.version),
                     version_id=rendered(self.version_id),
                     fields=rendered_fields(self._fields()),
-                    properties=self.properties,
+                    properties=rendered_properties(self.properties, self._meant_none),
                     organisation_id=self.hook.organisation_id,
                     if_exists=self.if_exists,
                     is_retry=task_try_of(context).is_retry,
@@ -225,6 +228,7 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
         self.disk_size = disk_size
         self.archived = archived
         self.properties = properties
+        self._meant_none = missing_values(properties)
         self._drop_overruled("version", "version_id")
         self._settle_schedule()
         check_exclusive(self.task_id, version=self.version, version_id=self.version_id)
@@ -243,7 +247,7 @@ class MicsUpdateInstanceOperator(MicsInstanceOperator, _ScheduleArguments):
                 version=rendered(self.version),
                 version_id=rendered(self.version_id),
                 fields=rendered_fields(self._fields()),
-                properties=self.properties,
+                properties=rendered_properties(self.properties, self._meant_none),
                 organisation_id=self.hook.organisation_id,
             )
             return xcom_value(self._run_with_retries(changing).resource)

@@ -10,7 +10,7 @@ from airflow_provider_mics.api.outages import retry_through_outages
 from airflow_provider_mics.api.validation import checked_id, seconds_of
 from airflow_provider_mics.base_operator import MicsBaseOperator
 from airflow_provider_mics.links import push_instance_link
-from airflow_provider_mics.runtime.templates import rendered
+from airflow_provider_mics.runtime.templates import check_literal_ids, rendered
 from airflow_provider_mics.runtime.xcom_keys import INSTANCE_ID_KEY
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class MicsInstanceOperator(MicsOperator):
     def __init__(self, *, instance_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.instance_id = instance_id
+        check_literal_ids(self.task_id, instance_id=instance_id)
 
     def _pushed_instance_id(self, context: Context) -> str:
         """Return the rendered id, after it and the link were pushed to XCom, where they help if the task fails."""

@@ -120,19 +120,24 @@ class InterruptibleOperator(MicsOperator):
         return identity, Submission(created, "created")
 
     def _defer_outage(self, context: Context, pending: PendingSubmission) -> NoReturn:
-        from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+        from airflow_provider_mics.outage_triggers import MicsOutageTrigger, request_of
 
+        requested = pending.interruption
+        request = None
+        if requested.known_ids is not None and requested.created_id is None:
+            request = request_of(self._identity(context), requested.moment, requested.known_ids)
         deadline = deadline_of(context, None)
         give_up_at = pending.give_up_at
         if deadline is not None:
             give_up_at = min(give_up_at, deadline.timestamp())
         trigger = MicsOutageTrigger(
             instance_id=self.instance_id,
-            execution_id=pending.interruption.created_id or "",
+            execution_id=requested.created_id or "",
             deadline=give_up_at,
             cancel_on_kill=self.cancel_on_kill,
             state=replace(pending, attempt=pending.attempt + 1, give_up_at=give_up_at).to_json(),
             attempt=pending.attempt,
+            request=request,
             **self._trigger_arguments(),
         )
         self.defer(trigger=trigger, method_name="after_outage")

@@ -14,7 +14,12 @@ from airflow_provider_mics.core.provisioning.plugins import (
     ensure_plugin_version,
 )
 from airflow_provider_mics.links import MicsPluginLink, push_plugin_link
-from airflow_provider_mics.operators.arguments import check_choice, check_exclusive
+from airflow_provider_mics.operators.arguments import (
+    check_choice,
+    check_exclusive,
+    missing_values,
+    rendered_properties,
+)
 from airflow_provider_mics.operators.mics_operator import MicsOperator
 from airflow_provider_mics.runtime.failures import errors_as_task_failures
 from airflow_provider_mics.runtime.task_context import task_try_of
@@ -145,6 +150,7 @@ class MicsCreatePluginVersionOperator(MicsOperator):
         self.group_id = group_id
         self.artifact_id = artifact_id
         self.properties = properties
+        self._meant_none = missing_values(properties)
         self.provider = provider
         self.name = name
         self.maintainer_id = maintainer_id
@@ -176,7 +182,7 @@ class MicsCreatePluginVersionOperator(MicsOperator):
                     plugin_id=rendered(self.plugin_id),
                     group_id=rendered(self.group_id),
                     artifact_id=rendered(self.artifact_id),
-                    properties=self.properties,
+                    properties=rendered_properties(self.properties, self._meant_none),
                     provider=self.provider,
                     name=rendered(self.name),
                     maintainer_id=rendered(self.maintainer_id),

@@ -1,6 +1,6 @@
 """Whether a killed task was stopped by a user, who wants the execution canceled, or by Airflow's machinery.
 
-What is canceled then is in ``operators/executions.py`` and ``triggers.py``. Airflow calls the same hooks for both:
+What is canceled then is in ``operators/stopping.py`` and ``triggers.py``. Airflow calls the same hooks for both:
 
 * An operator's ``on_kill`` runs in the worker at every SIGTERM, on all lines: a user marked, cleared or deleted the
   running task, its ``execution_timeout`` passed, the worker was evicted or redeployed, or the scheduler took a live
@@ -13,6 +13,7 @@ So Airflow is asked first what became of the task. Where it gives no answer in t
 
 * ``running``, ``deferred``: a try goes on. It waits for this execution if XCom says so. With none in XCom yet, it is
   looking for this one, to go on with it, or after a clear to cancel it. With another in XCom, this one is left over.
+  One whose id is not known yet may be any that the try finds, so it is left to the try.
 * ``up_for_retry``: the scheduler believes that the worker died. The next try goes on with the execution.
 * None, ``scheduled``, ``queued``: on a worker, the next try was planned without asking this one to stop, since a
   running task that is cleared is ``restarting``. For a trigger, a user cleared the task.
@@ -62,8 +63,9 @@ SCHEDULER_EVENTS = ("heartbeat timeout", "state mismatch", "stuck in queued trie
 class TaskWait:
     """A task instance and the execution that it waits for.
 
-    ``try_number`` is that of the try that waits. ``is_on_worker``: it waits in a worker, and not in a triggerer.
-    ``since`` is when it began (epoch seconds): until then, Airflow answered this try.
+    ``execution_id`` is empty where it is not known yet. ``try_number`` is that of the try that waits.
+    ``is_on_worker``: it waits in a worker, and not in a triggerer. ``since`` is when it began (epoch seconds): until
+    then, Airflow answered this try.
     """
 
     dag_id: str
@@ -105,7 +107,7 @@ class TaskWait:
         """
         state = self.state()
         if state in TRY_GOES_ON:
-            return self._execution_id_in_xcom() in (None, self.execution_id)
+            return not self.execution_id or self._execution_id_in_xcom() in (None, self.execution_id)
         if state in NEXT_TRY_IS_PLANNED:
             return self.is_on_worker
         if state == "failed":

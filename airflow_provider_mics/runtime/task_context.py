@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_mics.api.field_types import from_milliseconds, milliseconds
-from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity, TaskTry
+from airflow_provider_mics.core.exactly_once.identity import DATED_RUNS, ExecutionIdentity, TaskTry
 from airflow_provider_mics.core.exactly_once.moments import TaskName
 from airflow_provider_mics.runtime.generations import generation_of, read_try_state, write_try_state
 
@@ -50,13 +50,16 @@ def _is_task_test(context: Context) -> bool:
 
 
 def _run_moment(dag_run: Any, run_type: str) -> datetime:
-    """Return the time that the run is for: ``run_after`` (Airflow 3), or the end of a scheduled run's interval."""
+    """Return the time that the run is for: ``run_after`` (Airflow 3), or the end of a scheduled or backfilled interval.
+
+    Of any other run of Airflow 2 it is the logical date: a clear sets ``queued_at`` anew, also one of another task.
+    """
     run_after: datetime | None = getattr(dag_run, "run_after", None)
     if run_after is not None:
         return run_after
-    if run_type == "scheduled":
-        return dag_run.data_interval_end or dag_run.logical_date  # type: ignore[no-any-return]
-    return getattr(dag_run, "queued_at", None) or dag_run.logical_date  # type: ignore[no-any-return]
+    end: datetime | None = dag_run.data_interval_end if run_type in DATED_RUNS else None
+    logical_date: datetime = dag_run.logical_date
+    return end or logical_date
 
 
 def deadline_of(context: Context, timeout: timedelta | None) -> datetime | None:

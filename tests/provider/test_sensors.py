@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow import __version__ as airflow_version
 
+from airflow_provider_mics.outage_triggers import MicsOutageTrigger
+from airflow_provider_mics.runtime.trigger_events import timed_out
 from airflow_provider_mics.sensors import MicsExecutionSensor
 from local_airflow.home import copy_of
+from tests.airflow_names import AirflowException, TaskDeferred
 from tests.provider.dag_runs import DagFolder, DagRun
 from tests.provider.mics_connections import connection_to
 from tests.provider.task_logs import failure_of, log_of
@@ -27,7 +31,7 @@ counts_from_first_start = pytest.mark.skipif(
 )
 
 TICK = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
-DAG_FILE = """
+HEADER = """
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -36,10 +40,6 @@ from pathlib import Path
 from tests.airflow_names import DAG
 from airflow_provider_mics.sensors import MicsExecutionSensor
 
-I = json.loads(os.environ["INSTANCES"])
-E = json.loads(os.environ["EXECUTIONS"])
-TICK = os.environ["TICK"]
-
 
 def three_seconds_from_the_first_start(context):
     file = Path(os.environ["APPEAR_TIMEOUT_FILE"])
@@ -47,6 +47,13 @@ def three_seconds_from_the_first_start(context):
         now = datetime.now(UTC)
         file.write_text(str((now - (context["ti"].start_date or now)).total_seconds() + 3))
     context["task"].appear_timeout = float(file.read_text())
+"""
+DAG_FILE = (
+    HEADER
+    + """
+I = json.loads(os.environ["INSTANCES"])
+E = json.loads(os.environ["EXECUTIONS"])
+TICK = os.environ["TICK"]
 
 
 def watch(task_id, instance, **arguments):
@@ -72,17 +79,24 @@ with DAG("watching", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC))
     )
     watch("bad_soft", "bad", execution_id=E["bad"], soft_fail=True)
     watch("unknown", "bad", execution_id="4711")
+    never = {"never_fail": True, "deferrable": True}
+    watch("never_fails_hang", "hang", execution_id=E["hang"], timeout=1, **never)
+    watch("never_fails_late_failure", "fails_late", execution_id=E["fails_late"], **never)
+    watch("never_fails_unknown", "bad", execution_id="4711", timeout=2, **never)
+    watch("never_fails_tick", "never", expected_start_date=TICK, appear_timeout=3, **never)
     rarely = {"mode": "reschedule", "poke_interval": 1}
     watch("rescheduled", "rescheduled", execution_id=E["rescheduled"], **rarely)
     prepare = three_seconds_from_the_first_start
     watch("never_rescheduled", "never", expected_start_date=TICK, pre_execute=prepare, **rarely)
 """
+)
 ENDED_BY_HAND = {"poked": 2, "deferred": 1, "rescheduled": 2}
 """Instances whose execution ends after this number of requests."""
 INSTANCES: dict[str, dict[str, Any]] = {
     **{name: {"outcome": "hang"} for name in ENDED_BY_HAND},
     "bad": {"duration_s": 0, "outcome": "fail", "error_message": "no such table: clicks"},
     "hang": {"outcome": "hang"},
+    "fails_late": {"outcome": "hang"},
 }
 ALL_EXECUTIONS = "/v1/integration_batch_instances.executions"
 TICKS = ("over", "late_poked", "late_deferred", "never")
@@ -112,9 +126,11 @@ def fire_late(sandbox: SandboxServer, instance_id: str) -> None:
     sandbox.create_execution(instance_id, milliseconds(TICK), "CRON")
 
 
-def end_late(sandbox: SandboxServer, instance_id: str, execution_id: str, looks: int) -> None:
+def end_late(
+    sandbox: SandboxServer, instance_id: str, execution_id: str, looks: int, status: str = "SUCCEEDED"
+) -> None:
     wait_for_looks(sandbox, f"/v1/integration_batch_instances/{instance_id}/executions/{execution_id}", looks)
-    sandbox.end_execution(execution_id, "SUCCEEDED")
+    sandbox.end_execution(execution_id, status)
 
 
 def wait_for_looks(sandbox: SandboxServer, path: str, looks: int) -> None:
@@ -146,6 +162,8 @@ def watched(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             threading.Thread(target=end_late, args=[sandbox, ids[name], executions[name], looks], daemon=True)
             for name, looks in ENDED_BY_HAND.items()
         ]
+        failing = [sandbox, ids["fails_late"], executions["fails_late"], 1, "FAILED"]
+        platform.append(threading.Thread(target=end_late, args=failing, daemon=True))
         for thread in platform:
             thread.start()
         conf = {how: executions[how] for how in ("poked", "deferred")}
@@ -198,6 +216,11 @@ def test_a_soft_sensor_skips_on_a_failed_batch(watched: Watched) -> None:
     assert watched.run.task("bad_soft").state == "skipped"
 
 
+@pytest.mark.parametrize("case", ["hang", "late_failure", "unknown", "tick"])
+def test_a_sensor_that_never_fails_skips_after_a_deferral_too(watched: Watched, case: str) -> None:
+    assert watched.run.task(f"never_fails_{case}").state == "skipped"
+
+
 def test_a_missing_execution_is_one_clear_line(watched: Watched) -> None:
     assert watched.run.task("unknown").state == "failed"
     assert "4711" in failure_of(watched.run, "unknown")
@@ -232,13 +255,25 @@ def test_a_sensor_creates_no_execution(watched: Watched) -> None:
         ),
         ({"poll_interval": 0}, "poll_interval 0 must be above 0 seconds"),
         ({"appear_timeout": -1}, "appear_timeout -1 must not be below 0"),
+        *(
+            ({"instance_id": wrong}, "watch: instance_id .* is not an id")
+            for wrong in (None, "", True, "None", 1.5)
+        ),
+        *(
+            ({"execution_id": wrong}, "watch: execution_id .* is not an id")
+            for wrong in ("", "None", "1 2", True)
+        ),
+        ({"expected_start_date": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001
+        ({"expected_start_date": 1.5}, "is not a moment"),
+        ({"expected_start_date": 1767225600}, "looks like seconds"),
+        ({"expected_start_date": -5}, "is negative"),
     ],
 )
 def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
     arguments: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        MicsExecutionSensor(task_id="watch", instance_id="42", **arguments)
+        MicsExecutionSensor(**{"task_id": "watch", "instance_id": "42"} | arguments)
 
 
 @pytest.mark.parametrize("task_id", ["overdue", "overdue_tick"])
@@ -263,3 +298,78 @@ def test_one_interval_holds_whether_deferred_or_not(
     sensor = MicsExecutionSensor(task_id="watch", instance_id="42", **arguments)
     assert float(sensor.poke_interval) == poked
     assert sensor.poll_interval == polled
+
+
+OUTAGE_DAG = (
+    HEADER
+    + """
+with DAG("outage", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as outage:
+    MicsExecutionSensor(
+        task_id="watch",
+        instance_id=os.environ["INSTANCE"],
+        expected_start_date=os.environ["TICK"],
+        deferrable=True,
+        poll_interval=0.5,
+        pre_execute=three_seconds_from_the_first_start,
+    )
+"""
+)
+
+
+def test_an_outage_is_not_taken_for_a_tick_that_was_not_fired(
+    dag_folder: DagFolder, mics_default: SandboxServer
+) -> None:
+    """The platform goes down after the first look, fires the tick, and is back after ``appear_timeout``."""
+    instance_id = mics_default.create_instance(cron="0 0 * * *", properties={"duration_s": 0})
+
+    def go_down() -> None:
+        wait_for_looks(mics_default, f"/v1/integration_batch_instances/{instance_id}/executions", 1)
+        mics_default.faults([{"kind": "503", "method": "GET", "ends_after_s": 6}])
+        mics_default.create_execution(instance_id, milliseconds(TICK), "CRON")
+
+    platform = threading.Thread(target=go_down, daemon=True)
+    platform.start()
+    environ = {
+        "INSTANCE": instance_id,
+        "TICK": TICK.isoformat(),
+        "APPEAR_TIMEOUT_FILE": str(dag_folder.home / "appear_timeout"),
+    }
+    run = dag_folder.run(OUTAGE_DAG, environ=environ)
+    platform.join()
+    assert run.task("watch").state == "success"
+
+
+def after_the_time_for_the_tick(instance_id: str, timeout: float) -> Any:
+    """Resume a sensor that began ten minutes ago. A ``dag.test()`` of Airflow 3 forgets when its task began."""
+    sensor = MicsExecutionSensor(
+        task_id="watch", instance_id=instance_id, expected_start_date=TICK,
+        deferrable=True, appear_timeout=60, timeout=timeout,
+    )  # fmt: skip
+    ti = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=10), xcom_push=lambda **_: None)
+    context: Any = {"ti": ti, "task": sensor}
+    return sensor.after_creation(context, timed_out("", "the platform did not create it"))
+
+
+@pytest.mark.parametrize(
+    ("timeout", "failure"),
+    [(3600, TaskDeferred), (300, AirflowException)],
+    ids=["time is left", "time is up"],
+)
+@pytest.mark.parametrize("is_down", [True, False])
+def test_a_deferred_sensor_looks_once_more_when_the_time_for_the_tick_is_over(
+    mics_default: SandboxServer, timeout: float, failure: type[BaseException], is_down: bool
+) -> None:
+    instance_id = mics_default.create_instance(cron="0 0 * * *", properties={"duration_s": 0})
+    if is_down:
+        mics_default.faults([{"kind": "gateway", "parameters": {"status": 404}}])
+    with pytest.raises(failure if is_down else AirflowException) as raised:
+        after_the_time_for_the_tick(instance_id, timeout)
+    if isinstance(raised.value, TaskDeferred):
+        assert type(raised.value.trigger) is MicsOutageTrigger
+    else:
+        assert ("was unreachable until" in str(raised.value)) is is_down
+        assert ("created no execution" in str(raised.value)) is not is_down
+    mics_default.clear_faults()
+    mics_default.create_execution(instance_id, milliseconds(TICK), "CRON")
+    mics_default.wait_until(lambda: mics_default.executions(instance_id)[0]["status"] == "SUCCEEDED")
+    assert after_the_time_for_the_tick(instance_id, timeout)["status"] == "SUCCEEDED"

@@ -39,6 +39,14 @@ def tick_trigger(instance_id: str = "1", seconds: float = 5, **arguments: Any) -
         MicsExecutionTrigger("1", "2", "other", "1185", 5.0, 1795470000.5, cancel_on_kill=False),
         tick_trigger(mics_conn_id="other", organisation_id="1185", poll_interval=5.0),
         MicsOutageTrigger({"known_ids": ["3"]}, 2, instance_id="1", execution_id="2", deadline=1795470000.5),
+        MicsOutageTrigger(
+            {},
+            1,
+            {"execution_type": "CRON", "known_ids": ["3"]},
+            instance_id="1",
+            execution_id="",
+            deadline=1.5,
+        ),
     ],
 )
 def test_a_trigger_is_the_same_after_serialization(trigger: Any) -> None:
@@ -90,6 +98,32 @@ async def test_the_deadline_is_an_absolute_time(mics_default: SandboxServer, han
     again = await event_of(MicsExecutionTrigger(*hangs, deadline=time.time() - 60, **kept))
     assert again.timed_out
     assert [each["status"] for each in mics_default.executions()] == ["RUNNING"]
+
+
+@pytest.mark.parametrize(
+    ("is_outage", "problem"),
+    [(False, "execution 4711 of instance 1 could not be read"), (True, "unreachable")],
+)
+async def test_only_an_outage_is_called_one_at_the_deadline(
+    mics_default: SandboxServer,
+    hangs: tuple[str, str],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    is_outage: bool,
+    problem: str,
+) -> None:
+    if is_outage:
+        gateway = {"kind": "gateway", "path": "executions/4711", "parameters": {"status": 404}}
+        await asyncio.to_thread(mics_default.faults, [gateway])
+    trigger = MicsExecutionTrigger(
+        hangs[0], "4711", poll_interval=30, deadline=time.time() + 1, cancel_on_kill=False
+    )
+    outcome = await event_of(trigger)
+    assert outcome.timed_out
+    log = caplog.text + capsys.readouterr().out  # Airflow 3 writes to the latter
+    line = next(each for each in log.splitlines() if "Timed out, and" in each)
+    assert problem in line
+    assert ("unreachable" in line) is is_outage
 
 
 async def test_at_the_deadline_the_execution_is_canceled_and_its_end_awaited(

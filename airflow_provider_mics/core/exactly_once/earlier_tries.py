@@ -1,15 +1,15 @@
-"""After a clear, find what earlier tries of the task have left running."""
+"""After a clear or a stop, find what the task has left running."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_mics.api.calls import Steps, flow
 from airflow_provider_mics.api.models import Execution
 from airflow_provider_mics.core.exactly_once.identity import ExecutionIdentity
-from airflow_provider_mics.core.exactly_once.submission import find_own
+from airflow_provider_mics.core.exactly_once.submission import find_executions, find_own
 
 
 @flow
@@ -28,3 +28,13 @@ def unfinished_executions(
         )
         unfinished += [each for each in found if not each.is_over]
     return unfinished
+
+
+@flow
+def unknown_executions(identity: ExecutionIdentity, known_ids: Collection[str]) -> Steps[list[Execution]]:
+    """Return the executions of this identity that are not over, besides ``known_ids``: what a lost request has created.
+
+    :raises MicsError: the list could not be read
+    """
+    found = yield from find_executions(identity)
+    return [each for each in found if each.id not in known_ids and not each.is_over]

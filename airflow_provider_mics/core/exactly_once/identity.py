@@ -33,9 +33,9 @@ STRANGER_AGE = timedelta(hours=1)
 class TaskTry:
     """What identifies the piece of work of one try of an Airflow task. Datetimes are aware.
 
-    ``run_moment`` is the time of the run: ``run_after`` (Airflow 3), ``queued_at`` or ``logical_date`` (2.11); for a
-    scheduled run, the tick. ``logical_date`` is None for a run without one. ``try_started`` is when this try began;
-    None means not before ``run_started``. ``generation`` counts the tries before the last clear of this task.
+    ``run_moment`` is the time of the run: ``run_after`` (Airflow 3) or ``logical_date`` (2.11); for a scheduled run or
+    a backfill, the tick. ``logical_date`` is None for a run without one. ``try_started`` is when this try began; None
+    means not before ``run_started``. ``generation`` counts the tries before the last clear of this task.
     ``siblings`` are the tasks of the DAG that create executions.
     """
 

@@ -64,6 +64,14 @@ class Submission:
     outcome: Literal["created", "found"]
 
 
+@dataclass(frozen=True)
+class _Callbacks:
+    """See `submit_execution`."""
+
+    on_identified: OnIdentified
+    on_created: OnCreated
+
+
 @flow
 def submit_execution(
     identity: ExecutionIdentity,
@@ -80,10 +88,10 @@ def submit_execution(
     A retry whose execution failed or was canceled gets the next execution of the same identity. A first try adopts
     nothing that belongs to one piece of work: what is there before it is a stranger's. ``existing`` are the
     executions of this identity, if the caller has just searched for them. ``submission_timeout`` is how long an
-    outage of the platform is tolerated. ``on_identified`` is called with the identity before anything is created, and
-    ``on_created`` as soon as the id of a new execution is known, before the check for duplicates. With an
-    ``interruption``, which this updates, the submission goes on where an outage ended an earlier one, and an outage
-    ends the check for duplicates too.
+    outage of the platform is tolerated. ``on_identified`` is called with the identity right before each request to
+    create, which is not sent if it raises, and ``on_created`` as soon as the id of a new execution is known, before
+    the check for duplicates. With an ``interruption``, which this updates, the submission goes on where an outage
+    ended an earlier one, and an outage ends the check for duplicates too.
 
     :raises MicsAuthError: at once, if the token is wrong or lacks rights
     :raises MicsApiError: the platform rejected the execution
@@ -92,20 +100,20 @@ def submit_execution(
         the next try finds out
     """
     give_up_at = (yield Now()) + submission_timeout
+    callbacks = _Callbacks(on_identified, on_created)
     if interruption is not None and interruption.moment is not None:
         identity = identity.settled_at(from_milliseconds(interruption.moment))
     if existing is None:
         identity, existing = yield from find_own(identity, is_retry, give_up_at)
     if interruption is not None and interruption.known_ids is not None:
-        return (yield from _resume(identity, existing, give_up_at, on_created, interruption))
+        return (yield from _resume(identity, existing, give_up_at, callbacks, interruption))
     adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is None and is_retry:
         existing = yield from _find_until_consistent(identity, existing, give_up_at)
         adopted = yield from _adopt(identity, existing, is_retry, give_up_at)
     if adopted is not None:
         return Submission(adopted, "found")
-    on_identified(identity)
-    return (yield from _create(identity, existing, give_up_at, on_created, interruption))
+    return (yield from _create(identity, existing, give_up_at, callbacks, interruption))
 
 
 @flow
@@ -248,7 +256,7 @@ def _resume(
     identity: ExecutionIdentity,
     found: Sequence[Execution],
     give_up_at: datetime,
-    on_created: OnCreated,
+    callbacks: _Callbacks,
     interruption: Interruption,
 ) -> Steps[Submission]:
     """Go on after a request to create whose outcome was not known: find what it created, else create it now."""
@@ -258,9 +266,9 @@ def _resume(
         found = yield from _find_until_consistent(identity, known, give_up_at)
     new = [each for each in found if each.id not in known_ids]
     if not new:
-        return (yield from _create(identity, known, give_up_at, on_created, interruption))
+        return (yield from _create(identity, known, give_up_at, callbacks, interruption))
     created = next((each for each in new if each.id == interruption.created_id), newest_execution(new))
-    on_created(created)
+    callbacks.on_created(created)
     return (yield from _check_for_duplicates(identity, created, known_ids, give_up_at, interruption))
 
 
@@ -269,7 +277,7 @@ def _create(
     identity: ExecutionIdentity,
     existing: Sequence[Execution],
     give_up_at: datetime,
-    on_created: OnCreated,
+    callbacks: _Callbacks,
     interruption: Interruption | None,
 ) -> Steps[Submission]:
     existing_ids = {each.id for each in existing}
@@ -278,6 +286,7 @@ def _create(
         interruption.known_ids = sorted(existing_ids)
         interruption.moment = milliseconds(identity.expected_start_date)
     while True:
+        callbacks.on_identified(identity)
         try:
             created = yield from create_execution(
                 identity.instance_id,
@@ -299,7 +308,7 @@ def _create(
             created = newest_execution(new)
         else:
             yield from _check_answer(identity, created)
-        on_created(created)
+        callbacks.on_created(created)
         if interruption is not None:
             interruption.created_id = created.id
         since = None

@@ -19,7 +19,7 @@ from airflow_provider_mics.api.executions import (
 )
 from airflow_provider_mics.api.field_types import ExecutionStatus
 from airflow_provider_mics.api.models import Execution
-from airflow_provider_mics.api.outages import OutageLog, retry_through_outages
+from airflow_provider_mics.api.outages import is_outage, readable, retry_through_outages
 from airflow_provider_mics.api.progress import APPEARS_WITHIN, ending, utc
 
 STOP_TIMEOUT = timedelta(minutes=1)
@@ -64,15 +64,17 @@ def ensure_execution_canceled(
 @flow
 def _cancel_once_visible(instance_id: str, execution_id: str, give_up_at: datetime) -> Steps[Cancellation]:
     """Cancel an execution; retry while the platform does not find it and may not show it yet."""
-    visible_by, outage = min((yield Now()) + APPEARS_WITHIN, give_up_at), OutageLog()
+    visible_by, is_logged = min((yield Now()) + APPEARS_WITHIN, give_up_at), False
     while True:
         try:
             return (yield from cancel_execution(instance_id, execution_id))
         except MicsNotFoundError as error:
             now = yield Now()
-            if now >= visible_by:
+            if now >= visible_by or is_outage(error):
                 raise
-            yield from outage.failed(error, now)
+            if not is_logged:
+                yield Log(f"{error}. Retrying for {readable(visible_by - now)}.", logging.WARNING)
+            is_logged = True
         yield Sleep(min(READ_INTERVAL, (visible_by - now).total_seconds()))
 
 

@@ -106,6 +106,16 @@ def test_one_that_does_not_exist_is_retried_no_longer_than_asked_for(flows, inst
     with pytest.raises(MicsNotFoundError):
         cancel_now(flows, instance_id, "999999")
     assert flows.now - started == APPEARS_WITHIN
+    [warning] = [line for line in flows.warnings if "Retrying for" in line]
+    assert "(HTTP 404" in warning
+    assert "unreachable" not in flows.lines
+
+
+def test_the_404_of_a_gateway_is_an_outage(flows, platform, instance_id, running):
+    platform.faults([{"kind": "gateway", "times": 3, "parameters": {"status": 404}}])
+    assert cancel_now(flows, instance_id, running).execution.canceled
+    assert "Platform unreachable" in flows.lines
+    assert "Retrying for" not in flows.lines
 
 
 def test_one_that_is_gone_once_it_is_canceled_counts_as_canceled(platform, instance_id, running):

@@ -417,6 +417,10 @@ def test_no_token_is_in_any_log_or_xcom(played: Played) -> None:
         ({"execution_type": "cron-like"}, "execution_type 'cron-like' is not one of MANUAL, CRON"),
         ({"instance_id": ""}, "instance_id"),
         ({"expected_start_date": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001
+        *(
+            ({"cron": cron}, f"run: cron {cron!r} ".replace("*", r"\*"))
+            for cron in ("*/5 * * *", "@daily", "{{ params.c }}", " ", 5)
+        ),
     ],
 )
 def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
@@ -424,3 +428,9 @@ def test_invalid_arguments_are_refused_when_the_dag_is_parsed(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         MicsCreateExecutionOperator(**{"task_id": "run", "instance_id": "42"} | arguments)
+
+
+@pytest.mark.parametrize("cron", ["", None])
+def test_an_instance_without_a_cron_has_no_ticks(cron: str | None) -> None:
+    """A Variable without a value, or ``instance.cron or ""``, must not make a tick of each run."""
+    assert MicsCreateExecutionOperator(task_id="run", instance_id="42", cron=cron).tick_context.cron is None

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from airflow_provider_mics.api.errors import MicsError
 from airflow_provider_mics.operators import (
     MicsCancelExecutionOperator,
     MicsCreateInstanceOperator,
+    MicsDeleteExecutionOperator,
+    MicsDeleteInstanceOperator,
+    MicsPauseInstanceOperator,
+    MicsResumeInstanceOperator,
     MicsUpdateInstanceOperator,
 )
+from airflow_provider_mics.operators.arguments import missing_values, rendered_properties
 from tests.provider.dag_runs import DagFolder
 from tests.sandbox_server import SandboxServer
 
@@ -132,6 +140,17 @@ with DAG("failures", schedule=None, start_date=START, params={"size": "HUGE", "c
     MicsCreateInstanceOperator(task_id="exists", name="there", if_exists="fail", **COORDINATES)
     MicsCreateInstanceOperator(task_id="bad_value", name="there", properties={"x": [1]}, **COORDINATES)
     MicsCreateInstanceOperator(task_id="no_name", name="{{ none }}", **COORDINATES)
+    MicsCreateInstanceOperator(
+        task_id="no_property", name="there", properties={"kept": "other", "mode": "{{ none }}"}, **COORDINATES
+    )
+    MicsUpdateInstanceOperator(
+        task_id="no_listed_property",
+        instance_id="1",
+        properties=[{"technical_name": "source_path", "value": {"value": "{{ ti.xcom_pull('nobody') }}"}}],
+    )
+    MicsCreatePluginVersionOperator(
+        task_id="no_version_property", version="9.9.9", properties={"import_path": "{{ none }}"}, **COORDINATES
+    )
     MicsUpdateInstanceOperator(task_id="missing", instance_id="999999", name="b")
     MicsUpdateInstanceOperator(task_id="no_id", instance_id="{{ none }}", name="b")
     MicsDeleteInstanceOperator(task_id="no_id_either", instance_id="{{ none }}")
@@ -154,6 +173,7 @@ def test_final_failures_are_one_line_each_and_not_retried(
         '"password": "not-the-token", "extra": {"organisation_id": "1185"}}'
     }
     run = dag_folder.run(FAILURES, environ=wrong)
+    assert there == "1"
     states = {task.task_id: task.state for task in run.tasks}
     assert {task_id for task_id, state in states.items() if state == "success"} == {"gone"}
     assert {task.try_number for task in run.tasks} <= {0, 1}, "no other try would end otherwise"
@@ -164,6 +184,9 @@ def test_final_failures_are_one_line_each_and_not_retried(
         f"already exists as {there}",
         "property x: a Python list has no property type",
         "name 'None' is empty: give a text, such as 'nightly import'",
+        "property mode is empty: its template found no value",
+        "property source_path is empty: its template found no value",
+        "property import_path is empty: its template found no value",
         "instance 999999 not found",
         "instance_id None is not an id",
         "error_id",
@@ -248,6 +271,36 @@ def test_invalid_fields_of_a_new_instance_are_refused_when_the_dag_is_parsed(
     assert "make_it" in str(refused.value)
 
 
+PROPERTIES = [
+    ({"mode": "None"}, {"mode": "None"}, None),
+    ({"mode": None}, {"mode": None}, None),
+    ({"mode": "{{ x }}"}, {"mode": ""}, None),
+    ({"mode": "{{ x }}", "rows": 7}, {"mode": "None", "rows": 7}, "property mode is empty"),
+    ({"mode": "{{ x }}"}, {"mode": None}, "property mode is empty"),
+    ("{{ x }}", {"mode": "None"}, "property mode is empty"),
+    ("{{ x }}", None, None),
+    (
+        {"link": {"property_type": "URL", "value": {"url": "{{ x }}"}}},
+        {"link": {"property_type": "URL", "value": {"url": "None"}}},
+        "property link is empty",
+    ),
+    (
+        [{"technical_name": "a", "value": "None"}, {"technical_name": "b", "value": "{{ x }}"}],
+        [{"technical_name": "a", "value": "None"}, {"technical_name": "b", "value": "None"}],
+        "property b is empty",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "after_rendering", "problem"), PROPERTIES)
+def test_a_property_whose_template_finds_no_value_is_refused(
+    given: Any, after_rendering: Any, problem: str | None
+) -> None:
+    """The text None is written only where the DAG itself has it."""
+    with pytest.raises(MicsError, match=problem) if problem else nullcontext():
+        assert rendered_properties(after_rendering, missing_values(given)) == after_rendering
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -302,3 +355,28 @@ def test_an_invalid_wait_is_refused_when_the_dag_is_parsed() -> None:
     ):
         with pytest.raises(ValueError, match=problem):
             MicsCancelExecutionOperator(task_id="cancel", instance_id="1", execution_id="2", **arguments)  # type: ignore[arg-type]
+
+
+OF_AN_INSTANCE = [
+    (MicsUpdateInstanceOperator, {"name": "new"}),
+    (MicsDeleteInstanceOperator, {}),
+    (MicsPauseInstanceOperator, {}),
+    (MicsResumeInstanceOperator, {}),
+    (MicsCancelExecutionOperator, {"execution_id": "2"}),
+    (MicsDeleteExecutionOperator, {"execution_id": "2"}),
+]
+
+
+@pytest.mark.parametrize("wrong", [None, "", "None", True, 1.5, "11 85"])
+@pytest.mark.parametrize(("operator", "arguments"), OF_AN_INSTANCE)
+def test_what_is_no_id_is_refused_when_the_dag_is_parsed(operator: Any, arguments: dict, wrong: Any) -> None:
+    for name in {"instance_id", *arguments} - {"name"}:
+        with pytest.raises(ValueError, match=f"on_it: {name} .* is not an id"):
+            operator(**{"task_id": "on_it", "instance_id": "1"} | arguments | {name: wrong})
+
+
+@pytest.mark.parametrize("good", ["42", 42, "{{ params.id }}", "{{ none }}"])
+@pytest.mark.parametrize(("operator", "arguments"), OF_AN_INSTANCE)
+def test_ids_may_be_templates(operator: Any, arguments: dict, good: Any) -> None:
+    for name in {"instance_id", *arguments} - {"name"}:
+        operator(**{"task_id": "on_it", "instance_id": "1"} | arguments | {name: good})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_mics import outage_triggers, triggers
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, pending_submission
 from airflow_provider_mics.outage_triggers import MicsOutageTrigger
 from airflow_provider_mics.triggers import MicsExecutionTrigger
@@ -105,3 +107,80 @@ def test_what_an_outage_hid_is_found_and_canceled_after_the_execution_timeout(
     trigger: Any = waits.value.trigger
     assert type(trigger) is MicsExecutionTrigger
     assert trigger.deadline <= datetime.now(UTC).timestamp()
+
+
+def of_a_task() -> Any:
+    """As a triggerer gives it to a trigger."""
+    return SimpleNamespace(dag_id="nightly", task_id="run", run_id="manual", map_index=-1, try_number=1)
+
+
+@pytest.fixture
+def lost_answer(
+    mics_default: SandboxServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> tuple[str, Any]:
+    """An instance whose new execution nobody knows, as the platform went down before it answered, and the trigger."""
+    instance_id = mics_default.create_instance(properties={"outcome": "hang"})
+    stranger = mics_default.create_execution(instance_id, round(MOMENT.timestamp() * 1000), "CRON")
+    mics_default.end_execution(stranger["id"], "CANCELED")
+    after_looking = {"kind": "503", "method": "GET", "after": 1}
+    mics_default.faults([{"kind": "drop_after", "method": "POST", "times": 1}, after_looking])
+    operator, context = task(instance_id, cancel_on_kill=getattr(request, "param", True))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    path, arguments = deferred.value.trigger.serialize()
+    trigger = MicsOutageTrigger(**json.loads(json.dumps(arguments)))
+    assert path.endswith(type(trigger).__name__)
+    trigger.task_instance = of_a_task()
+    assert trigger.execution_id == ""
+    return instance_id, trigger
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, by_user: bool) -> None:
+    async def was_killed_by_user(*_: Any) -> bool:
+        return by_user
+
+    monkeypatch.setattr(triggers, "was_killed_by_user_async", was_killed_by_user)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("lost_answer", "by_user", "status"),
+    [(True, True, "CANCELED"), (True, False, "RUNNING"), (False, True, "RUNNING")],
+    indirect=["lost_answer"],
+)
+async def test_a_task_that_is_stopped_in_an_outage_leaves_no_batch_whose_answer_was_lost(
+    mics_default: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    lost_answer: tuple[str, Any],
+    by_user: bool,
+    status: str,
+) -> None:
+    instance_id, trigger = lost_answer
+    answers(monkeypatch, by_user)
+    await asyncio.to_thread(mics_default.clear_faults)
+    other = await asyncio.to_thread(mics_default.create_execution, instance_id)
+    await trigger.on_kill()
+    found = await asyncio.to_thread(mics_default.executions, instance_id)
+    assert [each["status"] for each in found if each["id"] == other["id"]] != ["CANCELED"]
+    [own] = [each for each in found[1:] if each["id"] != other["id"]]
+    assert own["status"] == status
+
+
+@pytest.mark.long
+async def test_a_task_that_is_stopped_while_the_platform_is_down_says_what_to_look_for(
+    mics_default: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    lost_answer: tuple[str, Any],
+) -> None:
+    instance_id, trigger = lost_answer
+    answers(monkeypatch, by_user=True)
+    monkeypatch.setattr(outage_triggers, "CANCEL_TIMEOUT", 1.0)
+    await trigger.on_kill()
+    [_, own] = await asyncio.to_thread(mics_default.executions, instance_id)
+    log = caplog.text + capsys.readouterr().out  # Airflow 3 writes to the latter
+    line = next(each for each in log.splitlines() if "cancel it there" in each)
+    assert f"run instance {instance_id}" in line
+    assert f"a MANUAL execution with expected_start_date {own['expected_start_date']}," in line
+    assert "error" in line.lower()

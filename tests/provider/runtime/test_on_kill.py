@@ -24,10 +24,11 @@ from tests.provider.mics_connections import connection_to
 from tests.sandbox_server import SandboxServer
 
 SECONDS_TO_CANCEL = 45  # some three on a machine that has nothing else to do
-CASES = ("marked", "mapped", "cleared", "restarted", "kept", "on_worker", "killed")
+CASES = ("marked", "mapped", "cleared", "restarted", "kept", "on_worker", "submitting", "killed")
 DAGS = """
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,13 +43,27 @@ def note_process(context):
     Path(os.environ["PROCESS_FILE"]).write_text(str(os.getpid()))
 
 
-def waiting(name, **arguments):
+class StoppedWhileItSubmits(MicsCreateExecutionOperator):
+    is_stopped = False
+
+    def on_kill(self):
+        super().on_kill()
+        self.is_stopped = True
+
+    def _submit(self, *arguments, **more):
+        Path(os.environ["SUBMITTING_FILE"]).write_text(str(os.getpid()))
+        while not self.is_stopped:
+            time.sleep(0.1)
+        return super()._submit(*arguments, **more)
+
+
+def waiting(name, kind=MicsCreateExecutionOperator, **arguments):
     settings = {"task_id": "run", "deferrable": True, "poll_interval": 1, "retries": 0} | arguments
     with DAG(name, schedule=None, start_date=START) as dag:
         if name == "mapped":
             MicsCreateExecutionOperator.partial(**settings).expand(instance_id=[INSTANCES[name]] * 2)
         else:
-            MicsCreateExecutionOperator(instance_id=INSTANCES[name], **settings)
+            kind(instance_id=INSTANCES[name], **settings)
     return dag
 
 
@@ -59,6 +74,7 @@ for dag in (
     waiting("restarted"),
     waiting("kept", cancel_on_kill=False),
     waiting("on_worker", deferrable=False),
+    waiting("submitting", StoppedWhileItSubmits),
     waiting(
         "killed", deferrable=False, retries=1, retry_delay=timedelta(seconds=1), pre_execute=note_process
     ),
@@ -75,6 +91,7 @@ class Stage:
     sandbox: SandboxServer
     instances: dict[str, str]
     process_file: Path
+    submitting_file: Path
     runs: dict[str, str] = field(default_factory=dict)
 
     def begin(self, case: str, executions: int = 1) -> str:
@@ -113,12 +130,13 @@ def stage(airflow_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox),
             "INSTANCES": json.dumps(instances),
             "PROCESS_FILE": str(folder / "process"),
+            "SUBMITTING_FILE": str(folder / "submitting"),
             "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             **SOON_TAKEN_FOR_DEAD,
         }
         with LocalAirflow(home, environ) as airflow:
-            yield Stage(airflow, sandbox, instances, folder / "process")
+            yield Stage(airflow, sandbox, instances, folder / "process", folder / "submitting")
 
 
 @pytest.mark.long
@@ -184,6 +202,19 @@ def test_marking_a_running_task_failed_cancels_its_execution(stage: Stage) -> No
     assert stage.link_opens_its_instance("on_worker")
     stage.airflow.api.set_task_state("on_worker", run_id, "run", "failed")
     assert stage.becomes("on_worker", ["CANCELED"])
+
+
+@pytest.mark.long
+def test_a_task_that_is_marked_failed_before_its_request_starts_nothing(stage: Stage) -> None:
+    run_id = stage.runs["submitting"] = stage.airflow.trigger("submitting")
+    stage.airflow.until(lambda: stage.submitting_file.exists() and stage.submitting_file.read_text(), 120)
+    process = Path("/proc", stage.submitting_file.read_text())
+    stage.airflow.api.set_task_state("submitting", run_id, "run", "failed")
+    stage.airflow.until(lambda: not process.exists(), SECONDS_TO_CANCEL)
+    assert stage.statuses("submitting") == []
+    assert stage.state("submitting") == "failed"
+    if not IS_AIRFLOW_2:
+        assert "was not started" in stage.airflow.task_log("submitting")
 
 
 @pytest.mark.long

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.core.exactly_once.identity import TaskTry
 from airflow_provider_mics.runtime.generations import CLEARS_ARE_COUNTED
@@ -60,3 +62,62 @@ def test_the_generation_is_the_number_of_tries_before_the_last_clear(
 def test_without_a_clear_the_generation_is_zero_whatever_the_retries() -> None:
     task_try = the_try(2, max_tries=3, retries=1, clear_number=0)
     assert (task_try.generation, task_try.is_retry) == (0, True)
+
+
+@dataclass
+class RunOfAirflow2:
+    """A run as Airflow 2 has it: without ``run_after``, and with a time at which it was queued last."""
+
+    run_type: str
+    queued_at: datetime | None
+    logical_date: datetime = MOMENT
+    data_interval_end: datetime = MOMENT + timedelta(days=1)
+    start_date: datetime = MOMENT + timedelta(days=1, seconds=1)
+
+
+def moment_of(dag_run: Any) -> datetime:
+    ti = SimpleNamespace(
+        dag_id="nightly",
+        run_id="a run",
+        task_id="run",
+        map_index=-1,
+        try_number=1,
+        max_tries=0,
+        start_date=MOMENT,
+    )
+    context: Any = {"ti": ti, "dag_run": dag_run, "task": SimpleNamespace(retries=0)}
+    return task_try_of(context).run_moment
+
+
+@pytest.mark.parametrize("queued_at", [None, MOMENT + timedelta(hours=1), MOMENT + timedelta(hours=2)])
+@pytest.mark.parametrize(
+    ("run_type", "moment"),
+    [
+        ("scheduled", MOMENT + timedelta(days=1)),
+        ("backfill", MOMENT + timedelta(days=1)),
+        ("manual", MOMENT),
+        ("dataset_triggered", MOMENT),
+    ],
+)
+def test_a_backfill_is_for_the_tick_of_the_scheduled_run_and_a_clear_moves_none(
+    run_type: str, moment: datetime, queued_at: datetime | None
+) -> None:
+    assert moment_of(RunOfAirflow2(run_type, queued_at)) == moment
+
+
+@pytest.mark.skipif(not airflow_version.startswith("2."), reason="later runs have a run_after")
+def test_the_runs_of_airflow_2_itself_are_for_these_moments() -> None:
+    from airflow.models import DagRun
+    from airflow.utils.state import DagRunState
+
+    for run_type, moment in (("scheduled", 1), ("backfill", 1), ("manual", 0)):
+        run = DagRun(
+            dag_id="nightly",
+            run_id=run_type,
+            execution_date=MOMENT,
+            run_type=run_type,
+            state=DagRunState.SUCCESS,
+            data_interval=(MOMENT, MOMENT + timedelta(days=1)),
+        )
+        run.set_state(DagRunState.QUEUED)  # as a clear does
+        assert moment_of(run) == MOMENT + timedelta(days=moment)

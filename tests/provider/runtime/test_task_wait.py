@@ -46,6 +46,15 @@ def test_a_try_that_goes_on_keeps_its_execution_and_what_it_may_be_looking_for(
     assert wait(state, in_xcom=in_xcom, is_on_worker=is_on_worker).still_waits() is goes_on
 
 
+@pytest.mark.parametrize("state", ["running", "deferred"])
+@pytest.mark.parametrize("in_xcom", [OWN, None])
+def test_an_execution_that_is_not_known_yet_is_left_to_a_try_that_goes_on(
+    state: str, in_xcom: str | None
+) -> None:
+    unknown = Told("dag", "task", "run", -1, "", 1, answer=state, in_xcom=in_xcom)
+    assert unknown.still_waits()
+
+
 @pytest.mark.parametrize("state", [None, "scheduled", "queued"])
 def test_a_planned_try_keeps_the_execution_of_a_worker_but_not_that_of_a_cleared_trigger(
     state: str | None,
