@@ -73,6 +73,8 @@ def interrupted(platform: SandboxServer, doctor: Doctor, seen: dict[str, Any], *
         if not stopped.is_set():
             os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell that starts the tests in the background has them ignore the signal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=wait_and_interrupt)
     thread.start()
     try:
@@ -80,6 +82,7 @@ def interrupted(platform: SandboxServer, doctor: Doctor, seen: dict[str, Any], *
     finally:
         stopped.set()
         thread.join()
+        signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "stale_list"])
