@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.operators import MicsCreateExecutionOperator, MicsCreateInstanceOperator
 from local_airflow.home import copy_of
@@ -92,6 +94,49 @@ def test_a_mistake_is_one_clear_line(run: DagRun, mistake: str) -> None:
 
 def test_no_token_shows_in_any_of_them(run: DagRun) -> None:
     assert WRONG_TOKEN not in run.log
+
+
+CALLS = """
+from datetime import UTC, datetime
+
+import structlog
+from tests.airflow_names import DAG, task
+
+from airflow_provider_mics.hooks import MicsHook
+
+structlog.reset_defaults()
+
+with DAG("calls", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as calls:
+    for name in ("refused", "no_zone", "no_bundle", "down"):
+        @task(task_id=name)
+        def call(conn_id):
+            MicsHook(conn_id).get_instance("1")
+
+        call(name)
+"""
+
+
+@pytest.mark.skipif(not airflow_version.startswith("3.0."), reason="dag.test() logs so on Airflow 3.0 only")
+def test_in_the_log_as_airflow_3_0_has_it_the_token_shows_only_where_airflow_masks_it(
+    dag_folder: DagFolder, sandbox: SandboxServer
+) -> None:
+    """It has debug lines, and in tracebacks the variables of each frame."""
+    changes: dict[str, dict[str, Any]] = {
+        "refused": {},
+        "no_zone": {"extra": {"timezone": "Paris"}},
+        "no_bundle": {"extra": {"verify": "/no/such/bundle.pem"}},
+        "down": {"host": "http://127.0.0.1:9"},
+    }
+    environ = {
+        f"AIRFLOW_CONN_{name.upper()}": connection_to(sandbox, password=WRONG_TOKEN, **change)
+        for name, change in changes.items()
+    }
+    run = dag_folder.run(CALLS, environ=environ)
+    assert {task.state for task in run.tasks} == {"failed"}
+    assert " locals " in run.log
+    shown = [line for line in run.log.splitlines() if WRONG_TOKEN in line]
+    assert shown
+    assert all("msg=MaskSecret(value=" in line for line in shown)
 
 
 @pytest.mark.parametrize(
