@@ -67,6 +67,12 @@ class DagFolder:
 
     home: Path
 
+    def __post_init__(self) -> None:
+        from tests.airflow_names import DAG
+
+        if not hasattr(DAG, "test"):
+            pytest.skip("Airflow 3.0.0 has no dag.test() for the DAGs of airflow.sdk")
+
     def write(self, source: str, name: str = "dag_under_test.py") -> Path:
         file = self.home / "dags" / name
         file.write_text(source)
@@ -87,10 +93,6 @@ class DagFolder:
         :param logical_date: aware; now, where it is not given
         :param environ: variables besides those of this process, which hold its ``AIRFLOW_CONN_...``
         """
-        from tests.airflow_names import DAG
-
-        if not hasattr(DAG, "test"):
-            pytest.skip("Airflow 3.0.0 has no dag.test() for the DAGs of airflow.sdk")
         file = self.write(source) if isinstance(source, str) else source
         before = self._last_run()
         request = {
