@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_mics.dag_factory import parse_time_client
+from airflow_provider_mics.dag_factory import integration_batch_dags, parse_time_client
 from local_airflow.components import IS_AIRFLOW_2
 from tests.docs.blocks import Block, blocks
 from tests.provider.dag_runs import DagFolder, DagRun
@@ -64,7 +65,11 @@ def source_of(block: Block) -> str:
 @pytest.mark.parametrize("block", FILES, ids=lambda block: block.name)
 def test_airflow_reads_the_file(block: Block, demo: SandboxServer, tmp_path: Path):
     name = "mics_batches_1_of_8.py" if "shard=__file__" in block.text else "file_of_the_page.py"
-    (tmp_path / name).write_text(source_of(block).replace("/tmp/mics", str(tmp_path / "mics")))  # noqa: S108
+    snapshot = str(tmp_path / "mics" / "inventory.jsonl")
+    text = re.sub(r"(file:///tmp|s3://aws_default@bucket)/mics/inventory\.jsonl", snapshot, source_of(block))
+    (tmp_path / name).write_text(text)
+    if "snapshot_ttl=None" in text:
+        assert integration_batch_dags(snapshot=snapshot)  # as the refresh DAG does
     bag = DagBag(dag_folder=str(tmp_path), safe_mode=True)
     assert not bag.import_errors
     assert bag.dags

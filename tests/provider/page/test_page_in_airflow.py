@@ -349,9 +349,9 @@ def test_while_the_platform_is_down_the_last_state_is_shown_with_its_age(lab: La
     lab.sandbox.kill()
     page = admin.act(f"{lab.path('paused')}/resume")
     assert "Not done" in page
+    lab.sandbox.wait_until(lambda: " ago" in admin.get().text)
     page = admin.get().text
     assert "mediarithmics does not answer" in page
     assert "What is shown is of" in page
-    assert "ago" in page
     assert f'id="{lab.path("nightly")}"' in page
     assert os.fspath(lab.airflow.home) not in page
