@@ -101,7 +101,7 @@ with DAG("twice", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=UTC)) as
     run("run", "twice", deferrable=False)
 """
 INSTANCES: dict[str, dict[str, Any]] = {
-    "good": {"duration_s": 2.5},
+    "good": {"duration_s": 6},
     "bad": {"duration_s": 0.3, "outcome": "fail", "error_message": "no such table: clicks"},
     "erroneous": {"duration_s": 0.3, "num_tasks": 4, "erroneous_tasks": 3},
     "hang": {"outcome": "hang"},
