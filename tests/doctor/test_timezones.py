@@ -15,6 +15,7 @@ from airflow_provider_mics.api.models import Execution, Instance
 from airflow_provider_mics.core.planning.cron_ticks import WELL_KNOWN_ZONES, Cron
 from airflow_provider_mics.doctor.checks.platform_grace import grace_row
 from airflow_provider_mics.doctor.checks.timezones import evidence_of, timezone_row
+from tests.case_counts import cases
 from tests.doctor.runs import Doctor
 
 LAST_CHANGE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,7 +96,7 @@ def test_the_zone_of_the_platform_is_named(zone: str, configured: str) -> None:
     assert [moment for moment in moments if not Cron("0 5,14 * * *", named).is_tick(moment)] == []  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=cases(100))
 @given(
     zone=st.sampled_from(ZONES),
     cron=st.sampled_from(list(CRONS)),
