@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +12,7 @@ from airflow import __version__ as airflow_version
 
 from airflow_provider_mics.hooks import MicsHook
 from airflow_provider_mics.provider_info import FIELDS, PLACEHOLDERS, get_provider_info
-from local_airflow.home import environ_for
+from tests.provider.own_process import printed_by
 
 IS_AIRFLOW_2 = airflow_version.startswith("2.")
 EXTRA = [
@@ -57,16 +55,7 @@ def test_a_proxy_which_may_hold_a_password_is_masked_on_the_page() -> None:
 @pytest.mark.skipif(IS_AIRFLOW_2, reason="Airflow 3 draws the form from the provider's metadata")
 def test_airflow_3_shows_these_fields(airflow_home: Path) -> None:
     # In a process of its own: before 3.2, what has looked at hooks earlier leaves a form without fields.
-    done = subprocess.run(
-        [sys.executable, "-c", META],
-        env=environ_for(airflow_home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "<<" in done.stdout, done.stderr[-2000:]
-    meta = SimpleNamespace(**json.loads(done.stdout.partition("<<")[2]))
+    meta = SimpleNamespace(**json.loads(printed_by(META, airflow_home)))
     assert meta.hook_name == "mediarithmics"
     assert meta.hook_class_name == "airflow_provider_mics.hooks.MicsHook"
     if airflow_version.startswith("3.0.") and not find_spec("flask_appbuilder"):

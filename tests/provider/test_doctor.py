@@ -120,11 +120,9 @@ def test_a_misspelled_key_of_the_extra_is_named(
     assert rows["organisation"]["result"] == "to do"
 
 
-def test_only_the_report_is_on_the_standard_output(airflow_home: Path, sandbox: SandboxServer) -> None:
-    """Airflow 2.11 logs to it."""
-    environ = environ_for(airflow_home) | {"AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox)}
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_mics.doctor", "--conn-id", "mics_default", "--json"],
+def run_doctor(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "airflow_provider_mics.doctor", *arguments],
         cwd=ROOT,
         env={**os.environ, **environ},
         capture_output=True,
@@ -132,6 +130,12 @@ def test_only_the_report_is_on_the_standard_output(airflow_home: Path, sandbox: 
         timeout=120,
         check=False,
     )
+
+
+def test_only_the_report_is_on_the_standard_output(airflow_home: Path, sandbox: SandboxServer) -> None:
+    """Airflow 2.11 logs to it."""
+    environ = environ_for(airflow_home) | {"AIRFLOW_CONN_MICS_DEFAULT": connection_to(sandbox)}
+    done = run_doctor(environ, "--conn-id", "mics_default", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["exit_status"] == 0
     assert sandbox.token not in done.stdout + done.stderr
@@ -139,15 +143,7 @@ def test_only_the_report_is_on_the_standard_output(airflow_home: Path, sandbox: 
 
 def test_an_airflow_that_cannot_be_imported_is_one_line(airflow_home: Path) -> None:
     environ = environ_for(airflow_home) | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "garbage"}
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_mics.doctor", "--conn-id", "x"],
-        cwd=ROOT,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_doctor(environ, "--conn-id", "x")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")

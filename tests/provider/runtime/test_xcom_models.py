@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from airflow_provider_mics.api import executions, models
 from airflow_provider_mics.runtime.xcom_models import MODELS
 from local_airflow.components import IS_AIRFLOW_2
-from local_airflow.home import environ_for
+from tests.provider.own_process import printed_by
 
 try:
     from airflow.sdk import plugins_manager, serde
@@ -94,15 +92,8 @@ def test_a_process_that_does_not_import_this_package_can_read_them(airflow_home:
     plugins_manager.integrate_macros_plugins()
     source = READ.format(plugins=plugins_manager.__name__, serde=serde.__name__)
     instance = models.Instance.model_validate({"id": "7", "name": "nightly"})
-    done = subprocess.run(
-        [sys.executable, "-c", source, json.dumps(serde.serialize(instance))],
-        env=environ_for(airflow_home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "<<nightly" in done.stdout, done.stderr[-2000:]
+    printed = printed_by(source, airflow_home, json.dumps(serde.serialize(instance)))
+    assert printed.startswith("nightly")
 
 
 @pytest.mark.parametrize("version", [0, 1])
